@@ -1,0 +1,1 @@
+"""The exactly-once runtime between Kafka and ClickHouse."""

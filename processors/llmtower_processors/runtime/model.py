@@ -1,0 +1,59 @@
+"""The values everything between Kafka and ClickHouse is made of: records in, blocks of columns out."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One Kafka record as it was read."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One offset range of one partition, handed to a pure function; `time_ms` is stable over replays and its only clock."""
+
+    processor: str
+    incarnation: str
+    topic: str
+    partition: int
+    first: int
+    last: int
+    time_ms: int
+    records: Sequence[Record]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Rows for one table as columns of equal length (numpy arrays or lists), named as in the DDL; the rest takes its default."""
+
+    table: str
+    columns: Mapping[str, Sequence[Any]]
+
+    @property
+    def rows(self) -> int:
+        """Number of rows; 0 for a block without columns."""
+        return len(next(iter(self.columns.values()), ()))
+
+
+@dataclass(frozen=True, slots=True)
+class Processor:
+    """A name, the topics it reads, the tables it writes, and a pure, deterministic function from batch to blocks."""
+
+    name: str
+    topics: tuple[str, ...]
+    tables: tuple[str, ...]
+    function: Callable[[Batch], Sequence[Block]]
+
+
+POSITION = ("incarnation", "kafka_topic", "kafka_partition", "kafka_offset", "event_index")
+"""Columns every block carries: where in Kafka each row came from."""
