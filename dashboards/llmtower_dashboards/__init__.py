@@ -1,0 +1,1 @@
+"""Panels and pages that read the tables."""

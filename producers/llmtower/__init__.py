@@ -1,0 +1,1 @@
+"""Record LLM calls from an application: nothing lost, nothing slowed, nothing raised."""

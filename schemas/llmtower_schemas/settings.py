@@ -1,0 +1,170 @@
+"""Every setting, declared once: environment name, type, default and meaning. Prefix `LLMTOWER_`, nested `__`.
+
+One tree for the SDK and the worker, because both read the same environment: a name that is unknown here is unknown everywhere
+(an error in the CLI, a warning in the SDK).
+"""
+
+import ssl
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX = "LLMTOWER_"
+NOT_SETTINGS = frozenset({"LLMTOWER_TEST_CLICKHOUSE_URL", "LLMTOWER_TEST_KAFKA"})
+"""Names that belong to the test suite alone."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class KafkaSettings(_Section):
+    """How to reach Kafka."""
+
+    bootstrap_servers: str | None = Field(None, description="host:port[,host:port …] of the brokers")
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field("PLAINTEXT", description="as Kafka names it")
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field("PLAIN", description="used with SASL_*")
+    sasl_username: str | None = Field(None, description="SASL user")
+    sasl_password: SecretStr | None = Field(None, description="SASL password")
+    ssl_ca_file: Path | None = Field(None, description="PEM file of the authority that signed the brokers' certificates")
+    ssl_cert_file: Path | None = Field(None, description="PEM file of the client's certificate")
+    ssl_key_file: Path | None = Field(None, description="PEM file of the client's key")
+    request_timeout_ms: Annotated[int, Field(ge=100)] = Field(10_000, description="time allowed for one request")
+
+    def client_options(self) -> dict[str, Any]:
+        """Give the keyword arguments that every aiokafka client takes. Raises OSError when a certificate file cannot be read."""
+        options: dict[str, Any] = {
+            "bootstrap_servers": self.bootstrap_servers,
+            "security_protocol": self.security_protocol,
+            "request_timeout_ms": self.request_timeout_ms,
+            "metadata_max_age_ms": 5_000,
+        }
+        if self.security_protocol.startswith("SASL"):
+            options |= {
+                "sasl_mechanism": self.sasl_mechanism,
+                "sasl_plain_username": self.sasl_username,
+                "sasl_plain_password": self.sasl_password.get_secret_value() if self.sasl_password else None,
+            }
+        if self.security_protocol.endswith("SSL"):
+            context = ssl.create_default_context(cafile=str(self.ssl_ca_file) if self.ssl_ca_file else None)
+            if self.ssl_cert_file:
+                context.load_cert_chain(self.ssl_cert_file, self.ssl_key_file)
+            options["ssl_context"] = context
+        return options
+
+
+class ClickHouseSettings(_Section):
+    """How to reach ClickHouse over HTTP."""
+
+    host: str | None = Field(None, description="host name of the server or of the embedded engine's face")
+    port: Annotated[int, Field(ge=1, le=65_535)] = Field(8123, description="HTTP port (8443 with TLS)")
+    user: str = Field("default", description="user that may write")
+    password: SecretStr = Field(SecretStr(""), description="its password")
+    database: str = Field("llmtower", description="database that holds the tables", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    secure: bool = Field(False, description="TLS")
+    ca_file: Path | None = Field(None, description="PEM file of the authority that signed the server's certificate")
+    timeout_s: Annotated[float, Field(gt=0)] = Field(60.0, description="seconds allowed for one request")
+
+    def client_options(self) -> dict[str, Any]:
+        """Give the keyword arguments of `clickhouse_connect.get_client`."""
+        options: dict[str, Any] = {
+            "host": self.host,
+            "port": self.port,
+            "username": self.user,
+            "password": self.password.get_secret_value(),
+            "database": self.database,
+            "secure": self.secure,
+            "send_receive_timeout": self.timeout_s,
+        }
+        if self.ca_file:
+            options["ca_cert"] = str(self.ca_file)
+        return options
+
+
+class RetentionSettings(_Section):
+    """How long rows are kept, in days; 0 keeps them for ever."""
+
+    calls_days: Annotated[int, Field(ge=0)] = Field(400, description="calls, steps, scores, feedback, ledger, dead letters (without bytes)")
+    contents_days: Annotated[int, Field(ge=0)] = Field(30, description="prompts, outputs, retrieved documents, comments")
+    requests_days: Annotated[int, Field(ge=0)] = Field(30, description="starts of calls")
+    heartbeats_days: Annotated[int, Field(ge=0)] = Field(30, description="producers' books")
+    dead_letter_bytes_days: Annotated[int, Field(ge=0)] = Field(14, description="raw bytes of dead letters")
+    rollup_1m_days: Annotated[int, Field(ge=0)] = Field(400, description="rollups per minute (per hour: for ever)")
+    topics_days: Annotated[int, Field(ge=1)] = Field(7, description="Kafka topics llmtower.calls and llmtower.signals")
+    topics_bytes: Annotated[int, Field(ge=1 << 20)] = Field(8 << 30, description="size cap of llmtower.calls, bytes per partition")
+
+
+class SdkSettings(_Section):
+    """Limits of the transport inside an application."""
+
+    queue_events: Annotated[int, Field(ge=1)] = Field(20_000, description="events held in memory; beyond, the oldest is dropped, counted")
+    queue_bytes: Annotated[int, Field(ge=1 << 16)] = Field(64 << 20, description="bytes held in memory, likewise")
+    spool_dir: Path | None = Field(None, description="disk spool; default: a folder of the app in the user's state directory")
+    spool_bytes: Annotated[int, Field(ge=0)] = Field(256 << 20, description="bytes of disk for the spool; 0 = no spool")
+    linger_ms: Annotated[int, Field(ge=0)] = Field(200, description="an envelope is sent at the latest after this time")
+    content_bytes: Annotated[int, Field(ge=256)] = Field(65_536, description="size of one text beyond which it is cut, with a visible mark")
+    close_s: Annotated[float, Field(gt=0)] = Field(2.0, description="seconds that close() and the exit of the process may take")
+
+
+class WorkerSettings(_Section):
+    """How the worker runs."""
+
+    group_prefix: str = Field("llmtower", description="consumer groups are named <prefix>.<processor>")
+    flush_rows: Annotated[int, Field(ge=1)] = Field(20_000, description="events per range at most")
+    flush_s: Annotated[float, Field(gt=0)] = Field(1.0, description="seconds after which a range is stored, however small")
+    session_timeout_ms: Annotated[int, Field(ge=1_000)] = Field(30_000, description="silence after which Kafka gives the partitions away")
+    web_host: str = Field("127.0.0.1", description="address of /livez /readyz /metrics")
+    web_port: Annotated[int, Field(ge=0, le=65_535)] = Field(6066, description="port of /livez /readyz /metrics; 0 = any free one")
+    audit_minutes: Annotated[int, Field(ge=0)] = Field(60, description="minutes between audits of closed hours; 0 = never")
+
+
+class Settings(BaseSettings):
+    """One frozen object per process; secrets never show in its `repr`."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", extra="ignore", frozen=True)
+
+    enabled: bool = Field(True, description="false: the SDK does nothing at all")
+    project: str = Field("default", description="project that events belong to", max_length=256)
+    app: str = Field("", description="name of the application that emits", max_length=256)
+    environment: str = Field("production", description="production, staging …", max_length=256)
+    release: str = Field("", description="version of the application", max_length=256)
+    capture: Literal["off", "hash", "full"] = Field("full", description="prompts and outputs: leave out, hash, or keep")
+    prices_file: Path | None = Field(None, description="YAML file of your own prices; it wins over the price book")
+    data_dir: Path = Field(Path(".llmtower"), description="where `llmtower up` keeps its data")
+    cache_dir: Path | None = Field(None, description="where Kafka's jars are kept; default: the user's cache directory")
+    kafka: KafkaSettings = KafkaSettings()
+    clickhouse: ClickHouseSettings = ClickHouseSettings()
+    retention: RetentionSettings = RetentionSettings()
+    sdk: SdkSettings = SdkSettings()
+    worker: WorkerSettings = WorkerSettings()
+
+
+def environment_names(model: type[BaseModel] = Settings, prefix: str = PREFIX) -> dict[str, str]:
+    """Give every environment variable with its meaning, in the order of declaration."""
+    names: dict[str, str] = {}
+    for field, info in model.model_fields.items():
+        name = f"{prefix}{field.upper()}"
+        if isinstance(info.annotation, type) and issubclass(info.annotation, _Section):
+            names |= environment_names(info.annotation, f"{name}__")
+        else:
+            names[name] = info.description or ""
+    return names
+
+
+def unknown_names(environ: Mapping[str, str]) -> list[str]:
+    """Give one sentence for each `LLMTOWER_*` variable that is no setting, with the nearest known name."""
+    known = environment_names()
+    return [_unknown(name, known) for name in sorted(environ) if _is_unknown(name, known)]
+
+
+def _is_unknown(name: str, known: Iterable[str]) -> bool:
+    return name.startswith(PREFIX) and name.upper() not in known and name not in NOT_SETTINGS
+
+
+def _unknown(name: str, known: Iterable[str]) -> str:
+    nearest = get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"{name} is no setting" + (f"; did you mean {nearest[0]}?" if nearest else ".")

@@ -1,0 +1,45 @@
+"""Every ClickHouse table, as one literal table; the columns themselves are in `migrations/*.sql`."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class TableSpec:
+    """What a table holds, who may read it and how long it is kept."""
+
+    name: str
+    purpose: str
+    restricted: bool = False
+    """True: holds text of people or models; the dashboards' reader cannot read it."""
+    retention: str | None = None
+    """Name of the setting (days) in `Settings.retention`, with `time_column` as its clock."""
+    time_column: str = "started_at"
+    view_of: str | None = None
+    """The table whose inserts feed this one through a materialized view."""
+
+
+TABLES: dict[str, TableSpec] = {
+    spec.name: spec
+    for spec in (
+        TableSpec("calls", "one immutable row per ended call", retention="calls_days"),
+        TableSpec("contents", "prompts, outputs, retrieved documents", restricted=True, retention="contents_days"),
+        TableSpec("requests", "one row per started call", retention="requests_days"),
+        TableSpec("steps", "retrieval, tool, agent, workflow and guardrail steps", retention="calls_days"),
+        TableSpec("scores", "scores of calls: toxicity, quality, evaluations, judges", retention="calls_days"),
+        TableSpec("feedback", "what people said of answers, without their words", retention="calls_days", time_column="at"),
+        TableSpec("heartbeats", "the books of every producer run", retention="heartbeats_days", time_column="at"),
+        TableSpec("deploys", "versions that went live", retention="calls_days", time_column="at"),
+        TableSpec("ledger", "one row per Kafka record and processor: what was stored", retention="calls_days", time_column="minute"),
+        TableSpec("dead_letters", "events that could not be stored, with the reason", retention="calls_days", time_column="at"),
+        TableSpec("dead_letter_bytes", "their raw bytes", restricted=True, retention="dead_letter_bytes_days", time_column="at"),
+        TableSpec("audits", "results of `llmtower audit`", retention="calls_days", time_column="at"),
+        TableSpec("rollup_1m", "calls per minute and dimension", retention="rollup_1m_days", time_column="minute", view_of="calls"),
+        TableSpec("rollup_1h", "the same per hour", time_column="hour", view_of="rollup_1m"),
+        TableSpec("rollup_user_1h", "calls, tokens and cost per user and hour", time_column="hour", view_of="calls"),
+        TableSpec("migrations", "which migrations were applied", time_column="applied_at"),
+    )
+}
+"""Every table by its name."""
+
+POSITION = ("incarnation", "kafka_topic", "kafka_partition", "kafka_offset", "event_index")
+"""The columns by which a row of any table that a processor writes is found again in Kafka."""
