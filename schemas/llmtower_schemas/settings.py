@@ -122,6 +122,14 @@ class WorkerSettings(_Section):
     audit_minutes: Annotated[int, Field(ge=0)] = Field(60, description="minutes between audits of closed hours; 0 = never")
 
 
+class UpSettings(_Section):
+    """Where `llmtower up` and `llmtower demo` listen; 0 = any free port."""
+
+    kafka_port: Annotated[int, Field(ge=0, le=65_535)] = Field(9092, description="port of Kafka")
+    clickhouse_port: Annotated[int, Field(ge=0, le=65_535)] = Field(8123, description="port of the engine's HTTP interface")
+    web_port: Annotated[int, Field(ge=0, le=65_535)] = Field(8600, description="port of the live page")
+
+
 class Settings(BaseSettings):
     """One frozen object per process; secrets never show in its `repr`."""
 
@@ -141,6 +149,7 @@ class Settings(BaseSettings):
     retention: RetentionSettings = RetentionSettings()
     sdk: SdkSettings = SdkSettings()
     worker: WorkerSettings = WorkerSettings()
+    up: UpSettings = UpSettings()
 
 
 def environment_names(model: type[BaseModel] = Settings, prefix: str = PREFIX) -> dict[str, str]:

@@ -32,6 +32,8 @@ TABLES: dict[str, TableSpec] = {
         TableSpec("ledger", "one row per Kafka record and processor: what was stored", retention="calls_days", time_column="minute"),
         TableSpec("dead_letters", "events that could not be stored, with the reason", retention="calls_days", time_column="at"),
         TableSpec("dead_letter_bytes", "their raw bytes", restricted=True, retention="dead_letter_bytes_days", time_column="at"),
+        TableSpec("dead_letter_replays", "which dead letters were sent again", time_column="replayed_at"),
+        TableSpec("watermarks", "how far each project is complete", retention="heartbeats_days", time_column="at"),
         TableSpec("audits", "results of `llmtower audit`", retention="calls_days", time_column="at"),
         TableSpec("rollup_1m", "calls per minute and dimension", retention="rollup_1m_days", time_column="minute", view_of="calls"),
         TableSpec("rollup_1h", "the same per hour", time_column="hour", view_of="rollup_1m"),

@@ -2,7 +2,7 @@
 -- the runtime's insert tokens keep it from being stored twice. The deduplication window counts blocks (one per table partition touched)
 -- and must cover a whole takeover; it is set on every view target too, or a replayed insert would inflate the rollup alone.
 -- Money is integer nano-USD; NULL with a cost_status means "unknown", never 0.
-CREATE TABLE calls
+CREATE TABLE IF NOT EXISTS calls
 (
     call_id UUID,
     project LowCardinality(String),
@@ -78,7 +78,7 @@ ORDER BY (project, app, request_model, started_at)
 SETTINGS non_replicated_deduplication_window = 100000;
 
 -- Texts live apart: a retention of their own, a grant of their own, erasure in one place.
-CREATE TABLE contents
+CREATE TABLE IF NOT EXISTS contents
 (
     call_id UUID COMMENT 'the id of the call, step or feedback',
     kind LowCardinality(String) COMMENT 'call | step | feedback | request',
@@ -108,7 +108,7 @@ PARTITION BY toMonday(started_at, 'UTC')
 ORDER BY (project, app, started_at)
 SETTINGS non_replicated_deduplication_window = 100000, max_compress_block_size = 4194304, min_compress_block_size = 1048576;
 
-CREATE TABLE requests
+CREATE TABLE IF NOT EXISTS requests
 (
     call_id UUID,
     project LowCardinality(String),
@@ -146,7 +146,7 @@ PARTITION BY toYYYYMM(started_at)
 ORDER BY (project, app, started_at)
 SETTINGS non_replicated_deduplication_window = 100000;
 
-CREATE TABLE steps
+CREATE TABLE IF NOT EXISTS steps
 (
     step_id UUID,
     project LowCardinality(String),

@@ -1,5 +1,5 @@
 -- Late facts: each in its own table, keyed by what it is about; it may arrive before its call.
-CREATE TABLE feedback
+CREATE TABLE IF NOT EXISTS feedback
 (
     feedback_id UUID,
     project LowCardinality(String),
@@ -29,7 +29,7 @@ ORDER BY (project, app, name, at)
 SETTINGS non_replicated_deduplication_window = 100000;
 
 -- A score carries what a dashboard groups by, so that no join is needed; `weight` is the inverse of its sampling probability.
-CREATE TABLE scores
+CREATE TABLE IF NOT EXISTS scores
 (
     score_id UUID,
     project LowCardinality(String),
@@ -66,7 +66,7 @@ PARTITION BY toYYYYMM(started_at)
 ORDER BY (project, app, name, started_at)
 SETTINGS non_replicated_deduplication_window = 100000;
 
-CREATE TABLE deploys
+CREATE TABLE IF NOT EXISTS deploys
 (
     deploy_id UUID,
     project LowCardinality(String),
@@ -90,7 +90,7 @@ ORDER BY (project, app, at)
 SETTINGS non_replicated_deduplication_window = 100000;
 
 -- A producer's own books: emitted = delivered + spooled + dropped (+ what it still holds); cumulative over one run.
-CREATE TABLE heartbeats
+CREATE TABLE IF NOT EXISTS heartbeats
 (
     producer LowCardinality(String),
     project LowCardinality(String),

@@ -1,6 +1,6 @@
 -- What was stored: one row per Kafka record and processor, the last insert of its range. Looked up by (producer, first_seq) to
 -- drop envelopes that a producer sent twice; the projection answers "up to which offset?" at a takeover (the floor).
-CREATE TABLE ledger
+CREATE TABLE IF NOT EXISTS ledger
 (
     processor LowCardinality(String),
     incarnation LowCardinality(String),
@@ -22,7 +22,7 @@ ORDER BY (processor, producer, first_seq, offset)
 SETTINGS non_replicated_deduplication_window = 100000, index_granularity = 1024;
 
 -- What could not be stored: the reason never holds payload; the bytes are apart, with a shorter retention and a grant of their own.
-CREATE TABLE dead_letters
+CREATE TABLE IF NOT EXISTS dead_letters
 (
     processor LowCardinality(String),
     project LowCardinality(String),
@@ -43,7 +43,7 @@ PARTITION BY toYYYYMM(at)
 ORDER BY (project, app, at)
 SETTINGS non_replicated_deduplication_window = 100000;
 
-CREATE TABLE dead_letter_bytes
+CREATE TABLE IF NOT EXISTS dead_letter_bytes
 (
     raw String CODEC(ZSTD(3)),
     at DateTime64(3, 'UTC') CODEC(Delta, ZSTD),
@@ -59,7 +59,7 @@ ORDER BY (topic, partition, offset, event_index)
 SETTINGS non_replicated_deduplication_window = 100000;
 
 -- What `dead-letters replay` sent again, and where it went.
-CREATE TABLE dead_letter_replays
+CREATE TABLE IF NOT EXISTS dead_letter_replays
 (
     incarnation LowCardinality(String),
     topic LowCardinality(String),
@@ -74,7 +74,7 @@ ORDER BY (topic, partition, offset, event_index)
 SETTINGS non_replicated_deduplication_window = 100000;
 
 -- Results of `llmtower audit`: one row per check and hour; `found` is 0 when all is well.
-CREATE TABLE audits
+CREATE TABLE IF NOT EXISTS audits
 (
     at DateTime64(3, 'UTC'),
     check LowCardinality(String),
@@ -87,4 +87,20 @@ CREATE TABLE audits
 ENGINE = MergeTree
 PARTITION BY toYYYYMM(at)
 ORDER BY (check, hour, at)
+SETTINGS non_replicated_deduplication_window = 100000;
+
+-- How far each project is complete, every five seconds, by the leader of the timers: the lowest of what live producers still hold
+-- unsent and of what partitions still hold unprocessed. A producer that has been silent for 30 s no longer holds it back, and is counted.
+CREATE TABLE IF NOT EXISTS watermarks
+(
+    at DateTime64(3, 'UTC') CODEC(Delta, ZSTD),
+    project LowCardinality(String),
+    watermark DateTime64(6, 'UTC') CODEC(Delta, ZSTD),
+    live_producers UInt32,
+    silent_producers UInt32,
+    lag_records UInt64
+)
+ENGINE = MergeTree
+PARTITION BY toYYYYMM(at)
+ORDER BY (project, at)
 SETTINGS non_replicated_deduplication_window = 100000;

@@ -1,6 +1,6 @@
 -- Mergeable aggregate rows: sums are exact integers, percentiles are t-digests (0.02-0.13 % off), histograms count by power of 2^(1/4)
 -- (bucket b holds values in [2^(b/4), 2^((b+1)/4)) microseconds). Nothing is averaged before it is stored.
-CREATE TABLE rollup_1m
+CREATE TABLE IF NOT EXISTS rollup_1m
 (
     minute DateTime('UTC') CODEC(Delta, ZSTD),
     project LowCardinality(String),
@@ -48,7 +48,7 @@ PARTITION BY toYYYYMM(minute)
 ORDER BY (project, app, environment, request_model, provider, operation, error_class, prompt_name, prompt_version, minute)
 SETTINGS non_replicated_deduplication_window = 100000;
 
-CREATE MATERIALIZED VIEW rollup_1m_view TO rollup_1m AS
+CREATE MATERIALIZED VIEW IF NOT EXISTS rollup_1m_view TO rollup_1m AS
 SELECT
     toStartOfMinute(toDateTime(started_at, 'UTC')) AS minute,
     project, app, environment, provider, request_model, operation, error_class, prompt_name, prompt_version,
@@ -90,7 +90,7 @@ FROM
 GROUP BY minute, project, app, environment, provider, request_model, operation, error_class, prompt_name, prompt_version;
 
 -- The same per hour, fed by the minutes.
-CREATE TABLE rollup_1h
+CREATE TABLE IF NOT EXISTS rollup_1h
 (
     hour DateTime('UTC') CODEC(Delta, ZSTD),
     project LowCardinality(String),
@@ -138,7 +138,7 @@ PARTITION BY toYYYYMM(hour)
 ORDER BY (project, app, environment, request_model, provider, operation, error_class, prompt_name, prompt_version, hour)
 SETTINGS non_replicated_deduplication_window = 100000;
 
-CREATE MATERIALIZED VIEW rollup_1h_view TO rollup_1h AS
+CREATE MATERIALIZED VIEW IF NOT EXISTS rollup_1h_view TO rollup_1h AS
 SELECT
     toStartOfHour(minute) AS hour,
     project, app, environment, provider, request_model, operation, error_class, prompt_name, prompt_version,
@@ -175,7 +175,7 @@ FROM rollup_1m
 GROUP BY hour, project, app, environment, provider, request_model, operation, error_class, prompt_name, prompt_version;
 
 -- Who spends: per user and hour, without percentiles.
-CREATE TABLE rollup_user_1h
+CREATE TABLE IF NOT EXISTS rollup_user_1h
 (
     hour DateTime('UTC') CODEC(Delta, ZSTD),
     project LowCardinality(String),
@@ -194,7 +194,7 @@ PARTITION BY toYYYYMM(hour)
 ORDER BY (project, app, environment, user_id, request_model, hour)
 SETTINGS non_replicated_deduplication_window = 100000;
 
-CREATE MATERIALIZED VIEW rollup_user_1h_view TO rollup_user_1h AS
+CREATE MATERIALIZED VIEW IF NOT EXISTS rollup_user_1h_view TO rollup_user_1h AS
 SELECT
     toStartOfHour(toDateTime(started_at, 'UTC')) AS hour,
     project, app, environment, user_id, request_model,
