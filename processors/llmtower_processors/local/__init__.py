@@ -1,0 +1,1 @@
+"""One machine, no Docker: real Kafka, the ClickHouse engine and the worker under one supervisor (`llmtower up`)."""

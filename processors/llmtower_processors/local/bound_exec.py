@@ -1,0 +1,26 @@
+"""Replace this process by a command that dies with its parent: `bound_exec.py PARENT_PID COMMAND…`.
+
+Standard library only; run with `python -I -S`. On Linux the kernel sends SIGKILL to the command when the thread that
+started it ends, also after kill -9 of the parent (prctl(2), PR_SET_PDEATHSIG; it survives execve). Elsewhere it only executes.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main(arguments: list[str]) -> None:
+    """Bind this process to the parent's life, then execute the command."""
+    parent, command = int(arguments[0]), arguments[1:]
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        sys.exit("the parent ended before its child started")
+    os.execvp(command[0], command)  # noqa: S606  (the command is the supervisor's own literal)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
