@@ -1,0 +1,94 @@
+"""From the records of one range to the blocks to insert: duplicates out, the pure function, the ledger last."""
+
+from collections.abc import Sequence, Set
+from typing import Any
+
+import numpy as np
+
+from llmtower_processors.runtime.edges import Store, TopicPartition
+from llmtower_processors.runtime.envelopes import LEDGER, Envelope, duplicates, envelope, keys, ledger_block
+from llmtower_processors.runtime.model import POSITION, Batch, Block, Processor, Record
+from llmtower_processors.runtime.pending import Pending
+
+LEDGER_POSITION = ("incarnation", "topic", "partition", "offset")
+"""The position columns of the ledger, whose rows are whole records."""
+
+
+class BlockError(Exception):
+    """A processor returned what cannot be inserted exactly once; the fault is in our own code."""
+
+
+def blocks(
+    processor: Processor, pending: Pending, records: Sequence[Record], envelopes: Sequence[Envelope], known: Set[tuple[str, int]]
+) -> list[Block]:
+    """Run the function over what is not a duplicate; the ledger's block is the last. Raises BlockError and whatever it raises."""
+    if not records:
+        return []
+    duplicate = duplicates(envelopes, known)
+    fresh = [r for r, d in zip(records, duplicate, strict=True) if not d] if True in duplicate else records
+    made: Sequence[Block] = ()
+    if fresh:
+        first = records[0]
+        made = processor.function(
+            Batch(
+                processor.name,
+                pending.incarnation,
+                first.topic,
+                first.partition,
+                pending.first,
+                pending.last,
+                pending.time_ms,
+                fresh,
+            )
+        )
+    checked = [block for block in made if _checked(processor, block).rows]
+    if len({block.table for block in checked}) < len(checked):
+        raise BlockError(f"processor {processor.name} returned two blocks for one table: one range makes one block per table")
+    return [*checked, ledger_block(processor.name, pending, records, envelopes, duplicate)]
+
+
+def prepare(processor: Processor, store: Store, pending: Pending, records: Sequence[Record]) -> list[Block]:
+    """The blocks of a range as they are to be inserted, none of them empty; looks up duplicates and, by rows, what is there."""
+    if not records:
+        return []
+    partition = TopicPartition(records[0].topic, records[0].partition)
+    envelopes = [envelope(record) for record in records]
+    sought = keys(envelopes)
+    known = store.known(processor.name, pending.incarnation, partition, pending.first, sought) if sought else set()
+    made = blocks(processor, pending, records, envelopes, known)
+    if not pending.by_rows:
+        return made
+    left = [without(b, store.present(b.table, pending.incarnation, partition, pending.first, pending.last)) for b in made]
+    return [block for block in left if block.rows]
+
+
+def _checked(processor: Processor, block: Block) -> Block:
+    where = f"processor {processor.name}, table {block.table}"
+    if block.table not in processor.tables or block.table == LEDGER:
+        raise BlockError(f"{where}: not one of the tables the processor is registered with")
+    missing = [name for name in POSITION if name not in block.columns]
+    if missing:
+        raise BlockError(f"{where}: position columns missing: {', '.join(missing)}")
+    lengths = {len(column) for column in block.columns.values()}
+    if len(lengths) > 1:
+        raise BlockError(f"{where}: columns of different lengths {sorted(lengths)}")
+    return block
+
+
+def without(block: Block, present: Set[tuple[int, int]]) -> Block:
+    """The rows of `block` whose (offset, event index) is not in `present`."""
+    if not present:
+        return block
+    if block.table == LEDGER:
+        keep = [(offset, 0) not in present for offset in block.columns["offset"]]
+    else:
+        positions = zip(block.columns["kafka_offset"], block.columns["event_index"], strict=True)
+        keep = [(int(offset), int(index)) not in present for offset, index in positions]
+    return Block(block.table, {name: _kept(column, keep) for name, column in block.columns.items()})
+
+
+def _kept(column: Sequence[Any], keep: list[bool]) -> Sequence[Any]:
+    if isinstance(column, np.ndarray):
+        kept: Sequence[Any] = column[np.array(keep, dtype=bool)]
+        return kept
+    return [value for value, k in zip(column, keep, strict=True) if k]
