@@ -1,0 +1,68 @@
+"""Every command, as one literal table; errors end as one sentence and exit code 1, wrong usage as exit code 2."""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import typer
+
+from llmtower_processors.cli import data, pipeline, stack
+from llmtower_processors.errors import LlmtowerError, NotConfigured
+
+COMMANDS: dict[str, Callable[..., Any]] = {
+    "up": stack.up,
+    "demo": stack.demo,
+    "worker": pipeline.worker,
+    "migrate": pipeline.migrate,
+    "doctor": pipeline.doctor,
+    "query": data.query,
+    "audit": data.audit,
+    "bench": stack.bench,
+}
+"""Commands of one word."""
+
+GROUPS: dict[str, tuple[str, dict[str, Callable[..., Any]]]] = {
+    "topics": ("Create or check the Kafka topics.", {"create": pipeline.topics_create, "check": pipeline.topics_check}),
+    "dead-letters": (
+        "See and re-send what could not be stored.",
+        {"list": data.dead_letters_list, "show": data.dead_letters_show, "replay": data.dead_letters_replay},
+    ),
+    "mark": ("Tell Llmtower what you did.", {"deploy": pipeline.mark_deploy}),
+    "schema": ("The event contract for other languages.", {"export": data.schema_export}),
+}
+"""Commands of two words."""
+
+_HELP = """The watchtower for LLM applications: exact cost, latency and errors from Kafka to ClickHouse.
+
+First steps: `llmtower demo` shows everything on this machine; `llmtower up` starts an empty stack for your own application.
+"""
+
+
+def build() -> typer.Typer:
+    """Assemble the command line."""
+    app = typer.Typer(name="llmtower", help=_HELP, no_args_is_help=True, rich_markup_mode="markdown", pretty_exceptions_enable=False)
+    for name, command in COMMANDS.items():
+        app.command(name)(command)
+    for name, (text, commands) in GROUPS.items():
+        group = typer.Typer(name=name, help=text, no_args_is_help=True)
+        for word, command in commands.items():
+            group.command(word)(command)
+        app.add_typer(group)
+    return app
+
+
+def run() -> None:
+    """Run it."""
+    from llmtower_processors.local.errors import LocalStackError
+
+    try:
+        build()()
+    except NotConfigured as error:
+        sys.exit(_say(error, 2))
+    except (LlmtowerError, LocalStackError) as error:
+        sys.exit(_say(error, 1))
+
+
+def _say(error: Exception, code: int) -> int:
+    sys.stderr.write(f"{error}\n")
+    return code

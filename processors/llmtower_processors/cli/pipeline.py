@@ -1,0 +1,143 @@
+"""`worker`, `migrate`, `topics`, `doctor`, `mark`: the pipeline's own commands."""
+
+import asyncio
+import time
+from typing import Annotated
+
+import typer
+
+from llmtower_processors.cli.options import DATA_DIR, DataDir, DryRun
+from llmtower_processors.connection import clickhouse_client, kafka_settings, load_settings
+
+
+def worker(
+    data_dir: DataDir = DATA_DIR,
+    processors: Annotated[
+        str, typer.Option(envvar="LLMTOWER_WORKER__PROCESSORS", help="Comma-separated names of the processors to run; empty = all.")
+    ] = "",
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Try partitions again that a processor had paused because of its own failure.")
+    ] = False,
+) -> None:
+    """Run processors: read Kafka, compute, store in ClickHouse exactly once.
+
+    Example: `llmtower worker --processors calls,signals`
+    """
+    from llmtower_processors.worker import run_worker
+
+    settings = load_settings(data_dir, role="writer")
+    kafka_settings(settings)
+    names = tuple(name.strip() for name in processors.split(",") if name.strip())
+    raise typer.Exit(run_worker(settings, names, resume=resume))
+
+
+def migrate(data_dir: DataDir = DATA_DIR, dry_run: DryRun = False) -> None:
+    """Create or upgrade the tables and set retention as the settings say. Running it twice changes nothing.
+
+    Example: `llmtower migrate --dry-run`
+    """
+    from llmtower_processors import migrate as migration
+
+    settings = load_settings(data_dir, role="writer")
+    if dry_run:
+        found = migration.plan(clickhouse_client(settings), settings.retention)
+        for pending in found.pending:
+            typer.echo(f"-- {pending.number:04} {pending.name}\n{pending.sql}")
+        for statement in found.retention:
+            typer.echo(f"{statement};")
+        typer.echo(f"-- {len(found.pending)} migration(s) pending, {len(found.retention)} retention change(s)")
+        return
+    migration.create_database(clickhouse_client(settings, with_database=False), settings.clickhouse.database)
+    done = migration.migrate(clickhouse_client(settings), settings.retention, typer.echo)
+    if not done.pending and not done.retention:
+        typer.echo("The tables are current.")
+
+
+def topics_create(data_dir: DataDir = DATA_DIR, dry_run: DryRun = False) -> None:
+    """Create the Kafka topics that are missing; existing ones are left alone.
+
+    Example: `llmtower topics create --dry-run`
+    """
+    from llmtower_processors.topics import check_topics, create_topics
+
+    settings = load_settings(data_dir)
+    kafka = kafka_settings(settings)
+    if dry_run:
+        missing = [found.topic for found in asyncio.run(check_topics(kafka, settings.retention)) if found.found is None]
+        typer.echo("would create: " + (", ".join(missing) or "nothing"))
+        return
+    created = asyncio.run(create_topics(kafka, settings.retention))
+    typer.echo("created: " + (", ".join(created) or "nothing, all are there"))
+
+
+def topics_check(data_dir: DataDir = DATA_DIR) -> None:
+    """Compare the topics with what they should be; exit code 1 when one differs.
+
+    Example: `llmtower topics check`
+    """
+    from llmtower_processors.topics import check_topics
+
+    settings = load_settings(data_dir)
+    found = asyncio.run(check_topics(kafka_settings(settings), settings.retention))
+    for difference in found:
+        typer.echo(str(difference))
+    typer.echo(f"{len(found)} difference(s)")
+    raise typer.Exit(1 if found else 0)
+
+
+def doctor(data_dir: DataDir = DATA_DIR) -> None:
+    """Check dependencies, connections, settings and clocks; each problem comes with its remedy. Exit code 1 on a problem.
+
+    Example: `llmtower doctor --data-dir .llmtower`
+    """
+    from llmtower_processors.doctor import examine
+
+    problems = 0
+    for finding in examine(data_dir):
+        problems += not finding.ok
+        mark = typer.style("ok  ", fg="green") if finding.ok else typer.style("FAIL", fg="red", bold=True)
+        typer.echo(f"{mark} {finding.subject}: {finding.sentence}")
+        if finding.remedy:
+            typer.echo(f"     do: {finding.remedy}")
+    typer.echo("All is well." if not problems else f"{problems} problem(s).")
+    raise typer.Exit(1 if problems else 0)
+
+
+def mark_deploy(
+    app: Annotated[str, typer.Option(envvar="LLMTOWER_APP", help="Application that was deployed.")],
+    version: Annotated[str, typer.Option(envvar="LLMTOWER_RELEASE", help="Version that is live now.")],
+    environment: Annotated[str, typer.Option(envvar="LLMTOWER_ENVIRONMENT", help="Environment it is live in.")] = "production",
+    project: Annotated[str, typer.Option(envvar="LLMTOWER_PROJECT", help="Project of the application.")] = "default",
+    note: Annotated[str, typer.Option(help="A word on what changed.")] = "",
+    data_dir: DataDir = DATA_DIR,
+) -> None:
+    """Record that a version of an application went live, so that charts can show it.
+
+    Example: `llmtower mark deploy --app support-bot --version 1.8.0`
+    """
+    import llmtower
+    from llmtower_schemas.events import DeployEvent
+
+    kafka = kafka_settings(load_settings(data_dir))
+    llmtower.configure(app=app, project=project, environment=environment, release=version, bootstrap_servers=kafka.bootstrap_servers)
+    deploy_id = llmtower.uuid7()
+    llmtower.record(
+        DeployEvent(
+            app=app,
+            project=project,
+            environment=environment,
+            release=version,
+            deploy_id=deploy_id,
+            at_ns=time.time_ns(),
+            version=version,
+            note=note,
+        )
+    )
+    report = llmtower.flush(10.0)
+    llmtower.close()
+    if report.pending:
+        typer.echo(
+            f"Kafka at {kafka.bootstrap_servers} did not take the mark within 10 s; it is spooled and sent with the next start.", err=True
+        )
+        raise typer.Exit(1)
+    typer.echo(f"marked: {app} {version} in {environment}")

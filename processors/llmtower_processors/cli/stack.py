@@ -1,0 +1,79 @@
+"""`up`, `demo`, `bench`: run everything on this machine."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from llmtower_processors.cli.options import DATA_DIR, ClickHousePort, DataDir, KafkaPort, WebPort
+from llmtower_processors.connection import load_settings
+
+
+def up(
+    data_dir: DataDir = DATA_DIR, kafka_port: KafkaPort = 9092, clickhouse_port: ClickHousePort = 8123, web_port: WebPort = 8600
+) -> None:
+    """Start Kafka, the ClickHouse engine and the worker, and keep them running until Ctrl-C.
+
+    The addresses are in DATA_DIR/endpoints.json once all are ready; the next `up` on the same folder goes on with the same data.
+
+    Example: `llmtower up --data-dir /var/lib/llmtower --kafka-port 0`
+    """
+    from llmtower_processors.local.stack import run_up
+
+    load_settings(data_dir)
+    raise typer.Exit(run_up(data_dir=data_dir, kafka_port=kafka_port, clickhouse_port=clickhouse_port, web_port=web_port))
+
+
+def demo(
+    data_dir: DataDir = DATA_DIR,
+    kafka_port: KafkaPort = 9092,
+    clickhouse_port: ClickHousePort = 8123,
+    web_port: WebPort = 8600,
+    seconds: Annotated[
+        int | None,
+        typer.Option(
+            envvar="DEMO_SECONDS", min=1, help="End after so many seconds of live traffic [default: until Ctrl-C; 60 without a terminal]."
+        ),
+    ] = None,
+    rate: Annotated[float, typer.Option(envvar="DEMO_RATE", min=0.1, help="Live calls per second.")] = 20.0,
+    history: Annotated[bool, typer.Option("--history/--no-history", help="First send seven days of history through Kafka.")] = True,
+    json_file: Annotated[Path | None, typer.Option("--json", envvar="DEMO_JSON", help="Write the closing summary to this file.")] = None,
+) -> None:
+    """Run a small application with a scripted incident against a local stand-in for OpenAI, and watch it live.
+
+    Ends with the proof of the books: emitted = stored, by app, and the total cost; exit code 1 when they do not balance.
+
+    Example: `llmtower demo --seconds 60 --json summary.json`
+    """
+    from llmtower_processors.demo import run_demo
+
+    load_settings(data_dir)
+    code = run_demo(
+        data_dir=data_dir,
+        kafka_port=kafka_port,
+        clickhouse_port=clickhouse_port,
+        web_port=web_port,
+        seconds=seconds,
+        rate=rate,
+        history=history,
+        json_file=json_file,
+    )
+    raise typer.Exit(code)
+
+
+def bench(
+    names: Annotated[list[str] | None, typer.Argument(help="Benchmarks to run; none = all.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Shorter runs, rougher figures.")] = False,
+) -> None:
+    """Measure what the README's table claims (from a checkout: the benchmarks live in tests/benchmarks).
+
+    Example: `llmtower bench worker rollups --quick`
+    """
+    import subprocess
+    import sys
+
+    if not Path("tests/benchmarks/__main__.py").is_file():
+        typer.echo("The benchmarks are in the repository: run this in a checkout of Llmtower, or `make bench`.", err=True)
+        raise typer.Exit(1)
+    command = [sys.executable, "-m", "tests.benchmarks", *(names or []), *(["--quick"] if quick else [])]
+    raise typer.Exit(subprocess.run(command, check=False).returncode)  # noqa: S603 - our own module, words from the user's own shell
