@@ -1,6 +1,7 @@
 """Find what a command talks to: the settings first, then a running `llmtower up` through its data directory."""
 
 import json
+import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -47,20 +48,21 @@ def kafka_settings(settings: Settings) -> KafkaSettings:
 def clickhouse_client(settings: Settings, *, with_database: bool = True) -> "Client":
     """Connect to ClickHouse. Raises NotConfigured when no address is known, Unreachable when it does not answer or refuses the password."""
     import clickhouse_connect
-    from clickhouse_connect.driver.exceptions import ClickHouseError
+    from clickhouse_connect.driver.exceptions import ClickHouseError, OperationalError
 
     if not settings.clickhouse.host:
         raise NotConfigured(f"No ClickHouse: nothing runs on {settings.data_dir}. {_START}LLMTOWER_CLICKHOUSE__HOST.")
+    logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
     options = settings.clickhouse.client_options()
     if not with_database:
         options["database"] = "default"
     where = f"{settings.clickhouse.host}:{settings.clickhouse.port}"
     try:
         return clickhouse_connect.get_client(**options)
+    except OperationalError as error:
+        raise Unreachable(f"ClickHouse at {where} does not answer. Is it running, and is LLMTOWER_CLICKHOUSE__HOST right?") from error
     except ClickHouseError as error:
         raise Unreachable(f"ClickHouse at {where} refused the connection: {_first_line(error)}") from error
-    except OSError as error:
-        raise Unreachable(f"ClickHouse at {where} does not answer. Is it running, and is LLMTOWER_CLICKHOUSE__HOST right?") from error
 
 
 def _from_running_stack(settings: Settings, role: Role) -> Settings:

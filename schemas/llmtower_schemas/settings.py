@@ -113,6 +113,7 @@ class SdkSettings(_Section):
 class WorkerSettings(_Section):
     """How the worker runs."""
 
+    processors: str = Field("", description="comma-separated names of the processors to run; empty = all")
     group_prefix: str = Field("llmtower", description="consumer groups are named <prefix>.<processor>")
     flush_rows: Annotated[int, Field(ge=1)] = Field(20_000, description="events per range at most")
     flush_s: Annotated[float, Field(gt=0)] = Field(1.0, description="seconds after which a range is stored, however small")

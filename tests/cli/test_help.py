@@ -1,0 +1,109 @@
+"""Every command explains itself; errors are sentences."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from llmtower_processors.cli.app import build
+from llmtower_schemas.settings import environment_names
+
+RUNNER = CliRunner()
+NOT_SETTINGS = {"DEMO_SECONDS", "DEMO_RATE", "DEMO_JSON"}
+
+
+def commands(command: click.Command, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    found = getattr(command, "commands", None)
+    if found is None:
+        yield words, command
+    else:
+        for name, sub in found.items():
+            yield from commands(sub, (*words, name))
+
+
+ALL = dict(commands(typer.main.get_command(build())))
+
+
+@pytest.mark.parametrize("words", ALL, ids=" ".join)
+def test_help_has_an_example_that_names_the_command(words: tuple[str, ...]) -> None:
+    result = RUNNER.invoke(build(), [*words, "--help"], env={"COLUMNS": "200", "TERM": "dumb"})
+    assert result.exit_code == 0
+    text = " ".join(result.output.split())
+    assert "Example:" in text
+    assert f"llmtower {' '.join(words)}" in text
+
+
+@pytest.mark.parametrize("words", ALL, ids=" ".join)
+def test_an_option_that_reads_the_environment_reads_a_known_setting(words: tuple[str, ...]) -> None:
+    for parameter in ALL[words].params:
+        names = parameter.envvar if isinstance(parameter.envvar, list) else [parameter.envvar]
+        for name in filter(None, names):
+            assert name in environment_names() or name in NOT_SETTINGS, f"{name} would be refused as unknown"
+
+
+def llmtower(*words: str, **env: str) -> subprocess.CompletedProcess[str]:
+    clean = {"PATH": "", "HOME": "/nonexistent", "COLUMNS": "200", **env}
+    return subprocess.run([sys.executable, "-m", "llmtower_processors.cli", *words], capture_output=True, text=True, env=clean, check=False)
+
+
+def test_an_unknown_setting_is_refused_with_the_nearest_known_one(tmp_path: Path) -> None:
+    result = llmtower("query", "SELECT 1", "--data-dir", str(tmp_path), LLMTOWER_CLICKHOUS__HOST="x")
+    assert result.returncode == 2
+    assert result.stderr == "LLMTOWER_CLICKHOUS__HOST is no setting; did you mean LLMTOWER_CLICKHOUSE__HOST?\n"
+
+
+def test_a_value_that_does_not_fit_names_its_variable(tmp_path: Path) -> None:
+    result = llmtower("migrate", "--data-dir", str(tmp_path), LLMTOWER_CLICKHOUSE__PORT="http", LLMTOWER_CLICKHOUSE__HOST="x")
+    assert result.returncode == 2
+    assert result.stderr.startswith("LLMTOWER_CLICKHOUSE__PORT: input should be a valid integer")
+
+
+def test_nothing_running_says_what_to_do(tmp_path: Path) -> None:
+    result = llmtower("query", "SELECT 1", "--data-dir", str(tmp_path / "none"))
+    assert result.returncode == 2
+    assert "nothing runs on" in result.stderr
+    assert "llmtower up" in result.stderr
+    assert "LLMTOWER_CLICKHOUSE__HOST" in result.stderr
+
+
+def test_a_dead_server_is_one_sentence(tmp_path: Path) -> None:
+    result = llmtower(
+        "query", "SELECT 1", "--data-dir", str(tmp_path), LLMTOWER_CLICKHOUSE__HOST="127.0.0.1", LLMTOWER_CLICKHOUSE__PORT="1"
+    )
+    assert result.returncode == 1
+    assert re.match(r"ClickHouse at 127\.0\.0\.1:1 .*\n$", result.stderr)
+
+
+def test_an_endpoints_file_of_a_dead_stack_is_not_believed(tmp_path: Path) -> None:
+    (tmp_path / "endpoints.json").write_text(
+        '{"kafka": "127.0.0.1:1", "clickhouse": "http://127.0.0.1:1", "web": null, "pids": {"up": 4194304}}'
+    )
+    assert "nothing runs on" in llmtower("topics", "check", "--data-dir", str(tmp_path)).stderr
+
+
+def test_a_broken_endpoints_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "endpoints.json").write_text("{")
+    result = llmtower("topics", "check", "--data-dir", str(tmp_path))
+    assert result.returncode == 1
+    assert "endpoints.json is not what `llmtower up` writes" in result.stderr
+
+
+def test_a_missing_extra_is_one_sentence_with_the_pip_line() -> None:
+    script = (
+        "import sys\n"
+        "class Missing:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.partition('.')[0] == 'typer': raise ModuleNotFoundError(f'No module named {name!r}', name=name)\n"
+        "sys.meta_path.insert(0, Missing())\n"
+        "from llmtower_processors.cli import main\n"
+        "main()\n"
+    )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert result.stderr == "This command needs typer, which is not installed. Run: pip install 'llmtower[server]'\n"
