@@ -8,8 +8,17 @@ import ctypes
 import os
 import signal
 import sys
+import threading
+from collections.abc import Sequence
 
 _PR_SET_PDEATHSIG = 1
+
+
+def bind(command: Sequence[str]) -> list[str]:
+    """Return the command line that ties `command` to this process; unchanged off the main thread, whose end would end the child."""
+    if threading.current_thread() is not threading.main_thread():
+        return list(command)
+    return [sys.executable, "-I", "-S", __file__, str(os.getpid()), *command]
 
 
 def main(arguments: list[str]) -> None:

@@ -10,10 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import cast
 
-from .errors import JarRefused, LocalStackError
-from .progress import DownloadProgress
+from llmtower_processors.local.errors import JarRefusedError, LocalStackError
+from llmtower_processors.local.progress import DownloadProgress
 
 KAFKA_VERSION = "4.1.1"
 # slf4j-simple: without a logging backend Kafka says nothing at all, and log4j costs start-up time.
@@ -68,7 +67,7 @@ def is_intact(path: Path, jar: LockedJar) -> bool:
 def ensure_jars() -> tuple[list[Path], bool]:
     """Return the verified class path in lock order, and whether anything had to be fetched (absent or altered jars).
 
-    Raises JarRefused for a fetched jar that differs from the lock, LocalStackError when it cannot be fetched.
+    Raises JarRefusedError for a fetched jar that differs from the lock, LocalStackError when it cannot be fetched.
     """
     folder, jars = jar_dir(), locked_jars()
     with ThreadPoolExecutor(CONNECTIONS) as pool:
@@ -82,15 +81,22 @@ def ensure_jars() -> tuple[list[Path], bool]:
 def _fetch_all(jars: list[LockedJar], folder: Path, pool: ThreadPoolExecutor) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     title = f"downloading Kafka {KAFKA_VERSION} ({len(jars)} files)"
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix="fetch-") as scratch, DownloadProgress(title, sum(j.bytes for j in jars)) as bar:
+    with (
+        tempfile.TemporaryDirectory(dir=folder.parent, prefix="fetch-") as scratch,
+        DownloadProgress(title, sum(j.bytes for j in jars)) as bar,
+    ):
         download = _downloader(Path(scratch), bar.add)
-        list(pool.map(lambda jar: _fetch(jar, folder, download), jars))
+        try:
+            list(pool.map(lambda jar: _fetch(jar, folder, download), jars))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def _fetch(jar: LockedJar, folder: Path, download: Callable[[LockedJar], Path]) -> None:
     path = download(jar)
     if not is_intact(path, jar):
-        raise JarRefused(
+        raise JarRefusedError(
             f"the downloaded {jar.file_name} does not have the SHA-256 of {LOCK_NAME}: it was refused; "
             "try again, and check the Maven mirror in jgo's settings if it stays so"
         )
@@ -111,17 +117,16 @@ def _downloader(scratch: Path, count: Callable[[int], None]) -> Callable[[Locked
     repositories = {**GlobalSettings.load().repositories, "central": MAVEN_CENTRAL_URL}
     context = MavenContext(PythonResolver(progress_callback=progress), repo_cache=scratch, remote_repos=repositories, timeout=30)
 
-    def download(jar: LockedJar) -> Path:
+    def download(jar: LockedJar, attempts: int = ATTEMPTS) -> Path:
         group, artifact, version = jar.coordinate.split(":")
         wanted = context.project(group, artifact).at_version(version).artifact()
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                return cast(Path, wanted.resolve())
-            except (requests.RequestException, RuntimeError) as error:
-                cast(Path, wanted.cached_path).unlink(missing_ok=True)
-                if attempt == ATTEMPTS:
-                    raise LocalStackError(_unreachable(jar, error)) from error
-        raise AssertionError("unreachable")
+        try:
+            return wanted.resolve()
+        except (requests.RequestException, RuntimeError) as error:
+            if attempts == 1:
+                raise LocalStackError(_unreachable(jar, error)) from error
+        (scratch / wanted.component.path_prefix / wanted.cached_filename).unlink(missing_ok=True)
+        return download(jar, attempts - 1)
 
     return download
 

