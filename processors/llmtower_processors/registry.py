@@ -1,0 +1,14 @@
+"""Every processor, as one literal table: what runs between Kafka and ClickHouse. To add one, write its file and name it here."""
+
+from llmtower_processors.cost import calls_processor
+from llmtower_processors.pricing import PriceBook
+from llmtower_processors.runtime.model import Processor
+from llmtower_processors.signals import signals_processor
+
+
+def build_processors(price_book: PriceBook) -> dict[str, Processor]:
+    """Give every processor by its name."""
+    return {
+        "calls": calls_processor(price_book),
+        "signals": signals_processor(),
+    }
