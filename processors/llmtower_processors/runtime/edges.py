@@ -147,11 +147,11 @@ class Store(Protocol):
     def check(self, tables: Sequence[str]) -> None:
         """Raise StoreUnfitError, naming table and setting, unless replays into `tables` and all views behind them are exact."""
 
-    def floor(self, processor: str, incarnation: str, partition: TopicPartition) -> int:
-        """Highest offset in the ledger of this processor and incarnation, -1 if none."""
+    def floors(self, processor: str, incarnations: Mapping[TopicPartition, str]) -> dict[TopicPartition, int]:
+        """Highest offset of each partition in the ledger of this processor and incarnation, -1 if none."""
 
-    def highest(self, tables: Sequence[str], incarnation: str, partition: TopicPartition) -> int:
-        """Highest offset in any of `tables`, -1 if none."""
+    def highest(self, tables: Sequence[str], after: Mapping[TopicPartition, tuple[str, int]]) -> dict[TopicPartition, int]:
+        """Highest offset of each partition's incarnation in any of `tables`, if it is above the given one; else -1."""
 
     def known(
         self, processor: str, incarnation: str, partition: TopicPartition, before: int, keys: Iterable[tuple[str, int]]

@@ -53,19 +53,23 @@ class MemoryStore:
                 raise StoreUnfitError(f"table {name}: non_replicated_deduplication_window is {table.window}, must be at least {WINDOW}")
             self.check([view.target for view in table.views])
 
-    def floor(self, processor: str, incarnation: str, partition: TopicPartition) -> int:
-        """Highest ledgered offset."""
+    def floors(self, processor: str, incarnations: Mapping[TopicPartition, str]) -> dict[TopicPartition, int]:
+        """Highest ledgered offsets."""
         self.fault("read")
-        return max((row["offset"] for row in self._ledger(processor) if _at(row, incarnation, partition)), default=-1)
+        rows = self._ledger(processor)
+        return {p: max((row["offset"] for row in rows if _at(row, i, p)), default=-1) for p, i in incarnations.items()}
 
     def _ledger(self, processor: str) -> list[Row]:
         return [row for row in self.tables[LEDGER].rows if row["processor"] == processor]
 
-    def highest(self, tables: Sequence[str], incarnation: str, partition: TopicPartition) -> int:
-        """Highest offset in any of the tables."""
+    def highest(self, tables: Sequence[str], after: Mapping[TopicPartition, tuple[str, int]]) -> dict[TopicPartition, int]:
+        """Highest offsets in any of the tables."""
         self.fault("read")
-        rows = (row for name in tables for row in self.tables[name].rows)
-        return max((row["kafka_offset"] for row in rows if _stands(row, incarnation, partition)), default=-1)
+        rows = [row for name in tables for row in self.tables[name].rows]
+        return {
+            p: max((row["kafka_offset"] for row in rows if _stands(row, i, p) and row["kafka_offset"] > above), default=-1)
+            for p, (i, above) in after.items()
+        }
 
     def known(
         self, processor: str, incarnation: str, partition: TopicPartition, before: int, keys: Iterable[tuple[str, int]]

@@ -1,6 +1,6 @@
 """The way of one partition through its offset ranges: a pure state machine that says what to do and is told what came of it.
 
-    read state -> (compare tables) -> replay the pending range -> take a range -> commit it as pending -> run -> insert ... -> take
+    read state -> replay the pending range -> take a range -> commit it as pending -> run -> insert ... -> take
 
 It never talks to Kafka, ClickHouse or a clock. `Ranges.step(event)` returns the actions to carry out; the outcome of each comes
 back as an event. Whoever drives it may crash, freeze or lose the partition between any two of them.
@@ -22,7 +22,6 @@ class Phase(Enum):
 
     NEW = auto()
     READING = auto()
-    COMPARING = auto()
     TAKING = auto()
     COMMITTING = auto()
     RUNNING = auto()
@@ -39,10 +38,10 @@ class Ranges:
         self.phase = Phase.NEW
         self.pending = Pending("", 0, -1, 0)
         self.reason = ""
-        self._state: steps.State | None = None
         self._index = 0
         self._count = 0
         self._rows_until = -1
+        self._rows_salt = ""
         self._rows_salt = ""
         self._acknowledged = False
         self._doubts = 0
@@ -51,6 +50,11 @@ class Ranges:
         self._moved = False
         self._shrunk = False
         self._before = self.pending
+
+    @property
+    def acknowledged(self) -> bool:
+        """Whether the group's commit says that everything taken so far is stored."""
+        return self._acknowledged
 
     def step(self, event: steps.Event) -> tuple[steps.Action, ...]:
         """Take in what happened and say what to do next; late outcomes of a lost partition are ignored."""
@@ -63,11 +67,9 @@ class Ranges:
             case steps.Assigned():
                 return self._read(Phase.NEW)
             case steps.ReadFailed():
-                return self._read(Phase.READING, Phase.COMPARING, again=True)
+                return self._read(Phase.READING, again=True)
             case steps.StateRead():
                 return self._state_read(event)
-            case steps.TablesRead():
-                return self._tables_read(event)
             case steps.Taken():
                 return self._taken(event)
             case steps.Idle():
@@ -111,20 +113,15 @@ class Ranges:
         self._expect(Phase.READING)
         state, floor = event.state, event.floor
         known = parse(state.committed, state.metadata) if state.committed >= 0 else None
-        foreign = known is None and state.committed >= 0
-        if foreign:
+        self._acknowledged = known is not None and known.empty and known.incarnation == state.incarnation and floor < known.first
+        if known is None and state.committed >= 0:
             known = _nothing(state.incarnation, state.committed)
-        if known is not None and known.incarnation != state.incarnation:
-            known = None
-        self._state = state
-        self._acknowledged = known is not None and known.empty and not foreign
-        self._rows_until = -1
-        behind = known is None or foreign or floor >= known.first
         pending = _beginning(state, known, floor)
         if state.log_start > pending.first and floor >= pending.last:
             pending = _nothing(pending.incarnation, pending.last + 1)
-        if state.log_end <= max(floor, pending.last):
-            return self._doubt(f"the log ends at offset {state.log_end}, but {max(floor, pending.last)} was read before", resumable=False)
+        read = max(floor, pending.last, event.highest)
+        if state.log_end <= read:
+            return self._doubt(f"the log ends at offset {state.log_end}, but offset {read} was read before", resumable=False)
         if state.log_start > pending.first:
             if not self._accept_loss:
                 reason = f"offsets {pending.first} to {state.log_start - 1} were deleted before they were stored"
@@ -133,17 +130,8 @@ class Ranges:
             self._shrunk = True
         self._doubts = 0
         self._accept_loss = False
-        self.pending = pending
-        if behind:
-            self.phase = Phase.COMPARING
-            return (steps.CompareTables(state.incarnation),)
-        return self._begin()
-
-    def _tables_read(self, event: steps.TablesRead) -> tuple[steps.Action, ...]:
-        self._expect(Phase.COMPARING)
-        if self._state is not None and event.highest >= self._state.log_end:
-            return self._doubt(f"the log ends at offset {self._state.log_end}, but {event.highest} is stored", resumable=False)
         self._rows_until, self._rows_salt = event.highest, str(event.now_ms)
+        self.pending = pending
         return self._begin()
 
     def _begin(self) -> tuple[steps.Action, ...]:
@@ -252,6 +240,6 @@ def _nothing(incarnation: str, offset: int) -> Pending:
 
 def _beginning(state: steps.State, known: Pending | None, floor: int) -> Pending:
     """Where to begin: after the ledger's floor if the group's state is lost or behind it, else with what is pending."""
-    if known is None:
+    if known is None or known.incarnation != state.incarnation:
         return _nothing(state.incarnation, state.log_start if floor < 0 else floor + 1)
     return known if floor <= known.last else _nothing(state.incarnation, floor + 1)

@@ -19,16 +19,9 @@ class State:
 # What to do. Each action but Halt and Leave is answered by one event.
 @dataclass(frozen=True, slots=True)
 class ReadState:
-    """Read the group's state, then the ledger's highest offset; answer StateRead or ReadFailed."""
+    """Read the group's state, then the highest offset in the ledger and in the tables; answer StateRead or ReadFailed."""
 
     again: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class CompareTables:
-    """Find the highest offset in any target table; answer TablesRead or ReadFailed."""
-
-    incarnation: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +68,7 @@ class Halt:
     resumable: bool
 
 
-Action = ReadState | CompareTables | Take | Commit | Run | Insert | Leave | Halt
+Action = ReadState | Take | Commit | Run | Insert | Leave | Halt
 
 
 # What came of it.
@@ -86,24 +79,17 @@ class Assigned:
 
 @dataclass(frozen=True, slots=True)
 class StateRead:
-    """The state of the group and the highest ledgered offset of this incarnation (-1: none)."""
+    """The state of the group, and the highest offsets of this incarnation in the ledger and in any target table (-1: none)."""
 
     state: State
     floor: int
+    highest: int
     now_ms: int
 
 
 @dataclass(frozen=True, slots=True)
 class ReadFailed:
     """The state could not be read: an error, never taken for "none"."""
-
-
-@dataclass(frozen=True, slots=True)
-class TablesRead:
-    """The highest offset of this incarnation in any target table (-1: none)."""
-
-    highest: int
-    now_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +179,6 @@ Event = (
     Assigned
     | StateRead
     | ReadFailed
-    | TablesRead
     | Taken
     | Idle
     | Committed
