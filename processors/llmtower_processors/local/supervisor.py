@@ -44,7 +44,7 @@ class Backoff:
 
     def delay_s(self, failures: int) -> float:
         """Return the wait before the restart that follows `failures` (>= 1) deaths in a row."""
-        return float(min(self.most_s, self.first_s * 2 ** (failures - 1)))
+        return min(self.most_s, self.first_s * 2.0 ** min(failures - 1, 64))
 
 
 class Supervisor:
@@ -122,7 +122,7 @@ class _Child:
         except TimeoutError:
             self.kill()
             await self._process.wait()
-            raise ChildFailedError(f"{self.spec.name} was not ready after {self.spec.ready_timeout_s:.0f} s ({self._hint()})") from None
+            raise ChildFailedError(f"{self.spec.name} was not ready after {self.spec.ready_timeout_s:g} s ({self._hint()})") from None
 
     async def _until_ready(self, process: asyncio.subprocess.Process) -> None:
         while not await self.spec.ready(process.pid):
@@ -164,7 +164,7 @@ class _Child:
         try:
             await asyncio.wait_for(self._process.wait(), self.spec.stop_timeout_s)
         except TimeoutError:
-            self._say(f"{self.spec.name} did not stop within {self.spec.stop_timeout_s:.0f} s: killed")
+            self._say(f"{self.spec.name} did not stop within {self.spec.stop_timeout_s:g} s: killed")
             self.kill()
             await self._process.wait()
         self._changed()

@@ -1,0 +1,31 @@
+"""Fixtures of the whole suite: one real Kafka and one real engine per session, started when first asked for."""
+
+import os
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from llmtower_processors.local.kafka import KafkaProcess
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Bootstrap address of a real Kafka (LLMTOWER_TEST_KAFKA names another one); use fresh topics (`topic_prefix`)."""
+    if elsewhere := os.environ.get("LLMTOWER_TEST_KAFKA"):
+        yield elsewhere
+        return
+    with KafkaProcess(tmp_path_factory.mktemp("kafka")) as node:
+        yield node.bootstrap_servers
+
+
+@pytest.fixture
+def topic_prefix() -> str:
+    """A prefix that no other test's topics have."""
+    return f"t{uuid.uuid4().hex[:12]}."
+
+
+@pytest.fixture
+def database() -> str:
+    """A database name that no other test uses."""
+    return f"t{uuid.uuid4().hex[:12]}"
