@@ -1,0 +1,1 @@
+"""Seeded attacks on the real pipeline: kills, freezes, cuts and delays, with the producers' own journals as the oracle."""

@@ -1,0 +1,140 @@
+"""The processes of one run: real Kafka, the real engine, workers and producers, each of them to be killed, frozen and started again."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from llmtower_processors.local.kafka import KafkaProcess
+from llmtower_processors.local.ports import PortReservation
+
+SESSION_TIMEOUT_MS = 3_000
+
+
+class Child:
+    """One Python process of ours."""
+
+    def __init__(self, *arguments: str, log: Path, env: Mapping[str, str] | None = None) -> None:
+        self._command = [sys.executable, "-m", *arguments]
+        self._log = log
+        self._env = {**os.environ, **(env or {})}
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, or start it again."""
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(self._command, env=self._env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        """The process; start() comes first."""
+        assert self._process is not None
+        return self._process
+
+    @property
+    def running(self) -> bool:
+        """It was started and has not ended."""
+        return self._process is not None and self._process.poll() is None
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal if it runs."""
+        if self.running:
+            self.process.send_signal(number)
+
+    def kill(self) -> None:
+        """Kill -9 and reap."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def stop(self, timeout_s: float = 20.0) -> int | None:
+        """SIGTERM and wait; None when it had to be killed."""
+        self.signal(signal.SIGCONT)
+        self.signal(signal.SIGTERM)
+        try:
+            return self.process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            return None
+
+
+class ProxiedKafka(KafkaProcess):
+    """A broker with a second listener that is advertised at a proxy's port: its clients pass through the proxy for everything."""
+
+    def __init__(self, data_dir: Path) -> None:
+        super().__init__(data_dir)
+        self.inner = PortReservation(0, purpose="Kafka's second listener", option="-")
+        self.proxy_port = 0
+
+    def prepare(self) -> list[str]:
+        """Add the listener to the settings."""
+        command = super().prepare()
+        path = self.data_dir / "server.properties"
+        lines = dict(line.partition("=")[::2] for line in path.read_text("ascii").splitlines() if line)
+        lines["listeners"] += f",PROXIED://127.0.0.1:{self.inner.port}"
+        lines["advertised.listeners"] += f",PROXIED://127.0.0.1:{self.proxy_port}"
+        mapping = lines.get("listener.security.protocol.map", "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT")
+        lines["listener.security.protocol.map"] = f"{mapping},PROXIED:PLAINTEXT"
+        lines.setdefault("inter.broker.listener.name", "PLAINTEXT")
+        path.write_text("".join(f"{name}={value}\n" for name, value in lines.items()), "ascii")
+        return command
+
+
+class Engine(Child):
+    """The ClickHouse engine behind HTTP."""
+
+    def __init__(self, data_dir: Path, port: int) -> None:
+        super().__init__("llmtower_processors.engine", "--data-dir", str(data_dir), "--port", str(port), log=data_dir / "engine.log")
+        self.data_dir = data_dir
+        self.port = port
+
+    def start(self) -> None:
+        """Start it and wait until it serves."""
+        super().start()
+        wait_for("the engine", lambda: self._pid() == self.process.pid, 60)
+
+    def password(self, role: str) -> str:
+        """Give the password of a role."""
+        return str(json.loads((self.data_dir / "credentials.json").read_text())[role])
+
+    def _pid(self) -> int | None:
+        try:
+            return int(json.loads((self.data_dir / "engine.json").read_text())["pid"])
+        except (OSError, ValueError):
+            return None
+
+
+class Worker(Child):
+    """One worker on its own health port."""
+
+    def __init__(self, number: int, data_dir: Path, env: Mapping[str, str]) -> None:
+        self._web = PortReservation(0, purpose="a worker", option="-")
+        own = {"LLMTOWER_WORKER__WEB_PORT": str(self._web.port), "LLMTOWER_WORKER__SESSION_TIMEOUT_MS": str(SESSION_TIMEOUT_MS)}
+        super().__init__("llmtower_processors.cli", "worker", log=data_dir / f"worker-{number}.log", env={**env, **own})
+
+    def ready(self) -> bool:
+        """Its /readyz says so."""
+        try:
+            with urllib.request.urlopen(f"http://{self._web.address}/readyz", timeout=2) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+    def rss_mib(self) -> float:
+        """Resident memory, MiB."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmRSS"))
+
+
+def wait_for(what: str, condition: Callable[[], bool], timeout_s: float) -> None:
+    """Poll until it is so. Raises TimeoutError naming what did not happen."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what}: not within {timeout_s:.0f} s")
+        time.sleep(0.05)

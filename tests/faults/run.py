@@ -1,0 +1,177 @@
+"""One seeded run: start everything, attack it while producers send, let it come to rest, judge."""
+
+import asyncio
+import contextlib
+import random
+import shutil
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import clickhouse_connect
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from llmtower_processors.local.ports import PortReservation
+from llmtower_processors.migrate import create_database, migrate
+from llmtower_processors.topics import create_topics
+from llmtower_schemas.settings import KafkaSettings, RetentionSettings
+from tests.faults.attacks import ATTACKS
+from tests.faults.children import Child, Engine, ProxiedKafka, Worker, wait_for
+from tests.faults.oracle import Verdict, expected, judge, stored
+from tests.faults.proxy import Proxy
+
+LOAD_S = 10.0
+REST_S = 90.0
+RSS_MIB = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one seed did and how it ended."""
+
+    seed: int
+    attacks: tuple[str, ...]
+    verdict: Verdict
+    seconds: float
+    rss_mib: float
+
+
+class Stack:
+    """Everything one run needs, on a folder of its own."""
+
+    def __init__(self, folder: Path, rng: random.Random) -> None:
+        self.folder = folder
+        self.hold_restarts = False
+        self._closing = False
+        self._rng = rng
+        self._exits = contextlib.ExitStack()
+        self._number = 0
+
+    def start(self, workers: int, producers: int, rate: float) -> None:
+        """Start Kafka, engine, tables, topics, workers and producers."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.kafka = ProxiedKafka(self.folder / "kafka")
+        self._exits.callback(self.kafka.close)
+        self.log_proxy = Proxy(("127.0.0.1", self.kafka.inner.port))
+        self._exits.callback(self.log_proxy.close)
+        self.kafka.proxy_port = self.log_proxy.port
+        self._port = PortReservation(0, purpose="the engine", option="-")
+        self.engine = Engine(self.folder, self._port.port)
+        starting = threading.Thread(target=self.kafka.start)
+        starting.start()
+        self.engine.start()
+        self._exits.callback(self.engine.stop)
+        starting.join()
+        self.store_proxy = Proxy(("127.0.0.1", self.engine.port))
+        self._exits.callback(self.store_proxy.close)
+        create_database(self.client("default"), "llmtower")
+        migrate(self.client(), RetentionSettings())
+        asyncio.run(create_topics(KafkaSettings(bootstrap_servers=self.kafka.bootstrap_servers), RetentionSettings()))
+        self.workers = [self.new_worker() for _ in range(workers)]
+        for worker in self.workers:
+            worker.start()
+        self.journals = {f"{self._rng.getrandbits(48):012x}": Path() for _ in range(producers)}
+        self.producers = [self._producer(name, rate / producers) for name in self.journals]
+        wait_for("a worker", lambda: any(worker.ready() for worker in self.workers), 60)
+        self._keeper = threading.Thread(target=self._keep_workers, daemon=True)
+        self._keeper.start()
+
+    def client(self, database: str = "llmtower") -> Client:
+        """Connect to the engine itself, past the proxy."""
+        password = self.engine.password("writer")
+        return clickhouse_connect.get_client(
+            host="127.0.0.1", port=self.engine.port, username="writer", password=password, database=database
+        )
+
+    def new_worker(self) -> Worker:
+        """Make one more worker; its Kafka and its ClickHouse are behind the proxies."""
+        self._number += 1
+        env = {
+            "LLMTOWER_KAFKA__BOOTSTRAP_SERVERS": f"127.0.0.1:{self.log_proxy.port}",
+            "LLMTOWER_KAFKA__REQUEST_TIMEOUT_MS": "3000",
+            "LLMTOWER_CLICKHOUSE__HOST": "127.0.0.1",
+            "LLMTOWER_CLICKHOUSE__PORT": str(self.store_proxy.port),
+            "LLMTOWER_CLICKHOUSE__USER": "writer",
+            "LLMTOWER_CLICKHOUSE__PASSWORD": self.engine.password("writer"),
+            "LLMTOWER_CLICKHOUSE__TIMEOUT_S": "5",
+            "LLMTOWER_DATA_DIR": str(self.folder),
+        }
+        worker = Worker(self._number, self.folder, env)
+        self._exits.callback(worker.kill)
+        return worker
+
+    def rest(self) -> None:
+        """Let the producers deliver everything and the workers store it. Raises TimeoutError."""
+        for producer in self.producers:
+            wait_for("a producer", lambda producer=producer: self._delivered(producer), REST_S)  # type: ignore[misc]
+        paths = list(self.journals.values())
+        wait_for("the workers", lambda: self._stored() >= expected(paths), REST_S)
+        time.sleep(2.0)
+
+    def close(self) -> None:
+        """End every process."""
+        self._closing = True
+        self.hold_restarts = True
+        self._exits.close()
+
+    def _producer(self, name: str, rate: float) -> Child:
+        path = self.folder / f"journal-{name}"
+        self.journals[name] = path
+        options = {"--bootstrap": self.kafka.bootstrap_servers, "--producer": name, "--journal": str(path), "--rate": str(rate)}
+        options |= {"--seconds": str(LOAD_S), "--seed": str(self._rng.getrandbits(32))}
+        words = [word for option in options.items() for word in option]
+        child = Child("tests.faults.load", *words, log=self.folder / "producer.log")
+        child.start()
+        self._exits.callback(child.kill)
+        return child
+
+    def _delivered(self, producer: Child) -> bool:
+        if producer.running:
+            return False
+        if producer.process.returncode != 0:
+            producer.start()
+            return False
+        return True
+
+    def _stored(self) -> int:
+        try:
+            return stored(self.client())
+        except ClickHouseError:
+            return 0
+
+    def _keep_workers(self) -> None:
+        """What a supervisor does: start again what has ended."""
+        while not self._closing:
+            for worker in self.workers:
+                if not worker.running and not self.hold_restarts:
+                    worker.start()
+            time.sleep(0.3)
+
+
+def attack(seed: int, folder: Path, *, names: tuple[str, ...] = (), say: bool = False) -> Outcome:
+    """Run one seed; `names` fixes the attacks instead of drawing them. The folder is removed when all is well."""
+    rng = random.Random(seed)
+    began = time.monotonic()
+    chosen = names or tuple(rng.choices(list(ATTACKS), k=rng.randint(3, 5)))
+    workers = max(rng.randint(1, 3), 2 if "zombie whose rivals died" in chosen else 1)
+    shutil.rmtree(folder, ignore_errors=True)
+    stack = Stack(folder, rng)
+    try:
+        stack.start(workers, producers=2, rate=rng.choice((500, 2_000)))
+        for name in chosen:
+            time.sleep(rng.uniform(0.2, 1.5))
+            if say:
+                print(f"  {time.monotonic() - began:5.1f} s  {name}", flush=True)
+            ATTACKS[name](stack, rng)
+        stack.rest()
+        verdict = judge(stack.client(), stack.journals)
+        rss = max((worker.rss_mib() for worker in stack.workers if worker.running), default=0.0)
+        if rss > RSS_MIB:
+            verdict = Verdict(verdict.acknowledged, verdict.stored, (*verdict.faults, f"a worker holds {rss:.0f} MiB"))
+    finally:
+        stack.close()
+    if verdict.ok:
+        shutil.rmtree(folder, ignore_errors=True)
+    return Outcome(seed, chosen, verdict, time.monotonic() - began, rss)
