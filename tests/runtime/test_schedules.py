@@ -217,7 +217,7 @@ class World:
     def read_state(self, partition: TopicPartition) -> steps.Event:
         state = self.broker.state(GROUP, partition)
         floor = self.store.floors(CALLS.name, {partition: state.incarnation})[partition]
-        highest = self.store.highest(CALLS.tables, {partition: (state.incarnation, floor)})[partition]
+        highest = self.store.highest(CALLS.name, CALLS.tables, {partition: (state.incarnation, floor)})[partition]
         return steps.StateRead(state, floor, highest, self.now)
 
     def take(self, share: Share, partition: TopicPartition, todo: steps.Take) -> steps.Event | None:
@@ -282,7 +282,8 @@ class World:
         if fate == 3:
             return steps.Refused("calls: refused")
         hit = {4: "part", 5: "view", 6: "inserted"}.get(fate)
-        if hit != "inserted" and (todo.pending.by_rows or self.broker.log(partition).start > todo.pending.first):
+        replayable = todo.pending.incarnation == self.broker.incarnation(TOPIC) and self.broker.log(partition).start <= todo.pending.first
+        if hit != "inserted" and (todo.pending.by_rows or not replayable):
             hit = None
         return steps.Inserted() if self.store_insert(block, token, hit) else steps.InsertUnknown(self.now)
 
@@ -468,7 +469,7 @@ TROUBLE: tuple[tuple[str, int], ...] = (
 KINDS = [kind for kind, weight in TROUBLE for _ in range(weight)]
 RARE = {"truncate": 12, "retention": 6, "recreate": 3, "start": 2}
 
-BY_ROWS = {"age", "lose_offsets", "retention", "recreate"}
+BY_ROWS = {"age", "lose_offsets", "retention", "recreate", "truncate"}
 """After these a range is completed by rows, which cannot push into a view what the table has already: the audit mends that."""
 
 

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 from llmtower_processors.runtime.model import Block, Record
 from llmtower_processors.runtime.pending import Pending
@@ -150,7 +150,7 @@ class Store(Protocol):
     def floors(self, processor: str, incarnations: Mapping[TopicPartition, str]) -> dict[TopicPartition, int]:
         """Highest offset of each partition in the ledger of this processor and incarnation, -1 if none."""
 
-    def highest(self, tables: Sequence[str], after: Mapping[TopicPartition, tuple[str, int]]) -> dict[TopicPartition, int]:
+    def highest(self, processor: str, tables: Sequence[str], after: Mapping[TopicPartition, tuple[str, int]]) -> dict[TopicPartition, int]:
         """Highest offset of each partition's incarnation in any of `tables`, if it is above the given one; else -1."""
 
     def known(
@@ -158,8 +158,10 @@ class Store(Protocol):
     ) -> set[tuple[str, int]]:
         """Those of `keys` (producer, seq) that the ledger has before offset `before`, or from an earlier incarnation."""
 
-    def present(self, table: str, incarnation: str, partition: TopicPartition, first: int, last: int) -> set[tuple[int, int]]:
-        """(offset, event index) of the rows stored for offsets `first..last`; the index is 0 in the ledger."""
+    def present(
+        self, table: str, columns: Sequence[str], incarnation: str, partition: TopicPartition, offsets: tuple[int, int]
+    ) -> set[tuple[Any, ...]]:
+        """Values of `columns`, the offset's first, of the rows stored for offsets from the first to the last of `offsets`."""
 
     def insert(self, block: Block, token: str) -> None:
         """Insert once per token and table; returns when it is stored in the table and in every view behind it."""

@@ -57,18 +57,20 @@ class MemoryStore:
         """Highest ledgered offsets."""
         self.fault("read")
         rows = self._ledger(processor)
-        return {p: max((row["offset"] for row in rows if _at(row, i, p)), default=-1) for p, i in incarnations.items()}
+        return {p: max((row["offset"] for row in rows if _place(row)[:2] == (i, p)), default=-1) for p, i in incarnations.items()}
 
     def _ledger(self, processor: str) -> list[Row]:
         return [row for row in self.tables[LEDGER].rows if row["processor"] == processor]
 
-    def highest(self, tables: Sequence[str], after: Mapping[TopicPartition, tuple[str, int]]) -> dict[TopicPartition, int]:
+    def highest(self, processor: str, tables: Sequence[str], after: Mapping[TopicPartition, tuple[str, int]]) -> dict[TopicPartition, int]:
         """Highest offsets in any of the tables."""
         self.fault("read")
-        rows = [row for name in tables for row in self.tables[name].rows]
+        rows = [row for name in tables for row in self.tables[name].rows if row.get("processor", processor) == processor]
         return {
-            p: max((row["kafka_offset"] for row in rows if _stands(row, i, p) and row["kafka_offset"] > above), default=-1)
-            for p, (i, above) in after.items()
+            p: max(
+                (offset for row in rows for i, at, offset in [_place(row)] if (i, at) == (incarnation, p) and offset > above), default=-1
+            )
+            for p, (incarnation, above) in after.items()
         }
 
     def known(
@@ -85,14 +87,17 @@ class MemoryStore:
             and (row["producer"], row["first_seq"]) in sought
         }
 
-    def present(self, table: str, incarnation: str, partition: TopicPartition, first: int, last: int) -> set[tuple[int, int]]:
-        """Positions of the rows that are there."""
+    def present(
+        self, table: str, columns: Sequence[str], incarnation: str, partition: TopicPartition, offsets: tuple[int, int]
+    ) -> set[tuple[Any, ...]]:
+        """What the rows that are there have in `columns`."""
         self.fault("read")
-        rows = self.tables[table].rows
-        if table == LEDGER:
-            return {(r["offset"], 0) for r in rows if _at(r, incarnation, partition) and first <= r["offset"] <= last}
+        first, last = offsets
         return {
-            (r["kafka_offset"], r["event_index"]) for r in rows if _stands(r, incarnation, partition) and first <= r["kafka_offset"] <= last
+            tuple(row[column] for column in columns)
+            for row in self.tables[table].rows
+            for i, at, offset in [_place(row)]
+            if (i, at) == (incarnation, partition) and first <= offset <= last
         }
 
     def insert(self, block: Block, token: str) -> None:
@@ -124,9 +129,6 @@ class MemoryStore:
         """Nothing to let go of."""
 
 
-def _at(row: Row, incarnation: str, partition: TopicPartition) -> bool:
-    return row["incarnation"] == incarnation and (row["topic"], row["partition"]) == partition
-
-
-def _stands(row: Row, incarnation: str, partition: TopicPartition) -> bool:
-    return row["incarnation"] == incarnation and (row["kafka_topic"], row["kafka_partition"]) == partition
+def _place(row: Row) -> tuple[str, TopicPartition, int]:
+    prefix = "kafka_" if "kafka_offset" in row else ""
+    return row["incarnation"], TopicPartition(row[prefix + "topic"], row[prefix + "partition"]), row[prefix + "offset"]

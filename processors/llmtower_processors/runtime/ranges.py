@@ -151,7 +151,9 @@ class Ranges:
 
     def _idle(self, event: steps.Idle) -> tuple[steps.Action, ...]:
         self._expect(Phase.TAKING)
-        if self._acknowledged or not self.pending.empty:
+        if not self.pending.empty:
+            return self._read(Phase.TAKING)
+        if self._acknowledged:
             return self._begin()
         return self._commit(replace(self.pending, time_ms=event.now_ms, salt=""))
 

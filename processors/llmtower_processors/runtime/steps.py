@@ -102,7 +102,7 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class Idle:
-    """There is nothing to take at present."""
+    """There is nothing to take at present; in a replay this asks whether the log still has what is pending."""
 
     now_ms: int
 

@@ -1,7 +1,7 @@
 """From the records of one range to the blocks to insert: duplicates out, the pure function, the ledger last."""
 
 from collections.abc import Sequence, Set
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -10,8 +10,8 @@ from llmtower_processors.runtime.envelopes import LEDGER, Envelope, duplicates, 
 from llmtower_processors.runtime.model import POSITION, Batch, Block, Processor, Record
 from llmtower_processors.runtime.pending import Pending
 
-LEDGER_POSITION = ("incarnation", "topic", "partition", "offset")
-"""The position columns of the ledger, whose rows are whole records."""
+IDENTITY: Final = ("event_index", "processor", "kind", "name", "scorer")
+"""Columns that, with the offset, tell the rows of a table apart, as far as the table has them."""
 
 
 class BlockError(Exception):
@@ -58,33 +58,43 @@ def prepare(processor: Processor, store: Store, pending: Pending, records: Seque
     made = blocks(processor, pending, records, envelopes, known)
     if not pending.by_rows:
         return made
-    left = [without(b, store.present(b.table, pending.incarnation, partition, pending.first, pending.last)) for b in made]
+    left = (without(block, _present(store, block, pending, partition)) for block in made)
     return [block for block in left if block.rows]
+
+
+def _present(store: Store, block: Block, pending: Pending, partition: TopicPartition) -> Set[tuple[Any, ...]]:
+    return store.present(block.table, key_columns(block), pending.incarnation, partition, (pending.first, pending.last))
+
+
+def key_columns(block: Block) -> tuple[str, ...]:
+    """The offset's column and those of IDENTITY that the block has."""
+    return ("kafka_offset" if "kafka_offset" in block.columns else "offset", *(name for name in IDENTITY if name in block.columns))
 
 
 def _checked(processor: Processor, block: Block) -> Block:
     where = f"processor {processor.name}, table {block.table}"
     if block.table not in processor.tables or block.table == LEDGER:
         raise BlockError(f"{where}: not one of the tables the processor is registered with")
-    missing = [name for name in POSITION if name not in block.columns]
-    if missing:
-        raise BlockError(f"{where}: position columns missing: {', '.join(missing)}")
+    if not any(all(prefix + name in block.columns for name in ("topic", "partition", "offset")) for prefix in ("kafka_", "")):
+        raise BlockError(f"{where}: position columns missing; every block carries {', '.join(POSITION)}")
     lengths = {len(column) for column in block.columns.values()}
     if len(lengths) > 1:
         raise BlockError(f"{where}: columns of different lengths {sorted(lengths)}")
     return block
 
 
-def without(block: Block, present: Set[tuple[int, int]]) -> Block:
-    """The rows of `block` whose (offset, event index) is not in `present`."""
+def without(block: Block, present: Set[tuple[Any, ...]]) -> Block:
+    """The rows of `block` whose key (see `key_columns`) is not in `present`."""
     if not present:
         return block
-    if block.table == LEDGER:
-        keep = [(offset, 0) not in present for offset in block.columns["offset"]]
-    else:
-        positions = zip(block.columns["kafka_offset"], block.columns["event_index"], strict=True)
-        keep = [(int(offset), int(index)) not in present for offset, index in positions]
+    keys = zip(*(_values(block.columns[name]) for name in key_columns(block)), strict=True)
+    keep = [key not in present for key in keys]
     return Block(block.table, {name: _kept(column, keep) for name, column in block.columns.items()})
+
+
+def _values(column: Sequence[Any]) -> Sequence[Any]:
+    values: Sequence[Any] = column.tolist() if isinstance(column, np.ndarray) else column
+    return values
 
 
 def _kept(column: Sequence[Any], keep: list[bool]) -> Sequence[Any]:
