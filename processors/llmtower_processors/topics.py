@@ -49,15 +49,13 @@ async def check_topics(kafka: KafkaSettings, retention: RetentionSettings) -> li
         return await _differences(admin, specifications(retention))
 
 
-async def create_topics(kafka: KafkaSettings, retention: RetentionSettings, *, replication_factor: int = -1) -> list[str]:
-    """Create the topics that are missing and give their names; existing ones are left alone. Raises Unreachable.
-
-    `replication_factor=-1` takes the broker's default.
-    """
+async def create_topics(kafka: KafkaSettings, retention: RetentionSettings) -> list[str]:
+    """Create the topics that are missing, on three brokers where there are as many, and give their names. Raises Unreachable."""
     async with _Admin(kafka) as admin:
         existing = set(await admin.list_topics())
         missing = [spec for spec in specifications(retention) if spec.name not in existing]
-        new = [NewTopic(spec.name, spec.partitions, replication_factor, topic_configs=_config(spec)) for spec in missing]
+        replicas = min(3, len((await admin.describe_cluster())["brokers"]))
+        new = [NewTopic(spec.name, spec.partitions, replicas, topic_configs=_config(spec)) for spec in missing]
         response = await admin.create_topics(new) if new else None
         for topic, code, *_ in response.topic_errors if response else ():
             error = for_code(code)

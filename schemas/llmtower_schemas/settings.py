@@ -176,5 +176,5 @@ def _is_unknown(name: str, known: Iterable[str]) -> bool:
 
 
 def _unknown(name: str, known: Iterable[str]) -> str:
-    nearest = get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"{name} is no setting" + (f"; did you mean {nearest[0]}?" if nearest else ".")
+    nearest = get_close_matches(name.removeprefix(PREFIX), [word.removeprefix(PREFIX) for word in known], n=1, cutoff=0.6)
+    return f"{name} is no setting" + (f"; did you mean {PREFIX}{nearest[0]}?" if nearest else ".")
