@@ -1,0 +1,299 @@
+"""What a reading role may ask, whatever the SQL.
+
+Two looks at the same text, both must agree. The engine's own parser writes the statement out in canonical form (one statement, no
+comments) and as a tree (`EXPLAIN AST`, which evaluates nothing, unlike `EXPLAIN PLAN`); tables, functions and node kinds of the tree are
+on allow-lists. The tree hides a few things (settings, APPLY, the WHERE of SHOW): the canonical tokens are scanned for those.
+"""
+
+import re
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+
+from llmtower_processors.engine.catalog import Functions, Table, load_functions, load_tables
+from llmtower_processors.engine.connections import Session
+from llmtower_processors.engine.errors import ACCESS_DENIED, SYNTAX_ERROR, EngineError
+from llmtower_processors.engine.lexer import Token, tokens
+from llmtower_processors.engine.settings import READER_SETTINGS
+
+SYSTEM_TABLES: Final = frozenset(
+    {
+        "build_options",
+        "columns",
+        "data_type_families",
+        "databases",
+        "formats",
+        "functions",
+        "numbers",
+        "one",
+        "settings",
+        "table_engines",
+        "tables",
+        "time_zones",
+    }
+)
+"""System tables without anybody's data: names, types and options that clients and Grafana's editor ask for."""
+
+TABLE_FUNCTIONS: Final = frozenset({"numbers", "zeros", "generateSeries", "generate_series", "values", "SQLStandardValues"})
+
+_NODES: Final = frozenset(
+    {
+        "ArrayJoin",
+        "Asterisk",
+        "ColumnsExceptTransformer",
+        "ColumnsListMatcher",
+        "ColumnsRegexpMatcher",
+        "ColumnsReplaceTransformer",
+        "ColumnsReplaceTransformer::Replacement",
+        "ColumnsTransformerList",
+        "DescribeQuery",
+        "ExistsTableQuery",
+        "ExpressionList",
+        "Function",
+        "Identifier",
+        "InterpolateElement",
+        "Literal",
+        "OrderByElement",
+        "QualifiedAsterisk",
+        "QualifiedColumnsListMatcher",
+        "QualifiedColumnsRegexpMatcher",
+        "SampleRatio",
+        "SelectIntersectExceptQuery",
+        "SelectQuery",
+        "SelectWithUnionQuery",
+        "Set",
+        "ShowTables",
+        "Subquery",
+        "TableExpression",
+        "TableIdentifier",
+        "TableJoin",
+        "TablesInSelectQuery",
+        "TablesInSelectQueryElement",
+        "WindowDefinition",
+        "WindowListElement",
+        "WithElement",
+    }
+)
+_ROOTS: Final = frozenset({"SelectWithUnionQuery", "SelectIntersectExceptQuery", "DescribeQuery", "ExistsTableQuery", "ShowTables"})
+_UNION_CHILDREN: Final = frozenset({"ExpressionList", "Identifier", "Set"})
+_DECORATION: Final = re.compile(r"(?: \(alias .*?\))?(?: \(children \d+\))?$")
+_SHOW: Final = re.compile(rb"SHOW (?:DATABASES|TABLES(?: FROM (?:\w+|`\w+`))?)(?: (?:NOT )?I?LIKE '[^'\\]*')?(?: FORMAT \w+)?")
+_MAX_VIEW_DEPTH: Final = 8
+_MAX_APPROVED: Final = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One line of EXPLAIN AST: its kind, what follows it, its parent's kind."""
+
+    kind: str
+    text: str
+    parent: str
+
+
+def read_tree(explained: str) -> Iterator[Node]:
+    """Read the indented lines of EXPLAIN AST."""
+    path: list[str] = []
+    for line in explained.splitlines():
+        bare = line.lstrip(" ")
+        depth = len(line) - len(bare)
+        if depth > len(path) or not bare:
+            raise denied("its text cannot be read back safely")
+        kind, _, rest = _DECORATION.sub("", bare).partition(" ")
+        parent = path[depth - 1] if depth else ""
+        path[depth:] = [kind]
+        yield Node(kind, rest, parent)
+
+
+def denied(reason: str) -> EngineError:
+    """The refusal of a reading role; `reason` never quotes the statement."""
+    return EngineError(ACCESS_DENIED, f"Not enough privileges: {reason}.")
+
+
+class Guard:
+    """Decides whether a reading role may run a statement.
+
+    `database` is the one whose tables may be read, `restricted` names those of its tables that this role may not.
+    """
+
+    def __init__(self, *, database: str, restricted: frozenset[str]) -> None:
+        self._database = database
+        self._restricted = restricted
+        self._functions = Functions(frozenset(), ())
+        self._tables: Mapping[tuple[str, str], Table] = {}
+        self._tables_version = -1
+        self._approved: OrderedDict[tuple[str, str, int], str] = OrderedDict()
+
+    def check(self, session: Session, sql: str, *, parameters: Mapping[str, str], current: str, version: int) -> str:
+        """Give back the canonical text to run in place of `sql`; raises EngineError if the role may not.
+
+        `version` counts schema changes: the list of tables is read again when it has moved.
+        """
+        if not self._functions.allowed:
+            self._functions = load_functions(session)
+        if version != self._tables_version:
+            self._tables, self._tables_version = load_tables(session), version
+        if current not in (self._database, "default"):
+            raise denied(f"only the database {self._database} can be read")
+        # Values of parameters cannot change the verdict (they are literals in the tree), so they are not part of the key.
+        key = (sql, current, version)
+        canonical = self._approved.get(key)
+        if canonical is None:
+            canonical = self._approved[key] = self._check(session, sql, parameters=parameters, current=current, depth=0)
+            while len(self._approved) > _MAX_APPROVED:
+                self._approved.popitem(last=False)
+        return canonical
+
+    def _check(self, session: Session, sql: str, *, parameters: Mapping[str, str], current: str, depth: int) -> str:
+        canonical = _canonical(session, sql)
+        settings_clauses = self._scan(canonical)
+        explained = session.run(f"EXPLAIN AST {canonical}", "TabSeparatedRaw", parameters).data.decode("utf-8", "replace")
+        nodes = list(read_tree(explained))
+        if nodes[0].kind not in _ROOTS:
+            raise denied("this role may only SELECT, DESCRIBE, EXISTS, SHOW TABLES and SHOW DATABASES")
+        if nodes[0].kind == "ShowTables" and not _SHOW.fullmatch(canonical.encode()):
+            raise denied("SHOW may only have FROM and LIKE")
+        for node in nodes:
+            self._check_node(session, node, current=current, depth=depth)
+        if settings_clauses != sum(node.kind == "Set" for node in nodes):
+            raise denied("its SETTINGS cannot be read back safely")
+        return canonical
+
+    def _check_node(self, session: Session, node: Node, *, current: str, depth: int) -> None:
+        if node.kind not in _NODES:
+            raise denied(f"{node.kind} is not allowed for this role")
+        if node.parent == "SelectWithUnionQuery" and node.kind not in _UNION_CHILDREN:
+            raise denied("results can only go to the client")
+        if node.kind == "Function":
+            self._check_function(node)
+        elif node.kind == "TableIdentifier":
+            self._check_table(session, node.text, current=current, depth=depth)
+        elif node.kind == "Identifier" and node.parent != "SelectWithUnionQuery":
+            self._check_identifier(session, node.text, current=current, depth=depth)
+        elif node.kind == "ExistsTableQuery":
+            self._check_exists(node.text, current=current)
+
+    def _check_function(self, node: Node) -> None:
+        if node.parent == "TableExpression":
+            if node.text not in TABLE_FUNCTIONS:
+                raise denied(f"table functions are not allowed for this role, but for {', '.join(sorted(TABLE_FUNCTIONS))}")
+        elif not self._functions.allows(node.text):
+            raise denied("it calls a function that is unknown, user-defined or reaches outside the tables of this role")
+
+    def _check_table(self, session: Session, text: str, *, current: str, depth: int) -> None:
+        for name in _readings(text, current):
+            if self._may_read(session, name, depth=depth):
+                return
+            if name in self._tables:
+                raise denied(f"the table {'.'.join(name)} is not for this role")
+        if "." in text:
+            raise denied(f"only tables of {self._database} and a few of system can be read")
+        # Not a table: a name given by WITH, or one that the engine will call unknown.
+
+    def _check_identifier(self, session: Session, text: str, *, current: str, depth: int) -> None:
+        """An identifier may name a table too (`x IN system.query_log`), or start with one (`system.query_log.query`)."""
+        parts = text.split(".")
+        for name in {*_readings(text, current), *pairwise(parts[:2])}:
+            if name in self._tables and not self._may_read(session, name, depth=depth):
+                raise denied(f"the table {'.'.join(name)} is not for this role")
+
+    def _check_exists(self, text: str, *, current: str) -> None:
+        parts = text.split(" ")
+        if len(parts) != 2 or not self._named(parts[0] or current, parts[1]):
+            raise denied("EXISTS may only name tables of this role")
+
+    def _named(self, database: str, name: str) -> bool:
+        if database == "system":
+            return name in SYSTEM_TABLES
+        return database == self._database and name not in self._restricted and not name.startswith(".")
+
+    def _may_read(self, session: Session, name: tuple[str, str], *, depth: int) -> bool:
+        table = self._tables.get(name)
+        if table is None or not self._named(*name):
+            return False
+        if name[0] == "system" or "MergeTree" in table.engine or table.engine in ("Memory", "Null"):
+            return True
+        if depth >= _MAX_VIEW_DEPTH:
+            raise denied("its views are nested too deeply")
+        if table.engine == "View":
+            self._check(session, table.as_select, parameters={}, current=name[0], depth=depth + 1)
+            return True
+        return table.engine == "MaterializedView" and self._may_read_target(session, table, name, depth=depth)
+
+    def _may_read_target(self, session: Session, view: Table, name: tuple[str, str], *, depth: int) -> bool:
+        target = _target(view.create_query)
+        if target is None:
+            return True
+        return self._may_read(session, (target[0] or name[0], target[1]), depth=depth + 1)
+
+    def _scan(self, canonical: str) -> int:
+        """Look at the tokens for what the tree does not show; gives the number of SETTINGS clauses."""
+        found = list(tokens(canonical.encode()))
+        for index, token in enumerate(found):
+            if token.kind == "quoted" and b"\\" in token.text:
+                raise denied("quoted names may not contain quotes, backslashes or control characters")
+            if token.kind in ("word", "quoted") and token.name in self._restricted:
+                raise denied(f"the name {token.name} is kept for a table that is not for this role; rename the column or alias")
+            if token.is_word("OUTFILE", "INFILE") and found[index - 1].is_word("INTO", "FROM"):
+                raise denied("results can only go to the client")
+            if token.text == b"{" and _is_identifier_parameter(found, index):
+                raise denied("parameters of type Identifier are not allowed for this role")
+        return sum(_check_settings(found, index) for index, token in enumerate(found) if token.is_word("SETTINGS"))
+
+
+def _canonical(session: Session, sql: str) -> str:
+    escaped = sql.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r").replace("\0", "\\0")
+    try:
+        answer = session.run("SELECT formatQuerySingleLine({sql:String})", "RawBLOB", {"sql": escaped})
+    except EngineError as error:
+        raise EngineError(error.code, error.message.partition(": In scope ")[0], name=error.name) from None
+    text = answer.data.decode("utf-8", "replace")
+    if "�" in text or not text.strip():
+        raise EngineError(SYNTAX_ERROR, "Syntax error: the statement is not valid UTF-8.")
+    return text
+
+
+def _readings(text: str, current: str) -> list[tuple[str, str]]:
+    """Every (database, table) that an identifier of the tree may mean; its parts are not told apart there."""
+    dots = [index for index, character in enumerate(text) if character == "."]
+    return [*((text[:dot], text[dot + 1 :]) for dot in dots), (current, text)]
+
+
+def _is_identifier_parameter(found: list[Token], index: int) -> bool:
+    return index + 3 < len(found) and found[index + 2].text == b":" and found[index + 3].is_word("IDENTIFIER")
+
+
+def _check_settings(found: list[Token], index: int) -> int:
+    """Check the names of one SETTINGS clause; 1 if there is one, 0 for a column that happens to be called so."""
+    names = []
+    depth = 0
+    for position in range(index + 1, len(found) - 1):
+        token = found[position]
+        if token.kind == "symbol":
+            depth += {b"(": 1, b"[": 1, b"{": 1, b")": -1, b"]": -1, b"}": -1}.get(token.text, 0)
+        if depth < 0:
+            break
+        starts = position == index + 1 or (found[position - 1].text == b"," and depth == 0)
+        if starts and found[position + 1].text == b"=":
+            names.append(token.name)
+        elif position == index + 1:
+            return 0
+    for name in names:
+        if name not in READER_SETTINGS:
+            raise denied("a setting in its SETTINGS is not allowed for this role")
+    return 1 if names else 0
+
+
+def _target(create_query: str) -> tuple[str, str] | None:
+    """The table named by TO in a materialized view's definition: (database or nothing, name)."""
+    found = list(tokens(create_query.encode()))
+    for index, token in enumerate(found[:-1]):
+        if token.is_word("AS", "SELECT"):
+            return None
+        if token.is_word("TO"):
+            if index + 3 < len(found) and found[index + 2].text == b".":
+                return found[index + 1].name, found[index + 3].name
+            return "", found[index + 1].name
+    return None

@@ -1,0 +1,59 @@
+"""Where the rows of an INSERT lie while the engine reads them: a file in shared memory, else in the data directory."""
+
+import errno
+import hashlib
+import itertools
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+_SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - the folder made in it is ours alone (0700)
+_HEADROOM: Final = 64 * 2**20
+
+
+class Inbox:
+    """Hands out files that live for one INSERT; what a killed engine left behind is removed at start."""
+
+    def __init__(self, data_dir: Path, *, shared_memory: Path = _SHARED_MEMORY) -> None:
+        name = f"llmtower-{os.getuid()}-{hashlib.sha256(str(data_dir.resolve()).encode()).hexdigest()[:16]}"
+        self._disk = data_dir / "inbox"
+        self._memory = shared_memory / name if os.access(shared_memory, os.W_OK) else None
+        self._numbers = itertools.count()
+        self.close()
+        self._disk.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self._memory is not None:
+            self._memory.mkdir(mode=0o700)
+
+    @contextmanager
+    def file(self, data: memoryview) -> Iterator[Path]:
+        """Write `data` to a file and remove it afterwards."""
+        path = self._write(data)
+        try:
+            yield path
+        finally:
+            path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Remove every file."""
+        for folder in (self._disk, self._memory):
+            if folder is not None:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _write(self, data: memoryview) -> Path:
+        name = f"{next(self._numbers)}.rows"
+        if self._memory is not None and shutil.disk_usage(self._memory).free > len(data) + _HEADROOM:
+            path = self._memory / name
+            try:
+                path.write_bytes(data)
+            except OSError as error:
+                path.unlink(missing_ok=True)
+                if error.errno != errno.ENOSPC:
+                    raise
+            else:
+                return path
+        path = self._disk / name
+        path.write_bytes(data)
+        return path
