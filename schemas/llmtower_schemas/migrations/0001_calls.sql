@@ -1,6 +1,8 @@
 -- One immutable row per ended call. MergeTree, never Replacing: what was stored once is never silently merged away, and
 -- the runtime's insert tokens keep it from being stored twice. The deduplication window counts blocks (one per table partition touched)
 -- and must cover a whole takeover; it is set on every view target too, or a replayed insert would inflate the rollup alone.
+-- Inserted parts are compact (two files instead of three per column: an insert of 20,000 rows of `calls` costs 60 ms instead of 155);
+-- merges make wide ones of them beyond 128 MiB.
 -- Money is integer nano-USD; NULL with a cost_status means "unknown", never 0.
 CREATE TABLE IF NOT EXISTS calls
 (
@@ -75,7 +77,7 @@ CREATE TABLE IF NOT EXISTS calls
 ENGINE = MergeTree
 PARTITION BY toYYYYMM(started_at)
 ORDER BY (project, app, request_model, started_at)
-SETTINGS non_replicated_deduplication_window = 100000;
+SETTINGS non_replicated_deduplication_window = 100000, min_bytes_for_wide_part = 134217728;
 
 -- Texts live apart: a retention of their own, a grant of their own, erasure in one place.
 CREATE TABLE IF NOT EXISTS contents
@@ -85,9 +87,9 @@ CREATE TABLE IF NOT EXISTS contents
     project LowCardinality(String),
     app LowCardinality(String),
     started_at DateTime64(6, 'UTC') CODEC(Delta, ZSTD),
-    input String CODEC(ZSTD(6)),
-    output String CODEC(ZSTD(6)),
-    retrieved String CODEC(ZSTD(6)) COMMENT 'JSON: [{id, score, text}]',
+    input String CODEC(ZSTD(3)),
+    output String CODEC(ZSTD(3)),
+    retrieved String CODEC(ZSTD(3)) COMMENT 'JSON: [{id, score, text}]',
     parameters String CODEC(ZSTD(3)),
     error_message String CODEC(ZSTD(3)),
     comment String CODEC(ZSTD(3)),
@@ -106,7 +108,8 @@ CREATE TABLE IF NOT EXISTS contents
 ENGINE = MergeTree
 PARTITION BY toMonday(started_at, 'UTC')
 ORDER BY (project, app, started_at)
-SETTINGS non_replicated_deduplication_window = 100000, max_compress_block_size = 4194304, min_compress_block_size = 1048576;
+SETTINGS non_replicated_deduplication_window = 100000, max_compress_block_size = 4194304, min_compress_block_size = 1048576,
+    min_bytes_for_wide_part = 134217728;
 
 CREATE TABLE IF NOT EXISTS requests
 (
@@ -144,7 +147,7 @@ CREATE TABLE IF NOT EXISTS requests
 ENGINE = MergeTree
 PARTITION BY toYYYYMM(started_at)
 ORDER BY (project, app, started_at)
-SETTINGS non_replicated_deduplication_window = 100000;
+SETTINGS non_replicated_deduplication_window = 100000, min_bytes_for_wide_part = 134217728;
 
 CREATE TABLE IF NOT EXISTS steps
 (
@@ -186,4 +189,4 @@ CREATE TABLE IF NOT EXISTS steps
 ENGINE = MergeTree
 PARTITION BY toYYYYMM(started_at)
 ORDER BY (project, app, name, started_at)
-SETTINGS non_replicated_deduplication_window = 100000;
+SETTINGS non_replicated_deduplication_window = 100000, min_bytes_for_wide_part = 134217728;
