@@ -18,7 +18,7 @@ KAFKA_VERSION = "4.1.1"
 # slf4j-simple: without a logging backend Kafka says nothing at all, and log4j costs start-up time.
 ENDPOINT = f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}+org.slf4j:slf4j-simple:1.7.36"
 LOCK_NAME = "kafka.lock.toml"
-CONNECTIONS = 8
+CONNECTIONS = 16
 ATTEMPTS = 3
 
 

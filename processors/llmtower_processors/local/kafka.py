@@ -55,21 +55,21 @@ class KafkaRuntime:
 
 
 def kafka_runtime() -> KafkaRuntime:
-    """Find Java, fetch and verify the jars, and after a fetch record the start-up cache."""
+    """Find Java, fetch the jars that are missing, verify all of them."""
     java = find_java()
     jars, fetched = ensure_jars()
     runtime = KafkaRuntime(java, tuple(jars))
     if os.pathsep in str(jar_dir()):
         raise LocalStackError(f"Java cannot read from {jar_dir()} (it holds a '{os.pathsep}'): set LLMTOWER_CACHE_DIR to another folder")
     if fetched:
-        runtime.aot_cache.unlink(missing_ok=True)
-    if java.major >= _AOT_CACHE_SINCE and not runtime.aot_cache.exists():
-        _record_aot_cache(runtime)
+        runtime.aot_cache.unlink(missing_ok=True)  # Java refuses one that is older than its jars
     return runtime
 
 
-def _record_aot_cache(runtime: KafkaRuntime) -> None:
-    """Start and stop Kafka once on a scratch folder while Java records; a failure costs only the speed-up."""
+def record_start(runtime: KafkaRuntime) -> None:
+    """Start and stop Kafka once on a scratch folder while Java records its start, unless that is done or this Java cannot."""
+    if runtime.java.major < _AOT_CACHE_SINCE or runtime.aot_cache.exists():
+        return
     print("preparing Kafka's start-up cache (once, about 10 s)", file=sys.stderr, flush=True)  # noqa: T201  (a slow step says what it does)
     with tempfile.TemporaryDirectory(dir=jar_dir().parent, prefix="record-") as scratch:
         recorded = Path(scratch, "kafka.aot")

@@ -1,0 +1,94 @@
+# `make` lists the targets. Everything happens in .venv; nothing outside the checkout is touched except download caches.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test bench faults lock clean
+
+# 3.11 first: the version the requirements are locked with.
+CANDIDATES := python3.11 python3.12 python3.13 python3.14 python3 python
+PYTHON ?= $(shell for p in $(CANDIDATES); do "$$p" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
+UV_VERSION := 0.13.9
+BIN := .venv/bin
+STAMP := .venv/.setup-done
+RECORDED := .venv/.kafka-start-recorded
+LOCKED := --require-hashes -r requirements/dev.txt
+LOCKS := requirements/dev.txt processors/llmtower_processors/local/kafka.lock.toml
+
+# Arguments for the commands behind bench, faults and demo: `make faults FAULTS="--runs 20 --seed 7"`.
+BENCH ?=
+FAULTS ?= --runs 200
+DEMO ?=
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+setup: $(STAMP) $(RECORDED) ## make .venv with everything in it and fetch Kafka (quick when nothing changed)
+
+$(STAMP): pyproject.toml $(LOCKS)
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer with venv and pip is needed (Debian: apt install python3-venv); or name one: make PYTHON=/path/to/python"; exit 1; }
+	@test -x $(BIN)/python || { echo "making .venv with $(PYTHON)"; "$(PYTHON)" -m venv .venv; }
+	@echo "installing the locked packages into .venv"; $(uv_like_pip); \
+	{ $(BIN)/python -m pip install -q "uv==$(UV_VERSION)" && $(BIN)/uv pip install --python $(BIN)/python $(LOCKED); } || \
+	{ echo "uv could not do it; going on with pip (slower)"; $(BIN)/python -m pip install --progress-bar on $(LOCKED); }
+	@$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
+	@$(BIN)/python -c 'from llmtower_processors.local.kafka import kafka_runtime; kafka_runtime()'
+	@touch $@
+
+# Halves Kafka's start; left out of a first `make demo`, which should show something soon.
+$(RECORDED): $(STAMP)
+	@$(BIN)/python -c 'from llmtower_processors.local.kafka import kafka_runtime, record_start; record_start(kafka_runtime())'
+	@touch $@
+
+# uv does not read pip's configuration: hand over index, certificates and local wheels, whatever file or variable they are set in.
+define uv_like_pip
+setting() { $(BIN)/python -m pip config list 2>/dev/null | sed -n "s/^[^=]*\.$$1='\(.*\)'\$$/\1/p" | tail -n 1 | sed 's/\\n/ /g'; }; \
+hand() { value=$$(setting "$$2"); eval "set_already=\$${$$1:-}"; if [ -n "$$value" ] && [ -z "$$set_already" ]; then export "$$1=$$value"; fi; }; \
+hand UV_DEFAULT_INDEX index-url; hand UV_INDEX extra-index-url; hand UV_INSECURE_HOST trusted-host; hand UV_FIND_LINKS find-links; \
+hand SSL_CERT_FILE cert; hand HTTPS_PROXY proxy; export UV_SYSTEM_CERTS=true UV_INDEX_STRATEGY=unsafe-best-match
+endef
+
+demo: $(STAMP) ## run the demonstration: real Kafka, engine, worker, live figures (DEMO_SECONDS=60 ends it)
+	@$(BIN)/llmtower demo $(DEMO)
+
+test: setup ## lint, types and all tests
+	@echo "ruff check"; $(BIN)/ruff check .
+	@echo "ruff format"; $(BIN)/ruff format --check .
+	@echo "mypy"; $(BIN)/mypy
+	@mkdir -p build
+	@$(BIN)/coverage run -m pytest --junitxml=build/tests.xml; status=$$?; \
+	$(BIN)/coverage report > build/coverage.txt; echo "coverage: $$(tail -n 1 build/coverage.txt) (build/coverage.txt)"; \
+	$(BIN)/python -c "$$counts" build/tests.xml || exit 1; exit $$status
+
+# The closing line: counts as pytest reports them, errors counted as failures; what was skipped is said before it.
+define counts
+import collections, sys
+from xml.etree import ElementTree
+suites = list(ElementTree.parse(sys.argv[1]).getroot().iter("testsuite"))
+reasons = collections.Counter(skip.get("message") for suite in suites for skip in suite.iter("skipped"))
+for reason, count in reasons.most_common():
+    print(f"SKIPPED {count} test(s): {reason}")
+total, skipped = (sum(int(suite.get(name)) for suite in suites) for name in ("tests", "skipped"))
+failed = sum(int(suite.get(name)) for suite in suites for name in ("failures", "errors"))
+print(f"{total - failed - skipped} passed, {failed} failed, {skipped} skipped")
+endef
+export counts
+
+bench: setup ## measure what the README claims
+	@$(BIN)/llmtower bench $(BENCH)
+
+faults: setup ## 200 seeded runs of kills, freezes and cuts (hours; goes on where it was interrupted)
+	@$(BIN)/python -m tests.faults $(FAULTS)
+
+lock: setup ## resolve the dependencies and Kafka's jars anew
+	@$(uv_like_pip); echo "resolving the Python packages"; \
+	$(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --extra dev --generate-hashes --no-emit-index-url --no-annotate --no-header \
+		pyproject.toml -o requirements/dev.txt
+	@echo "resolving Kafka's jars"
+	@$(BIN)/python -c 'from pathlib import Path; from llmtower_processors.local.jars import LOCK_NAME, write_lock; write_lock(Path("processors/llmtower_processors/local", LOCK_NAME))'
+
+REMOVED := .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .faults build dist .coverage .coverage.*
+
+clean: ## remove what make has made, and say what
+	@for path in $(REMOVED); do if [ -e "$$path" ]; then echo "removing $$path"; rm -rf "$$path"; fi; done
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} + && echo "removing __pycache__ folders"
+	@if [ -e .llmtower ]; then echo "kept: .llmtower, the data of llmtower up and demo (remove it by hand)"; fi
+	@echo "kept: the download cache (Kafka's jars) in $${LLMTOWER_CACHE_DIR:-$${XDG_CACHE_HOME:-$$HOME/.cache}/llmtower}"
