@@ -35,6 +35,10 @@ class LogUnavailableError(EdgeError):
     """Kafka did not answer, or answered that it cannot at present."""
 
 
+class LogEndedError(EdgeError):
+    """The consumer itself is broken: stop it and start another."""
+
+
 class CommitRefusedError(EdgeError):
     """The commit was refused: the member was fenced out. Nothing was written."""
 
@@ -108,7 +112,7 @@ class Log(Protocol):
         """Join the group; the callbacks tell of each assignment. Raises LogUnavailableError."""
 
     async def poll(self, timeout_s: float) -> Mapping[TopicPartition, Sequence[Record]]:
-        """Return what arrived, waiting at most `timeout_s` for the first. Raises LogUnavailableError, PositionLostError."""
+        """Return what arrived, waiting at most `timeout_s` for the first. Raises Log...Error, PositionLostError."""
 
     def position(self, partition: TopicPartition) -> int:
         """Offset of the next record `poll` would return; it steps over gaps (markers, compaction)."""
