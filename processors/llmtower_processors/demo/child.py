@@ -4,7 +4,8 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import orjson
@@ -26,6 +27,35 @@ def on_end_of_input(stop: Callable[[], None]) -> None:
         stop()
 
     threading.Thread(target=wait, name="end-of-input", daemon=True).start()
+
+
+def fork_each(names: Sequence[str], work: Callable[[str], None]) -> int:
+    """Run `work` for each name in a process of its own, forked from this one; gives 1 when one of them failed, else 0."""
+    children = [_fork(name, work) for name in names]
+    return int(any(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children))
+
+
+def _fork(name: str, work: Callable[[str], None]) -> int:
+    pid = os.fork()
+    if pid:
+        return pid
+    status = 1
+    try:
+        work(name)
+        status = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def read_setup() -> dict[str, Any]:
+    """Read the one JSON line that says what to do; empty when standard input closes first. Never reads beyond the line."""
+    line = bytearray()
+    while (byte := os.read(sys.stdin.fileno(), 1)) not in {b"", b"\n"}:
+        line += byte
+    return dict(orjson.loads(line)) if line else {}
 
 
 def listen(port: int) -> socket.socket:

@@ -1,0 +1,214 @@
+"""The live terminal view: a pure function from what is known at one moment to something rich can print, at any width from 80 columns."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from rich.console import Group, RenderableType
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from .figures import WINDOW_S, Live, Row
+from .numbers import UNKNOWN, compact, count, dollars, per_thousand, percent, seconds, significant
+from .scenario import NORMAL, Phase
+
+WIDE = 120
+ACCENT, BAD, WARN, MUTED = "cyan", "red", "yellow", "dim"
+ERROR_LIMIT = 0.05
+"""From this share of failed calls on, a row is marked."""
+SLOW_US = 4_000_000
+"""From this 95th percentile on, a row is marked."""
+NOT_STREAMED = "-"
+NAMED_ERRORS = {"rate_limit": "rate limit", "timeout": "time-out", "server": "server"}
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How much of the history has been handed to Kafka."""
+
+    sent: int
+    total: int
+    seconds: float
+    """Time it has taken so far."""
+
+    @property
+    def done(self) -> bool:
+        """True when nothing is left to send."""
+        return self.sent >= self.total
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """Everything the view shows."""
+
+    elapsed_s: float = 0.0
+    left_s: float | None = None
+    """Seconds until the demo ends by itself; None = it stays until Ctrl-C."""
+    phase: Phase = NORMAL
+    next_scene_s: float | None = None
+    questions: int = 0
+    in_flight: int = 0
+    live: Live | None = None
+    history: Progress | None = None
+    history_note: str = ""
+    addresses: Sequence[tuple[str, str]] = ()
+    trouble: str = ""
+    """What could not be read just now, in one sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of the table: heading with unit, value of a row, and when it is marked."""
+
+    heading: str
+    value: Callable[[Row], str]
+    marked: Callable[[Row], bool] = lambda row: False
+    wide_only: bool = False
+
+
+COLUMNS: tuple[Column, ...] = (
+    Column("calls", lambda row: count(row.calls)),
+    Column("errors\n%", lambda row: percent(_failed(row), row.calls), lambda row: _failed(row) > ERROR_LIMIT * row.calls),
+    Column("rate\nlim. %", lambda row: percent(row.errors.get("rate_limit", 0), row.calls), wide_only=True),
+    Column("time-\nout %", lambda row: percent(row.errors.get("timeout", 0), row.calls), wide_only=True),
+    Column("server\n%", lambda row: percent(row.errors.get("server", 0), row.calls), wide_only=True),
+    Column("p50\ns", lambda row: seconds(row.duration_p50_us)),
+    Column("p95\ns", lambda row: seconds(row.duration_p95_us), lambda row: (row.duration_p95_us or 0) > SLOW_US),
+    Column("TTFT\np50 s", lambda row: _ttft(row.ttft_p50_us), wide_only=True),
+    Column("TTFT\np95 s", lambda row: _ttft(row.ttft_p95_us)),
+    Column("tokens\nin", lambda row: compact(row.input_tokens), wide_only=True),
+    Column("tokens\nout", lambda row: compact(row.output_tokens), wide_only=True),
+    Column("$ per\n1 k", lambda row: per_thousand(row.cost_nano_usd, row.calls - row.unpriced), wide_only=True),
+    Column("cost", lambda row: dollars(row.cost_nano_usd)),
+    Column("un-\npriced", lambda row: count(row.unpriced), wide_only=True),
+)
+"""The table's columns after app and model. TTFT: time to the first token, streamed calls only."""
+
+
+def render(screen: Screen, *, width: int) -> RenderableType:
+    """Compose the view for a terminal of this width."""
+    parts: list[RenderableType] = [_heading(screen), _scene(screen), Text()]
+    if screen.live is None or not screen.live.rows:
+        parts.append(Text("  Waiting for the first call to arrive in ClickHouse …", style=MUTED))
+    else:
+        parts += [_table(screen.live.rows, wide=width >= WIDE), _errors(screen.live.rows)]
+    parts += [Text(), *_footer(screen, width)]
+    return Group(*parts)
+
+
+def plain_line(screen: Screen) -> str:
+    """Say the same in one line, for where no terminal is."""
+    live = screen.live
+    if live is None:
+        return f"{screen.elapsed_s:4.0f} s  waiting for the first call to arrive in ClickHouse"
+    calls, failed = sum(row.calls for row in live.rows), sum(_failed(row) for row in live.rows)
+    parts = [
+        f"{screen.elapsed_s:4.0f} s  {screen.phase.name}",
+        f"last {WINDOW_S} s: {count(calls)} calls, {percent(failed, calls)} % errors",
+        f"stored {count(live.calls)} calls, {dollars(live.cost_nano_usd)} + {count(live.unpriced)} unpriced",
+        f"newest {_age(live)}",
+    ]
+    if screen.history and not screen.history.done:
+        parts.append(f"history {count(screen.history.sent)} of {count(screen.history.total)} calls")
+    if screen.trouble:
+        parts.append(screen.trouble)
+    return " · ".join(parts)
+
+
+def _heading(screen: Screen) -> RenderableType:
+    minutes, rest = divmod(int(screen.elapsed_s), 60)
+    ends = "Ctrl-C ends it" if screen.left_s is None else f"{max(0, screen.left_s):.0f} s left"
+    line = Table.grid(expand=True)
+    line.add_column()
+    line.add_column(justify="right")
+    line.add_row(Text("Llmtower demo", style=f"bold {ACCENT}"), Text(f"live for {minutes}:{rest:02d} · {ends}", style=MUTED))
+    return line
+
+
+def _scene(screen: Screen) -> RenderableType:
+    if screen.phase is NORMAL:
+        soon = "" if screen.next_scene_s is None else f" The script's next scene starts in {screen.next_scene_s:.0f} s."
+        return Text.assemble("○ ", (f"{screen.phase.says}{soon}", MUTED), no_wrap=True, overflow="ellipsis")
+    return Text.assemble((f"● Script: {screen.phase.name}. ", f"bold {WARN}"), screen.phase.says, no_wrap=True, overflow="ellipsis")
+
+
+def _table(rows: Sequence[Row], *, wide: bool) -> Table:
+    columns = [column for column in COLUMNS if wide or not column.wide_only]
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style=MUTED, expand=False)
+    table.add_column(f"last {WINDOW_S} s", no_wrap=True)
+    table.add_column("model", no_wrap=True, max_width=22 if wide else 16, overflow="ellipsis")
+    for column in columns:
+        table.add_column(column.heading, justify="right", no_wrap=True)
+    app = None
+    for row in rows:
+        cells = [_cell(column, row) for column in columns]
+        table.add_row(Text(row.app, style="bold") if row.app != app else "", row.model, *cells)
+        app = row.app
+    return table
+
+
+def _cell(column: Column, row: Row) -> Text:
+    value = column.value(row)
+    if column.marked(row):
+        return Text(f"! {value}", style=f"bold {BAD}")
+    return Text(value, style=MUTED if value in {UNKNOWN, NOT_STREAMED} else "")
+
+
+def _errors(rows: Iterable[Row]) -> Text:
+    sums: dict[str, int] = {}
+    for row in rows:
+        for name, number in row.errors.items():
+            sums[name] = sums.get(name, 0) + number
+    if not sums:
+        return Text("Errors by class: none", style=MUTED)
+    listed = ", ".join(f"{NAMED_ERRORS.get(name, name.replace('_', ' '))} {number}" for name, number in _by_size(sums))
+    return Text(f"Errors by class: {listed}", no_wrap=True, overflow="ellipsis")
+
+
+def _footer(screen: Screen, width: int) -> list[RenderableType]:
+    lines: list[RenderableType] = [*_history(screen, width)]
+    lines.append(Text(f"Live     {count(screen.questions)} questions asked, {count(screen.in_flight)} in flight", no_wrap=True))
+    live = screen.live
+    if live is not None:
+        lines.append(
+            Text(f"Stored   {count(live.calls)} calls, newest {_age(live)}, {count(live.dead_letters)} dead letters", no_wrap=True)
+        )
+        lines.append(Text(f"Cost     {dollars(live.cost_nano_usd)}{_unpriced(live.unpriced)}", no_wrap=True))
+    if screen.trouble:
+        lines.append(Text(f"Trouble  {screen.trouble}", style=BAD, no_wrap=True, overflow="ellipsis"))
+    if screen.addresses:
+        where = "   ".join(f"{name} {address}" for name, address in screen.addresses)
+        lines.append(Text(where, style=MUTED, no_wrap=True, overflow="ellipsis"))
+    return lines
+
+
+def _history(screen: Screen, width: int) -> list[RenderableType]:
+    progress = screen.history
+    if progress is None:
+        return [Text(f"History  {screen.history_note}", style=MUTED)] if screen.history_note else []
+    if progress.done:
+        return [Text(f"History  {count(progress.total)} calls of seven days, sent in {significant(progress.seconds)} s", no_wrap=True)]
+    bar = ProgressBar(total=progress.total, completed=progress.sent, width=min(40, width - 50), complete_style=ACCENT)
+    line = Table.grid(padding=(0, 1))
+    line.add_row(Text("History "), bar, Text(f"{count(progress.sent)} of {count(progress.total)} calls sent"))
+    return [line]
+
+
+def _by_size(sums: Mapping[str, int]) -> list[tuple[str, int]]:
+    return sorted(sums.items(), key=lambda entry: (-entry[1], entry[0]))
+
+
+def _unpriced(calls: int) -> str:
+    return f" + {count(calls)} calls whose price is unknown" if calls else ""
+
+
+def _age(live: Live) -> str:
+    return UNKNOWN if live.newest_age_s is None else f"{significant(max(0.0, live.newest_age_s))} s old"
+
+
+def _failed(row: Row) -> int:
+    return sum(row.errors.values())
+
+
+def _ttft(us: float | None) -> str:
+    return NOT_STREAMED if us is None else seconds(us)
