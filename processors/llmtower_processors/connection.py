@@ -60,7 +60,9 @@ def clickhouse_client(settings: Settings, *, with_database: bool = True) -> "Cli
     try:
         return clickhouse_connect.get_client(**options)
     except OperationalError as error:
-        raise Unreachable(f"ClickHouse at {where} does not answer. Is it running, and is LLMTOWER_CLICKHOUSE__HOST right?") from error
+        raise Unreachable(
+            f"ClickHouse at {where} does not answer ({_root(error)}). Is it running, and is LLMTOWER_CLICKHOUSE__HOST right?"
+        ) from error
     except ClickHouseError as error:
         raise Unreachable(f"ClickHouse at {where} refused the connection: {_first_line(error)}") from error
 
@@ -108,6 +110,13 @@ def running_endpoints(data_dir: Path) -> dict[str, str] | None:
 
 def _sentence(location: tuple[int | str, ...], message: str) -> str:
     return f"{PREFIX}{'__'.join(str(part).upper() for part in location)}: {message[:1].lower()}{message[1:]}."
+
+
+def _root(error: BaseException) -> str:
+    """Name what a chain of exceptions began with."""
+    while cause := error.__cause__ or error.__context__:
+        error = cause
+    return type(error).__name__
 
 
 def _first_line(error: Exception) -> str:
