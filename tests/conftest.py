@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from llmtower_processors.engine import EngineProcess
 from llmtower_processors.local.kafka import KafkaProcess
 
 
@@ -17,6 +18,13 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         return
     with KafkaProcess(tmp_path_factory.mktemp("kafka")) as node:
         yield node.bootstrap_servers
+
+
+@pytest.fixture(scope="session")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineProcess]:
+    """A real ClickHouse engine behind HTTP (`url`, `credentials`); use a fresh `database`."""
+    with EngineProcess(tmp_path_factory.mktemp("engine")) as process:
+        yield process
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ from llmtower_processors.local.ports import LOOPBACK, PortReservation
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 20.0
+REAP_TIMEOUT_S = 2.0
 PROBE_INTERVAL_S = 0.05
 _AOT_CACHE_SINCE = 25
 _UNSAFE_WARNINGS_SINCE = 23
@@ -73,11 +74,12 @@ def record_start(runtime: KafkaRuntime) -> None:
     print("preparing Kafka's start-up cache (once, about 10 s)", file=sys.stderr, flush=True)  # noqa: T201  (a slow step says what it does)
     with tempfile.TemporaryDirectory(dir=jar_dir().parent, prefix="record-") as scratch:
         recorded = Path(scratch, "kafka.aot")
-        node = KafkaProcess(Path(scratch, "node"), runtime=runtime, options=(f"-XX:AOTCacheOutput={recorded}", "-Xlog:disable"))
+        options = (f"-XX:AOTCacheOutput={recorded}", "-Xlog:disable")
         try:
-            node.start()
-        finally:
-            node.stop(timeout_s=120)
+            with KafkaProcess(Path(scratch, "node"), runtime=runtime, options=options) as node:
+                node.stop(timeout_s=120)  # Java writes what it has recorded when it ends
+        except LocalStackError as error:
+            print(f"left out: {error}", file=sys.stderr, flush=True)  # noqa: T201  (only a faster start is lost)
         if recorded.exists():
             recorded.replace(runtime.aot_cache)
 
@@ -155,6 +157,7 @@ class KafkaProcess:
 
     def start(self, timeout_s: float = START_TIMEOUT_S) -> None:
         """Start the broker and wait until it serves; raises KafkaFailedError with the end of its log."""
+        self._reap()
         command = bind(self.prepare())
         with open_log(self.log_path) as log:
             self._process = subprocess.Popen(  # noqa: S603  (our own command)
@@ -198,11 +201,23 @@ class KafkaProcess:
         self._ports.close()
 
     def __enter__(self) -> "KafkaProcess":
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+    def _reap(self) -> None:
+        """Collect a broker that somebody else has killed."""
+        if self._process is not None:
+            try:
+                self._process.wait(REAP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                raise KafkaFailedError(f"Kafka runs already (pid {self._process.pid}): stop it first") from None
 
     def _format(self) -> None:
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
