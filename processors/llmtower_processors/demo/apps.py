@@ -1,7 +1,7 @@
 """The demo's app processes: one start, one import of everything heavy, then one fork per app (as `gunicorn --preload` does).
 
 `python -m llmtower_processors.demo.apps` reads one JSON line from standard input (`standin`, `kafka`, `apps`, `seed`), forks the apps and
-announces for each `{"app", "url"}` and, at its end, `{"app", "said"}`: what it counted and what its SDK says it emitted, after a last flush.
+announces for each `{"app", "url"}` and, at its end, `{"app", "said"}`: its own counts and its SDK's, after a last flush.
 """
 
 import functools

@@ -5,7 +5,7 @@ from typing import Any
 
 import llmtower
 
-from .books import Said
+from .said import Said
 
 FLUSH_S = 25.0
 

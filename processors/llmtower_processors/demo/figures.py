@@ -101,7 +101,7 @@ def read_stored(client: Client, producers: Sequence[str]) -> dict[str, Stored]:
     return {app: _stored(calls.get(app, {}), events.get(app, {}), dead.get(app, 0)) for app in {*calls, *events, *dead}}
 
 
-def read_stored_events(client: Client, producers: Sequence[str]) -> int:
+def read_arrived(client: Client, producers: Sequence[str]) -> int:
     """Count what has arrived of these producers, dead letters included: cheap enough to poll."""
     return int(_ask(client, "arrived", {"producers": list(producers)})[0]["arrived"])
 

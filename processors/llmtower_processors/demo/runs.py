@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from .books import Said
+from .said import Said
 
 FILE_NAME = "demo.json"
 

@@ -157,6 +157,14 @@ class Script:
         moment = elapsed_s % self.length_s if self.endless else elapsed_s
         return self.phases[max(bisect_right(self.starts_s, moment) - 1, 0)]
 
+    def until_next(self, elapsed_s: float) -> float | None:
+        """Give the seconds until the next scene; None when none follows."""
+        moment = elapsed_s % self.length_s if self.endless else elapsed_s
+        ahead = [start - moment for start in self.starts_s if start > moment]
+        if ahead:
+            return ahead[0]
+        return self.length_s - moment + self.starts_s[1] if self.endless else None
+
 
 def script(seconds: float | None) -> Script:
     """Lay the phases over a run: a third of it is calm, then one scene after the other; None = an endless cycle of three minutes."""

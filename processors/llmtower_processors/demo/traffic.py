@@ -1,4 +1,4 @@
-"""The users: live questions at a steady rate against the apps, and the script's changes of scene. Keeps its own count."""
+"""The users: live questions at a steady rate of calls against the apps, and the script's changes of scene. Keeps its own count."""
 
 import asyncio
 import random
@@ -12,7 +12,6 @@ from .identity import now_ns, uuid7
 from .scenario import APPS, NORMAL, AppProfile, Phase, Script, pick_app
 from .texts import ask
 
-DEFAULT_RATE = 25.0
 MAX_IN_FLIGHT = 400
 """Beyond this many open questions the users wait: an overloaded machine shows a lower rate, not a pile."""
 ANSWER_TIMEOUT_S = 30.0
@@ -30,7 +29,7 @@ class Traffic:
         self.failed: Counter[str] = Counter()
         self._apps = apps
         self._standin = standin
-        self._rate = rate
+        self._questions_per_s = rate / sum(app.traffic * (1 + app.embedding_calls) for app in APPS.values())
         self._script = script
         self._chance = random.Random(f"{seed}/traffic")  # noqa: S311  (a script, no secret)
         self._open: set[asyncio.Task[None]] = set()
@@ -53,7 +52,7 @@ class Traffic:
         async with httpx.AsyncClient(timeout=ANSWER_TIMEOUT_S, limits=limits) as client:
             scenes = asyncio.create_task(self._play(client, stop))
             while not stop.is_set():
-                due = max(due, time.monotonic() - 1.0) + self._chance.expovariate(self._rate)
+                due = max(due, time.monotonic() - 1.0) + self._chance.expovariate(self._questions_per_s)
                 await _pause(stop, due - time.monotonic())
                 if len(self._open) < MAX_IN_FLIGHT and not stop.is_set():
                     self._start(client)

@@ -1,0 +1,195 @@
+"""One demo on a running stack: history and live traffic at once, the view, then the end of every producer."""
+
+import asyncio
+import time
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
+import httpx
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError
+from rich.console import Console
+
+from llmtower_processors.local.endpoints import Endpoints, read_credentials
+
+from . import figures
+from .accounts import Accounts
+from .display import display_on
+from .history import CALLS, calls_by_app
+from .identity import now_ns
+from .numbers import count
+from .processes import Process
+from .said import Said
+from .scenario import APPS, script
+from .traffic import Traffic
+from .view import Progress, Screen
+
+START_S = 60.0
+REFRESH_S = 1.0
+PATIENCE_S = 45.0
+"""The pipeline may stand still for this long before the books are closed as they are."""
+DATABASE = "llmtower"
+READER = "dashboards"
+
+
+class Ending:
+    """When the demo ends: `stop` when it is time, `interrupted` too when somebody pressed Ctrl-C."""
+
+    def __init__(self) -> None:
+        self.stop = asyncio.Event()
+        self.interrupted = asyncio.Event()
+
+    def interrupt(self) -> None:
+        """End now, the history included."""
+        self.interrupted.set()
+        self.stop.set()
+
+
+class Play:
+    """The performance; afterwards `said` has what every producer said and `client` reads the tables."""
+
+    client: Client
+
+    def __init__(self, accounts: Accounts, console: Console, ending: Ending, *, seconds: float | None, rate: float, seed: int) -> None:
+        self.said: list[Said] = []
+        self._accounts = accounts
+        self._console = console
+        self._ending = ending
+        self._seconds = seconds
+        self._rate = rate
+        self._seed = seed
+        self._script = script(seconds)
+        self._sent: Counter[str] = Counter()
+        self._history_total = 0
+        self._history_began = self._history_ended = 0.0
+        self._screen = Screen()
+
+    async def perform(self, endpoints: Endpoints, *, standin: Process, apps: Process, sender: Process | None) -> None:
+        """Play until the end, then end the apps and collect what they said. Raises DemoError when a part fails."""
+        password = read_credentials(self._accounts.data_dir)[READER]
+        self.client = await asyncio.to_thread(figures.connect, endpoints.clickhouse, database=DATABASE, user=READER, password=password)
+        self._screen = replace(self._screen, addresses=(("Kafka", endpoints.kafka), ("ClickHouse", endpoints.clickhouse)))
+        provider = str((await standin.line(START_S))["url"])
+        await apps.say({"standin": provider, "kafka": endpoints.kafka, "apps": list(APPS), "seed": self._seed})
+        if sender is not None:
+            await self._start_history(sender, endpoints)
+        urls = {line["app"]: line["url"] for line in [await apps.line(START_S) for _ in APPS]}
+        traffic = Traffic(apps=urls, standin=provider, rate=self._rate, script=self._script, seed=self._seed)
+        await self._run(traffic, sender)
+        await self._collect(apps, provider)
+
+    async def drain(self) -> None:
+        """Wait until everything the producers delivered has arrived in ClickHouse, as long as it makes progress."""
+        producers, expected = [entry.producer for entry in self.said], sum(entry.events for entry in self.said)
+        arrived, moved = -1, time.monotonic()
+        while arrived < expected and time.monotonic() - moved < PATIENCE_S:
+            now = await asyncio.to_thread(figures.read_arrived, self.client, producers)
+            if now > arrived:
+                arrived, moved = now, time.monotonic()
+                if arrived < expected:
+                    self._tell(f"closing: {count(arrived)} of {count(expected)} events are stored")
+            await asyncio.sleep(0.5)
+
+    async def _start_history(self, sender: Process, endpoints: Endpoints) -> None:
+        calls = calls_by_app(CALLS)
+        self._history_total, self._history_began = CALLS, time.monotonic()
+        await sender.say({"kafka": endpoints.kafka, "calls": calls, "end_ns": now_ns(), "seed": self._seed})
+
+    async def _run(self, traffic: Traffic, sender: Process | None) -> None:
+        """Play until the traffic has its answers and the history is sent; the first failure of a part ends everything."""
+        try:
+            async with asyncio.TaskGroup() as around:
+                around_tasks = [around.create_task(self._view(traffic)), around.create_task(self._time())]
+                if sender is not None:
+                    around_tasks.append(around.create_task(self._cut_short(sender)))
+                async with asyncio.TaskGroup() as work:
+                    work.create_task(traffic.run(self._ending.stop))
+                    if sender is not None:
+                        work.create_task(self._follow(sender))
+                for task in around_tasks:
+                    task.cancel()
+        except BaseExceptionGroup as group:
+            raise _first(group) from group
+
+    async def _time(self) -> None:
+        if self._seconds is not None:
+            await asyncio.sleep(self._seconds)
+            self._ending.stop.set()
+
+    async def _cut_short(self, sender: Process) -> None:
+        await self._ending.interrupted.wait()
+        sender.close_input()
+
+    async def _follow(self, sender: Process) -> None:
+        """Read the senders' progress until all of them have said what they emitted."""
+        said: list[Said] = []
+        async for line in sender.lines():
+            self._sent[line["app"]] = line["sent"]
+            if "said" in line:
+                said.append(Said(**line["said"]))
+        self._history_ended = time.monotonic()
+        if len(said) < len(APPS):
+            raise sender.ended()
+        self.said += said
+
+    async def _collect(self, apps: Process, provider: str) -> None:
+        """End the apps: each flushes and says what it emitted; the provider's own count is put beside it."""
+        self._tell("closing: the apps flush")
+        async with httpx.AsyncClient() as client:
+            calls: dict[str, int] = (await client.get(f"{provider}/control/counts")).json()["calls"]
+        apps.close_input()
+        said = [Said(**line["said"]) async for line in apps.lines()]
+        if len(said) < len(APPS):
+            raise apps.ended()
+        for entry in said:
+            seen = sum(number for key, number in calls.items() if key.startswith(f"{entry.app}/"))
+            self.said.append(replace(entry, provider_saw=seen))
+
+    async def _view(self, traffic: Traffic) -> None:
+        with display_on(self._console) as display:
+            while True:
+                began = time.monotonic()
+                await self._look()
+                self._screen = self._now(traffic)
+                display.show(self._screen)
+                await asyncio.sleep(max(0.1, REFRESH_S - (time.monotonic() - began)))
+
+    async def _look(self) -> None:
+        """Read the tables; what was read last stays on the screen while they cannot be read."""
+        try:
+            live = await asyncio.to_thread(figures.read_live, self.client)
+        except (ClickHouseError, OSError) as error:
+            self._screen = replace(self._screen, trouble=f"ClickHouse cannot be read just now ({type(error).__name__})")
+        else:
+            self._screen = replace(self._screen, live=live, trouble="")
+
+    def _now(self, traffic: Traffic) -> Screen:
+        elapsed = traffic.elapsed_s
+        return replace(
+            self._screen,
+            elapsed_s=elapsed,
+            left_s=None if self._seconds is None else self._seconds - elapsed,
+            phase=traffic.phase,
+            next_scene_s=self._script.until_next(elapsed),
+            questions=traffic.asked.total(),
+            in_flight=traffic.in_flight,
+            history=self._progress(),
+            history_note=self._accounts.history_note,
+        )
+
+    def _progress(self) -> Progress | None:
+        if not self._history_total:
+            return None
+        until = self._history_ended or time.monotonic()
+        return Progress(self._sent.total(), self._history_total, until - self._history_began)
+
+    def _tell(self, line: str) -> None:
+        self._console.print(line, style="dim", highlight=False, markup=False, soft_wrap=True)
+
+
+def _first(group: BaseExceptionGroup[Any]) -> BaseException:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
