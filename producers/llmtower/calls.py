@@ -1,0 +1,145 @@
+"""One call of a model, as the application sees it: `call(...)`, `first_token()`, `finish(...)`.
+
+The caller's part is a snapshot and two appends; everything else (redaction, sizes, JSON) is done by `lines.py` in the courier's thread.
+"""
+
+from collections.abc import Mapping, Sequence
+from time import perf_counter_ns, time_ns
+from types import TracebackType
+from typing import Any, Self
+
+from llmtower import lines, scope, state
+from llmtower.classification import Failure, classify
+from llmtower.errors import internal_error
+from llmtower.ids import entropy, uuid7
+from llmtower.outbox import OVERHEAD_BYTES
+from llmtower.snapshot import Snapshot, snapshot
+
+_context, _parent = scope.fields.get, scope.parent.get
+
+
+def call(
+    *,
+    provider: str = "",
+    model: str = "",
+    operation: str = "chat",
+    input: Any = None,  # noqa: A002 - the name an application's author expects
+    parameters: Mapping[str, Any] | None = None,
+    stream: bool = False,
+    timeout: float | None = None,
+    instrumentation: str = "",
+) -> "Call":
+    """Open a call: `with llmtower.call(provider="openai", model="gpt-4o", input=messages) as call: …`.
+
+    Without `with`, call `finish` or `fail` yourself. `timeout` is in seconds. Without `configure` nothing is recorded.
+    """
+    return Call((provider, model, operation, stream, timeout, instrumentation), input, parameters)
+
+
+class Call:
+    """A call that was started; a call that is never finished stays visible as its `request` event alone."""
+
+    __slots__ = ("_outbox", "_token", "at_ns", "bits", "context", "end", "failure", "input", "parameters", "parent", "request", "result", "start", "ttft")  # fmt: skip
+
+    def __init__(self, request: tuple[Any, ...], input: Any, parameters: Mapping[str, Any] | None) -> None:  # noqa: A002
+        self.at_ns = time_ns()
+        self.bits = entropy(74)
+        self.ttft = self.end = 0
+        self.result: tuple[Any, ...] | None = None
+        self.failure: Failure | None = None
+        self._outbox = outbox = state.outbox or state.unconfigured()
+        if outbox is None:
+            self.start = perf_counter_ns()
+            return
+        try:
+            self.request = request
+            self.input: Snapshot = input if input is None or type(input) is str else snapshot(input)
+            self.parameters: Snapshot = snapshot(parameters) if parameters else None
+            self.context, self.parent = _context(), _parent()
+            outbox.put((lines.request, self, OVERHEAD_BYTES, self.at_ns))
+        except Exception:
+            self._outbox = None
+            internal_error("call")
+        self.start = perf_counter_ns()
+
+    @property
+    def id(self) -> str:
+        """The call's id (UUIDv7): what feedback and scores refer to."""
+        return uuid7(self.at_ns, self.bits)
+
+    def first_token(self) -> None:
+        """Say that the first token has arrived: the call is a streamed one and has a time to first token."""
+        if not self.ttft:
+            self.ttft = perf_counter_ns() - self.start
+
+    def finish(
+        self,
+        *,
+        output: Any = None,
+        usage: Any = None,
+        response_id: str = "",
+        response_model: str = "",
+        finish_reasons: Sequence[str] = (),
+        retrieved: Sequence[Any] = (),
+        embedding: Sequence[float] | None = None,
+        embedder: str = "",
+        cost_usd: Any = None,
+        details: Mapping[str, Any] | None = None,
+        error: BaseException | None = None,
+    ) -> None:
+        """Close the call; a second time changes nothing.
+
+        `usage` is the provider's own object or dict, or `llmtower.Usage`. `details` are further fields of the `response` event
+        (`service_tier`, `retries`, `http_status` …). With `error` the call has failed, and what else is given is what came before.
+        """
+        if self.end:
+            return
+        self.end = perf_counter_ns()
+        outbox = self._outbox
+        if outbox is None:
+            return
+        try:
+            said = output if output is None or type(output) is str else snapshot(output)
+            used = None if usage is None else snapshot(usage)
+            found = None if retrieved == () else snapshot(list(retrieved))
+            vector = None if embedding is None else _freeze(embedding)
+            reasons = tuple(finish_reasons) if finish_reasons else ()
+            extra = snapshot(details) if details else None
+            if error is not None:
+                self.failure = classify(error)
+            self.result = (said, used, response_id, response_model, reasons, found, vector, embedder, cost_usd, extra)
+            size = OVERHEAD_BYTES + _size(self.input) + _size(said) + _size(found) + (32 * len(vector) if vector else 0)
+            outbox.put((lines.response, self, size, self.at_ns + self.end - self.start))
+        except Exception:
+            internal_error("finish")
+
+    def fail(self, error: BaseException) -> None:
+        """Close the call with what went wrong: the exception is classified, its message kept with the contents."""
+        self.finish(error=error)
+
+    def __enter__(self) -> Self:
+        self._token = scope.parent.set(self)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        try:
+            scope.parent.reset(self._token)
+        except ValueError:  # left in another context than entered
+            pass
+        if not self.end:
+            self.finish(error=error)
+
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.__exit__(kind, error, trace)
+
+
+def _size(snap: Snapshot) -> int:
+    return 0 if snap is None else len(snap) if type(snap) is bytes else snap.__sizeof__()
+
+
+def _freeze(embedding: Any) -> tuple[float, ...]:
+    values = embedding.tolist() if hasattr(embedding, "tolist") else embedding
+    return tuple(values)

@@ -1,0 +1,88 @@
+"""What went wrong, by cause: exceptions of any client library into error classes, by status, code and name (nothing is imported)."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+_BY_STATUS = {401: "auth", 403: "auth", 408: "timeout", 429: "rate_limit", 499: "cancelled", 504: "timeout", 529: "server"}
+_CONTENT_FILTER = ("content_filter", "content_policy", "responsibleaipolicy", "safety")
+_BY_NAME = (
+    ("timeout", ("timeout", "deadline")),
+    ("rate_limit", ("ratelimit", "throttl", "resourceexhausted", "toomanyrequests")),
+    ("auth", ("authentication", "permission", "unauthenticated", "accessdenied", "forbidden", "unauthorized")),
+    ("content_filter", ("contentfilter", "contentpolicy")),
+    ("network", ("connect", "network", "readerror", "writeerror", "remoteprotocol", "transport", "ssl", "dns")),
+    ("server", ("internalserver", "serviceunavailable", "overloaded", "servererror")),
+    ("invalid_request", ("badrequest", "invalidrequest", "notfound", "unprocessable", "validation", "conflict")),
+)
+_MESSAGE_CHARACTERS = 4_000
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An error as an event tells it; `message` is content: providers quote the prompt in it."""
+
+    error_class: str
+    error_type: str
+    http_status: int | None
+    message: str
+
+
+def classify(error: BaseException) -> Failure:
+    """Classify an exception; never raises, whatever the exception's own methods do."""
+    status, code = _status(error), _code(error)
+    return Failure(
+        error_class=_class_of(error, status, code),
+        error_type=code or type(error).__name__,
+        http_status=status,
+        message=_message(error),
+    )
+
+
+def _class_of(error: BaseException, status: int | None, code: str) -> str:
+    if isinstance(error, (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt)):
+        return "cancelled"
+    if any(word in code.lower() for word in _CONTENT_FILTER):
+        return "content_filter"
+    if status is not None:
+        return _BY_STATUS.get(status) or ("server" if status >= 500 else "invalid_request" if status >= 400 else "other")
+    if isinstance(error, TimeoutError):
+        return "timeout"
+    names = [cls.__name__.lower() for cls in type(error).__mro__ if cls not in (object, BaseException, Exception)]
+    for error_class, words in _BY_NAME:
+        if any(word in name for name in names for word in words):
+            return error_class
+    return "network" if isinstance(error, (ConnectionError, OSError)) else "other"
+
+
+def _status(error: BaseException) -> int | None:
+    """Find the HTTP status where client libraries keep it."""
+    for place in (error, _attribute(error, "response")):
+        for name in ("status_code", "http_status", "status", "code"):
+            value = _attribute(place, name)
+            if isinstance(value, int) and not isinstance(value, bool) and 100 <= value <= 599:
+                return value
+    return None
+
+
+def _code(error: BaseException) -> str:
+    """Find the provider's own error code (`insufficient_quota`, `content_filter` …)."""
+    for name in ("code", "type"):
+        value = _attribute(error, name)
+        if isinstance(value, str) and value and len(value) <= 100 and " " not in value:
+            return value
+    return ""
+
+
+def _attribute(place: Any, name: str) -> Any:
+    try:
+        return getattr(place, name, None)
+    except Exception:  # a property of somebody's exception class
+        return None
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return str(error)[:_MESSAGE_CHARACTERS]
+    except Exception:  # somebody's __str__
+        return ""

@@ -1,0 +1,100 @@
+"""The transport over Kafka: one idempotent aiokafka producer. The only module that imports aiokafka."""
+
+import asyncio
+from contextlib import suppress
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import (
+    CorruptRecordException,
+    InvalidMessageError,
+    KafkaError,
+    KafkaTimeoutError,
+    MessageSizeTooLargeError,
+    RecordListTooLargeError,
+)
+
+from llmtower.errors import Rejected, Undelivered
+from llmtower.transport import Envelope
+from llmtower_schemas.topics import CALLS, MAX_RECORD_BYTES, SIGNALS
+
+_FOR_GOOD = (MessageSizeTooLargeError, RecordListTooLargeError, InvalidMessageError, CorruptRecordException)
+_STOP_S = 0.3
+
+
+class KafkaTransport:
+    """Delivers to Kafka. After any failure the courier throws it away and opens a new one.
+
+    (A batch that fails inside aiokafka has used up a number of the idempotent sequence: the same producer must not go on.)
+    """
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        self._options = options
+        self._producer: AIOKafkaProducer | None = None
+        self._partitions: dict[str, int] = {}
+
+    async def start(self) -> None:
+        """Connect and learn the topics' partitions."""
+        try:
+            self._producer = producer = AIOKafkaProducer(
+                **self._options,
+                client_id="llmtower",
+                acks="all",
+                enable_idempotence=True,
+                compression_type="lz4",
+                max_request_size=MAX_RECORD_BYTES,
+                max_batch_size=MAX_RECORD_BYTES,
+                linger_ms=0,
+            )
+            await producer.start()
+            for topic in (CALLS, SIGNALS):
+                self._partitions[topic] = len(await producer.partitions_for(topic))
+        except (KafkaError, OSError) as error:
+            raise Undelivered(_reason(error), attempted=False) from error
+
+    def partitions(self, topic: str) -> int:
+        """Give the number of partitions of a topic."""
+        return self._partitions[topic]
+
+    async def send(self, envelope: Envelope) -> None:
+        """Send and wait for the acknowledgement of all replicas in sync."""
+        assert self._producer is not None  # noqa: S101 - the courier starts before it sends
+        try:
+            answer = await self._producer.send(envelope.topic, envelope.value, partition=envelope.partition, headers=list(envelope.headers))
+        except _FOR_GOOD as error:
+            raise Rejected(_reason(error)) from error
+        except KafkaTimeoutError as error:
+            raise Undelivered(_reason(error), attempted=False) from error
+        except (KafkaError, OSError) as error:
+            raise Undelivered(_reason(error), attempted=True) from error
+        await _acknowledged(answer)
+
+    async def stop(self) -> None:
+        """Disconnect; aiokafka's own stop waits for deliveries for ever, so it is bounded."""
+        producer, self._producer = self._producer, None
+        if producer is None:
+            return
+        stopping = asyncio.ensure_future(producer.stop())
+        done, _ = await asyncio.wait({stopping}, timeout=_STOP_S)
+        if not done:
+            stopping.cancel()
+            sender = producer._sender
+            if sender is not None and sender.sender_task is not None:
+                sender.sender_task.cancel()
+            with suppress(Exception, asyncio.CancelledError):
+                await asyncio.wait_for(producer.client.close(), _STOP_S)
+        with suppress(Exception, asyncio.CancelledError):
+            await stopping
+
+
+async def _acknowledged(answer: "asyncio.Future[Any]") -> None:
+    try:
+        await answer
+    except _FOR_GOOD as error:
+        raise Rejected(_reason(error)) from error
+    except (KafkaError, OSError) as error:
+        raise Undelivered(_reason(error), attempted=True) from error
+
+
+def _reason(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"

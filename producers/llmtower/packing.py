@@ -1,0 +1,86 @@
+"""From the outbox to envelopes: lines of the same topic, project and app, up to 500 events or 512 kB, numbered per topic."""
+
+import time
+from collections.abc import Callable
+
+from llmtower.contents import Policy
+from llmtower.errors import internal_error
+from llmtower.lines import Line, TooLarge
+from llmtower.outbox import Item, Outbox
+from llmtower.transport import MAX_BYTES, MAX_EVENTS, Envelope, seal
+
+_BREATH = 16
+"""After this many events the courier gives the interpreter away, so that the host never waits long for it."""
+
+
+class Packer:
+    """Turns waiting events into envelopes; each producer run counts from 0 in each topic."""
+
+    def __init__(self, outbox: Outbox, policy: Policy, run: str, dropped: Callable[[str], None]) -> None:
+        self._outbox, self._policy, self._run, self._dropped = outbox, policy, run, dropped
+        self._next: dict[str, int] = {}
+
+    def pack(self) -> list[Envelope]:
+        """Take up to an envelope's worth of events; an empty list when none waits."""
+        groups: dict[tuple[str, str, str], _Group] = {}
+        size = 0
+        for number in range(MAX_EVENTS):
+            item = self._outbox.take()
+            if item is None:
+                break
+            line = self._line(item)
+            if line is not None:
+                groups.setdefault(line[:3], _Group()).add(line.json, item[3])
+                size += len(line.json)
+            if size >= MAX_BYTES:
+                break
+            if number % _BREATH == _BREATH - 1 and len(self._outbox.items) < self._outbox.max_events // 4:
+                time.sleep(0)
+        return [envelope for key, group in groups.items() for envelope in self._seal(*key, group)]
+
+    def number(self, topic: str, count: int) -> int:
+        """Reserve the next numbers of a topic; gives the first."""
+        first = self._next.get(topic, 0)
+        self._next[topic] = first + count
+        return first
+
+    def _line(self, item: Item) -> Line | None:
+        try:
+            return item[0](item[1], self._policy)
+        except TooLarge:
+            self._dropped("too_large")
+        except Exception:
+            self._dropped("internal_error")
+            internal_error("packing")
+        return None
+
+    def _seal(self, topic: str, project: str, app: str, group: "_Group") -> list[Envelope]:
+        return [
+            seal(topic, project, app, lines, producer=self._run, seq=self.number(topic, len(lines)), at_ns=group.at_ns)
+            for lines in group.parts()
+        ]
+
+
+class _Group:
+    """Lines for envelopes of one topic, project and app."""
+
+    def __init__(self) -> None:
+        self._lines: list[bytes] = []
+        self.at_ns = 1 << 62
+
+    def add(self, line: bytes, at_ns: int) -> None:
+        """Add a line."""
+        self._lines.append(line)
+        self.at_ns = min(self.at_ns, at_ns)
+
+    def parts(self) -> list[list[bytes]]:
+        """Split so that no part but a single line exceeds an envelope's bytes."""
+        parts: list[list[bytes]] = []
+        size = MAX_BYTES
+        for line in self._lines:
+            if size + len(line) > MAX_BYTES:
+                parts.append([])
+                size = 0
+            parts[-1].append(line)
+            size += len(line) + 1
+        return parts

@@ -1,0 +1,43 @@
+"""Events that the application makes itself: deploys, feedback, scores, or whole responses."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from llmtower import lines, state
+from llmtower.errors import warn_once
+from llmtower.ids import new_id
+from llmtower.outbox import OVERHEAD_BYTES
+from llmtower.snapshot import snapshot
+from llmtower_schemas.codec import Malformed, decode_line, encode_event
+from llmtower_schemas.events import EVENTS, Event
+
+_CALLS = ("request", "response", "step")
+_FILLED = {"feedback": "feedback_id", "score": "score_id", "deploy": "deploy_id"}
+
+
+def record(event: Any) -> None:
+    """Check an event against the contract, and leave its snapshot in the outbox."""
+    client = state.client
+    if client is None:
+        return None
+    head = client.options.policy.head
+    fields = orjson.loads(encode_event(event)) if isinstance(event, tuple(EVENTS.values())) else _filled(event)
+    merged = {**{key: value for key, value in head.items() if value}, **fields}
+    checked: Event | Malformed = decode_line(orjson.dumps(merged))
+    if isinstance(checked, Malformed):
+        warn_once(f"invalid {checked.reason}", "llmtower.record: the event does not fit its contract (%s); it is dropped.", checked.reason)
+        return client.outbox.refuse("invalid")
+    raw = orjson.dumps({"project": "default", **merged})
+    topic = lines.CALLS if merged["type"] in _CALLS else lines.SIGNALS
+    return client.outbox.put((lines.recorded, (topic, raw), OVERHEAD_BYTES + len(raw), time.time_ns()))
+
+
+def _filled(event: Any) -> dict[str, Any]:
+    """Give a mapping's fields with id and time filled in."""
+    raw = snapshot(event) if isinstance(event, Mapping) else None
+    fields: dict[str, Any] = orjson.loads(raw) if isinstance(raw, bytes) else {}
+    identity = _FILLED.get(str(fields.get("type")))
+    return {identity: new_id(), "at_ns": time.time_ns(), **fields} if identity else fields

@@ -1,0 +1,84 @@
+"""Snapshots: bytes that later changes of the application's objects cannot reach, taken in the caller as cheaply as can be."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+Snapshot = bytes | str | None
+"""JSON bytes; text as it is (immutable already); or nothing."""
+
+_MAX_DEPTH = 60
+_MAX_NODES = 200_000
+_OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
+
+
+def snapshot(value: Any) -> Snapshot:
+    """Freeze any value; what JSON does not know becomes a visible mark, never an error."""
+    if value is None or type(value) is str:
+        return value
+    try:
+        return orjson.dumps(value, plain)
+    except TypeError:
+        return dump_safely(value)
+
+
+def plain(value: Any) -> Any:
+    """Give JSON's view of an object orjson does not know: pydantic models, mappings, iterables, bytes; else a mark."""
+    fields = getattr(value, "__pydantic_fields_set__", None)
+    if fields is not None:
+        extra = value.__pydantic_extra__
+        content = {**value.__dict__, **extra} if extra else value.__dict__
+        return {key: item for key, item in content.items() if item is not None}
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return f"[{type(value).__name__}: {len(value)} bytes]"
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, (set, frozenset, tuple)):
+        return list(value)
+    if callable(getattr(value, "tolist", None)):
+        return value.tolist()
+    return f"[{type(value).__name__}]"
+
+
+def dump_safely(value: Any) -> bytes:
+    """Dump what orjson refused: lone surrogates, odd keys, cycles, depth, objects whose attributes raise."""
+    try:
+        return orjson.dumps(value, plain, _OPTIONS)
+    except TypeError:
+        return orjson.dumps(_Cleaner().clean(value, 0), option=_OPTIONS)
+
+
+def valid_text(text: str) -> str:
+    """Replace lone surrogates, which no encoding of Unicode can carry."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+class _Cleaner:
+    """Copies a value within bounds of depth and size."""
+
+    def __init__(self) -> None:
+        self._left = _MAX_NODES
+
+    def clean(self, value: Any, depth: int) -> Any:
+        """Give a copy that orjson accepts."""
+        self._left -= 1
+        if self._left < 0 or depth > _MAX_DEPTH:
+            return "[llmtower: too deep or too large]"
+        if value is None or isinstance(value, (bool, float)):
+            return value
+        if isinstance(value, int):
+            return value if -(1 << 63) <= value < 1 << 64 else str(value)
+        if isinstance(value, str):
+            return valid_text(value)
+        if isinstance(value, Mapping):
+            return {valid_text(str(key)): self.clean(item, depth + 1) for key, item in value.items()}
+        if isinstance(value, (list, tuple, set, frozenset)):
+            return [self.clean(item, depth + 1) for item in value]
+        return self._other(value, depth)
+
+    def _other(self, value: Any, depth: int) -> Any:
+        try:
+            return self.clean(plain(value), depth + 1)
+        except Exception:  # an object of the application's that raises when looked at
+            return f"[{type(value).__name__}]"
