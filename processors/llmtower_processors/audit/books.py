@@ -1,0 +1,88 @@
+"""Compare producers' own books (heartbeats) with the events that the ledger has of them."""
+
+from collections.abc import Iterator
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, Final
+
+from llmtower_processors.audit.intervals import Books, Coverage, missing
+from llmtower_processors.audit.model import HOUR_S, Finding
+from llmtower_processors.audit.tables import READ, select
+
+if TYPE_CHECKING:
+    from clickhouse_connect.driver.client import Client
+
+SILENT_S: Final = 30
+"""A producer that has sent no heartbeat for so long is not waited for."""
+
+_BOOKS: Final = """
+SELECT producer, toUnixTimestamp(max(at)), toUnixTimestamp(maxIf(at, at < fromUnixTimestamp({end:UInt32}))) AS last_at,
+    argMaxIf((emitted, delivered, spooled, dropped), (at, emitted), at < fromUnixTimestamp({end:UInt32})), max(closing)
+FROM heartbeats
+WHERE producer IN (
+    SELECT DISTINCT producer FROM heartbeats
+    WHERE at >= fromUnixTimestamp({start:UInt32}) AND at < fromUnixTimestamp({end:UInt32})
+        AND has({hours:Array(UInt32)}, toUnixTimestamp(toStartOfHour(at)))
+)
+GROUP BY producer ORDER BY producer
+"""
+
+_INTERVALS: Final = """
+SELECT producer, processor, first_seq, count FROM ledger
+WHERE processor IN ('calls', 'signals') AND duplicate = 0 AND producer IN {producers:Array(String)}
+ORDER BY producer, processor, first_seq
+"""
+
+_OWN: Final = "SELECT producer, count() FROM heartbeats WHERE producer IN {producers:Array(String)} GROUP BY producer"
+
+PRODUCERS_AT_ONCE: Final = 500
+
+
+def audit_books(client: "Client", hours: tuple[int, ...], now: int) -> list[Finding]:
+    """Compare the books of every run that sent a heartbeat in these (closed) hours, by its last one in them or before their end."""
+    end = hours[-1] + HOUR_S
+    rows = select(client, _BOOKS, {"start": hours[0], "end": end, "hours": list(hours)})
+    found: list[Finding] = []
+    for begin in range(0, len(rows), PRODUCERS_AT_ONCE):
+        part = rows[begin : begin + PRODUCERS_AT_ONCE]
+        stored = _stored(client, [str(row[0]) for row in part])
+        for producer, newest, last_at, (emitted, delivered, spooled, dropped), closing in part:
+            over = int(newest) < end and (bool(closing) or int(newest) < now - SILENT_S)
+            books = Books(int(emitted), int(delivered), int(spooled), int(dropped), final=over)
+            found += _findings(str(producer), int(last_at), books, stored.get(str(producer), Coverage()))
+    return found
+
+
+def _findings(producer: str, last_at: int, books: Books, stored: Coverage) -> Iterator[Finding]:
+    hour = last_at // HOUR_S * HOUR_S
+    lost = missing(books, stored.covered)
+    if lost:
+        detail = (
+            f"producer {producer}: emitted {books.emitted}, delivered {books.delivered}, spooled {books.spooled},"
+            f" dropped {books.dropped}, stored {stored.covered}"
+        )
+        yield Finding("missing_from_producers", hour, "", lost, detail)
+    if stored.doubled:
+        yield Finding("doubled_from_producers", hour, "", stored.doubled, f"producer {producer}: {stored.doubled} event numbers twice")
+
+
+def _stored(client: "Client", producers: list[str]) -> dict[str, Coverage]:
+    """Add up each producer's intervals; numbers are counted per topic, heartbeats are not counted in a producer's books."""
+    own = {str(producer): int(count) for producer, count in select(client, _OWN, {"producers": producers})}
+    totals: dict[str, Coverage] = {}
+    for (producer, _), intervals in groupby(_intervals(client, producers), key=lambda row: (str(row[0]), str(row[1]))):
+        total = totals.setdefault(producer, Coverage())
+        one = Coverage()
+        for _, _, first, count in intervals:
+            one.add(int(first), int(count))
+        total.covered += one.covered
+        total.doubled += one.doubled
+    for producer, count in own.items():
+        if producer in totals:
+            totals[producer].covered -= count
+    return totals
+
+
+def _intervals(client: "Client", producers: list[str]) -> Iterator[Any]:
+    """Stream the intervals in order: a long run has millions of envelopes."""
+    with client.query_rows_stream(_INTERVALS, parameters={"producers": producers}, settings=dict(READ)) as stream:
+        yield from stream

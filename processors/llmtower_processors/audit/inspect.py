@@ -1,0 +1,124 @@
+"""Which records of a span are not as the ledger promises: three queries per slice, and no row of a healthy one leaves the server."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from llmtower_processors.audit.model import Ledgered, Span, prefix
+from llmtower_processors.audit.tables import place_filter, select
+
+if TYPE_CHECKING:
+    from clickhouse_connect.driver.client import Client
+
+_STATES: Final = """
+SELECT offset, max(minute), countIf(part = 'ledger') AS ledgered, countIf(duplicate) AS duplicates, max(count) AS expected,
+    countIf(part = 'home') AS rows, groupBitmapIf(event_index, part = 'home') AS events, maxIf(event_index, part = 'home') AS highest,
+    countIf(part NOT IN ('home', 'ledger')) AS side_rows, {side_events} AS side_events
+FROM ({sources})
+GROUP BY offset
+HAVING NOT (ledgered = 1 AND ((duplicates = 1 AND rows = 0 AND side_rows = 0)
+    OR (duplicates = 0 AND rows = events AND rows = highest + 1 AND rows > 0 AND expected IN (0, events) AND side_rows = side_events)))
+ORDER BY offset
+"""
+
+_GAPS: Final = f"""
+SELECT previous + 1, offset - 1, minute
+FROM (
+    SELECT offset, minute,
+        lagInFrame(offset, 1, {{first:Int64}} - 1) OVER (ORDER BY offset ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS previous
+    FROM (
+        SELECT offset, toUnixTimestamp(max(minute)) AS minute FROM ledger WHERE {place_filter("ledger")} GROUP BY offset
+        UNION ALL SELECT {{last:Int64}} + 1, 0
+    )
+)
+WHERE offset > previous + 1
+ORDER BY offset
+"""  # noqa: S608 - names from literal tables
+
+_OVERLAPS: Final = f"""
+SELECT offset, toUnixTimestamp(minute), least(count, reached - first_seq) AS doubled
+FROM (
+    SELECT incarnation, topic, partition, offset, minute, first_seq, count,
+        max(first_seq + count) OVER (
+            PARTITION BY producer ORDER BY first_seq, incarnation = {{current:String}}, partition, offset
+            ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+        ) AS reached
+    FROM ledger INNER JOIN (
+        SELECT producer, min(first_seq) AS low, max(first_seq + count) AS high
+        FROM ledger WHERE {place_filter("ledger")} AND duplicate = 0 AND producer != '' GROUP BY producer
+    ) AS scope USING (producer)
+    WHERE processor = {{processor:String}} AND topic = {{topic:String}} AND duplicate = 0 AND first_seq < high AND first_seq + count > low
+)
+WHERE reached > first_seq AND incarnation = {{incarnation:String}} AND partition = {{partition:Int32}}
+    AND offset BETWEEN {{first:Int64}} AND {{last:Int64}}
+ORDER BY offset
+"""  # noqa: S608 - names from literal tables
+
+
+@dataclass(frozen=True, slots=True)
+class RecordState:
+    """What the tables hold of one record that is not as it should be."""
+
+    offset: int
+    minute: int
+    ledgered: int
+    """Ledger rows, of which `duplicates` say that the record was dropped as a duplicate."""
+    duplicates: int
+    expected: int
+    """Events by the record's header; 0 = unknown."""
+    rows: int
+    events: int
+    """Different event indexes among `rows`, the highest of which is `highest`."""
+    highest: int
+    side_rows: int
+    side_events: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Offsets that the ledger steps over; `minute` is that of the record after them, 0 when that lies in the next slice."""
+
+    first: int
+    last: int
+    minute: int
+
+
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """A record of which `doubled` events are in another record of the same producer too."""
+
+    offset: int
+    minute: int
+    doubled: int
+
+
+def states(client: "Client", ledgered: Ledgered, span: Span) -> list[RecordState]:
+    """Give the records of a slice whose rows and ledger do not agree."""
+    rows = select(client, _states_sql(ledgered), span.parameters())
+    return [RecordState(*map(int, row)) for row in rows]
+
+
+def gaps(client: "Client", span: Span) -> list[Gap]:
+    """Give the offsets of a slice that the ledger steps over."""
+    return [Gap(*map(int, row)) for row in select(client, _GAPS, span.parameters())]
+
+
+def overlaps(client: "Client", span: Span, current: str) -> list[Overlap]:
+    """Give the records of a slice whose events another record has too, and comes before it (older incarnation, lower offset)."""
+    return [Overlap(*map(int, row)) for row in select(client, _OVERLAPS, {**span.parameters(), "current": current})]
+
+
+def _states_sql(ledgered: Ledgered) -> str:
+    sources = [_source(table, "home") for table in ledgered.homes] + [_source(table, table) for table in ledgered.sides]
+    sources.append(
+        "SELECT offset, 'ledger' AS part, toUInt32(0) AS event_index, count, duplicate, toUnixTimestamp(minute) AS minute"  # noqa: S608 - names from literal tables
+        f" FROM ledger WHERE {place_filter('ledger')}"
+    )
+    side_events = " + ".join(f"groupBitmapIf(event_index, part = '{table}')" for table in ledgered.sides)
+    return _STATES.format(sources=" UNION ALL ".join(sources), side_events=side_events)
+
+
+def _source(table: str, part: str) -> str:
+    return (
+        f"SELECT {prefix(table)}offset AS offset, '{part}' AS part, event_index, toUInt32(0) AS count, toUInt8(0) AS duplicate,"  # noqa: S608 - names from literal tables
+        f" toUInt32(0) AS minute FROM {table} WHERE {place_filter(table)}"
+    )

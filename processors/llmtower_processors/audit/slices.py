@@ -1,0 +1,121 @@
+"""One slice of offsets: find the suspects, weigh the evidence, mend it if asked to, and look again."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
+from typing import Final
+
+from llmtower_processors.audit.evidence import Case, Scene, findings, gather, hour_of
+from llmtower_processors.audit.inspect import gaps, overlaps, states
+from llmtower_processors.audit.mend import BeforeDelete, mend
+from llmtower_processors.audit.model import HOUR_S, Finding, Span, describe
+from llmtower_processors.audit.records import ranges
+from llmtower_processors.runtime.model import Record
+
+CASES_AT_ONCE: Final = 200
+BYTES_AT_ONCE: Final = 8 << 20
+
+Found = Counter[tuple[str, int, int]]
+"""How many events are wrong, by (check, hour, offset)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """How to mend: a token that no audit had before, and what to call before calls are deleted."""
+
+    token: str
+    before_delete: BeforeDelete
+
+
+def audit_slice(scene: Scene, span: Span, repair: Repair | None) -> tuple[list[Finding], set[int]]:
+    """Give what is wrong in a slice, and the hours whose calls were changed. What counts as repaired is what a second look misses."""
+    hours: set[int] = set()
+    found = _examine(scene, span, repair, hours)
+    left = _examine(scene, span, None, hours) if repair and found else found
+    return _summed(span, found, left), hours
+
+
+def _summed(span: Span, found: Found, left: Found) -> list[Finding]:
+    offsets: dict[tuple[str, int], list[int]] = defaultdict(list)
+    for check, hour, offset in sorted({*found, *left}):
+        offsets[check, hour].append(offset)
+    result = []
+    for (check, hour), where in offsets.items():
+        now = sum(left[check, hour, offset] for offset in where)
+        count = max(now, sum(found[check, hour, offset] for offset in where))
+        result.append(Finding(check, hour, span.place.processor, count, describe(span.place, where), count - now))
+    return result
+
+
+def _examine(scene: Scene, span: Span, repair: Repair | None, hours: set[int]) -> Found:
+    found: Found = Counter()
+    for number, cases in enumerate(_batches(_cases(scene, span, found))):
+        evidence = gather(scene, span, cases)
+        seen = findings(evidence)
+        found += seen
+        if repair and seen:
+            place = span.place
+            token = f"{repair.token}:{place.processor}:{place.topic}:{place.partition}:{span.first}:{number}"
+            hours |= mend(scene, span, evidence, token, repair.before_delete)
+    return found
+
+
+def _cases(scene: Scene, span: Span, found: Found) -> Iterator[Case]:
+    """Give every suspect with its record, if Kafka has it; offsets that nobody can look at any more go to `found`."""
+    suspects = {
+        state.offset: Case(state.offset, _hour(scene, state.minute), state.expected) for state in states(scene.client, scene.ledgered, span)
+    }
+    for twice in overlaps(scene.client, span, scene.incarnation):
+        expected = suspects[twice.offset].expected if twice.offset in suspects else 0
+        suspects[twice.offset] = Case(twice.offset, _hour(scene, twice.minute), expected, twice.doubled)
+    stepped_over = {offset: _hour(scene, gap.minute) for gap in gaps(scene.client, span) for offset in range(gap.first, gap.last + 1)}
+    start = _readable_from(scene, span)
+    for offset, hour in stepped_over.items():
+        if offset < start:
+            found["expired_records", hour, offset] += 1
+    yield from _with_records(scene, span, suspects, stepped_over, start)
+
+
+def _with_records(scene: Scene, span: Span, suspects: dict[int, Case], stepped_over: dict[int, int], start: int) -> Iterator[Case]:
+    place, seen = span.place, set[int]()
+    wanted = sorted(offset for offset in {*suspects, *stepped_over} if offset >= start)
+    reads = (scene.records.read(place.topic, place.partition, first, last) for first, last in ranges(wanted))
+    for record in chain.from_iterable(reads):
+        offset = record.offset
+        if offset in suspects or offset in stepped_over:
+            seen.add(offset)
+            yield _case(suspects.get(offset), record, in_ledger=offset not in stepped_over)
+    yield from (case for offset, case in suspects.items() if offset not in seen)
+
+
+def _case(suspect: Case | None, record: Record, *, in_ledger: bool) -> Case:
+    if suspect is None:
+        return Case(record.offset, hour_of(record.timestamp_ms), record=record)
+    hour = suspect.hour if in_ledger else hour_of(record.timestamp_ms)
+    return Case(suspect.offset, hour, suspect.expected, suspect.doubled, record)
+
+
+def _readable_from(scene: Scene, span: Span) -> int:
+    """Give the first offset Kafka still has of this incarnation; behind the span's end when it has none."""
+    if span.place.incarnation != scene.incarnation:
+        return span.last + 1
+    ends = scene.records.ends(span.place.topic).get(span.place.partition)
+    return ends.start if ends else span.last + 1
+
+
+def _hour(scene: Scene, minute: int) -> int:
+    return minute // HOUR_S * HOUR_S if minute else scene.fallback_hour
+
+
+def _batches(cases: Iterator[Case]) -> Iterator[list[Case]]:
+    batch: list[Case] = []
+    size = 0
+    for case in cases:
+        batch.append(case)
+        size += len(case.record.value or b"") if case.record else 0
+        if len(batch) == CASES_AT_ONCE or size > BYTES_AT_ONCE:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
