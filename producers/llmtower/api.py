@@ -62,14 +62,15 @@ def record(event: Any) -> None:
     What a mapping leaves out of project, app, environment, release, id and time is filled in. An event that the contract refuses is
     dropped with a warning and counted as `invalid`.
     """
-    if (state.outbox or state.unconfigured()) is None:
-        return
+    if state.outbox is None:
+        return state.unconfigured()
     try:
         from llmtower import recording
 
         recording.record(event)
     except Exception:
         internal_error("record")
+    return None
 
 
 def flush(timeout: float = 5.0) -> "FlushReport":

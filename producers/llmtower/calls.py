@@ -4,6 +4,7 @@ The caller's part is a snapshot and two appends; everything else (redaction, siz
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from time import perf_counter_ns, time_ns
 from types import TracebackType
 from typing import Any, Self
@@ -39,7 +40,10 @@ def call(
 class Call:
     """A call that was started; a call that is never finished stays visible as its `request` event alone."""
 
-    __slots__ = ("_outbox", "_token", "at_ns", "bits", "context", "end", "failure", "input", "parameters", "parent", "request", "result", "start", "ttft")  # fmt: skip
+    __slots__ = (
+        *("_outbox", "_token", "at_ns", "bits", "context", "end", "failure"),
+        *("input", "parameters", "parent", "request", "result", "start", "ttft"),
+    )
 
     def __init__(self, request: tuple[Any, ...], input: Any, parameters: Mapping[str, Any] | None) -> None:  # noqa: A002
         self.at_ns = time_ns()
@@ -47,10 +51,10 @@ class Call:
         self.ttft = self.end = 0
         self.result: tuple[Any, ...] | None = None
         self.failure: Failure | None = None
-        self._outbox = outbox = state.outbox or state.unconfigured()
+        self._outbox = outbox = state.outbox
         if outbox is None:
             self.start = perf_counter_ns()
-            return
+            return state.unconfigured()
         try:
             self.request = request
             self.input: Snapshot = input if input is None or type(input) is str else snapshot(input)
@@ -61,6 +65,7 @@ class Call:
             self._outbox = None
             internal_error("call")
         self.start = perf_counter_ns()
+        return None
 
     @property
     def id(self) -> str:
@@ -122,10 +127,8 @@ class Call:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        try:
+        with suppress(ValueError):  # left in another context than entered
             scope.parent.reset(self._token)
-        except ValueError:  # left in another context than entered
-            pass
         if not self.end:
             self.finish(error=error)
 

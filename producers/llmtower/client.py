@@ -132,7 +132,7 @@ def _kafka(settings: Settings) -> OpenTransport | None:
 def spool_folder(settings: Settings) -> Path:
     """Give the app's own folder: its name for people, a hash of project, app and environment against collisions."""
     base = settings.sdk.spool_dir or Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "llmtower" / "spool"
-    identity = "\n".join((settings.project, settings.app, settings.environment))
+    identity = f"{settings.project}\n{settings.app}\n{settings.environment}"
     slug = re.sub(r"[^A-Za-z0-9_-]+", "-", settings.app or "unnamed")[:40]
     return base / f"{slug}-{sha256(identity.encode('utf-8', 'replace')).hexdigest()[:12]}"
 

@@ -1,4 +1,4 @@
-"""From what the caller left to a line of an envelope: one JSON object per event, within Kafka's limit. Pure; runs in the courier's thread."""
+"""From what the caller left to a line of an envelope: one JSON object per event, within Kafka's limit. Pure; for the courier's thread."""
 
 from collections.abc import Callable, Mapping
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation

@@ -164,10 +164,7 @@ def _finish(opened: Call, answer: Any, extra: Mapping[str, Any]) -> None:
 
 def _recorded(create: Callable[..., Any], endpoint: _Endpoint) -> Callable[..., Any]:
     """Give `create` with recording around it, coroutine function or not as it was."""
-    if iscoroutinefunction(create):
-        recorded = _recorded_async(create, endpoint)
-    else:
-        recorded = _recorded_sync(create, endpoint)
+    recorded = _recorded_async(create, endpoint) if iscoroutinefunction(create) else _recorded_sync(create, endpoint)
     recorded.__llmtower__ = True  # type: ignore[attr-defined]
     return recorded
 

@@ -46,7 +46,8 @@ class Packer:
 
     def _line(self, item: Item) -> Line | None:
         try:
-            return item[0](item[1], self._policy)
+            line: Line = item[0](item[1], self._policy)
+            return line
         except TooLarge:
             self._dropped("too_large")
         except Exception:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import orjson
 
@@ -24,7 +24,7 @@ def record(event: Any) -> None:
     if client is None:
         return None
     head = client.options.policy.head
-    fields = orjson.loads(encode_event(event)) if isinstance(event, tuple(EVENTS.values())) else _filled(event)
+    fields = orjson.loads(encode_event(cast(Event, event))) if isinstance(event, tuple(EVENTS.values())) else _filled(event)
     merged = {**{key: value for key, value in head.items() if value}, **fields}
     checked: Event | Malformed = decode_line(orjson.dumps(merged))
     if isinstance(checked, Malformed):

@@ -252,7 +252,7 @@ class Run:
             courier.ready.popleft()
         until = time.monotonic() + _LAST_BEAT_S
         while courier.flights and time.monotonic() < until:
-            await asyncio.sleep(0.002)
+            await asyncio.wait({flight.task for flight in courier.flights if flight.task is not None}, timeout=_LAST_BEAT_S)
 
 
 class _Loop(asyncio.SelectorEventLoop):

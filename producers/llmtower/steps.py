@@ -1,6 +1,7 @@
 """Steps around calls: retrieval, tool, agent, workflow, guardrail."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from time import perf_counter_ns, time_ns
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -24,7 +25,10 @@ def step(name: str, *, kind: Kind, input: Any = None, attributes: Mapping[str, A
 class Step:
     """A step that was started; calls and steps inside it name it as their parent."""
 
-    __slots__ = ("_token", "at_ns", "attributes", "bits", "context", "end", "failure", "input", "kind", "name", "output", "parent", "retrieved", "start")  # fmt: skip
+    __slots__ = (
+        *("_token", "at_ns", "attributes", "bits", "context", "end", "failure"),
+        *("input", "kind", "name", "output", "parent", "retrieved", "start"),
+    )
 
     def __init__(self, name: str, kind: str, input: Any, attributes: Mapping[str, Any] | None) -> None:  # noqa: A002
         self.at_ns, self.bits, self.end = time_ns(), entropy(74), 0
@@ -65,11 +69,11 @@ class Step:
     ) -> None:
         """Close the step; a second time changes nothing."""
         if self.end:
-            return
+            return None
         self.end = perf_counter_ns()
-        outbox = state.outbox or state.unconfigured()
+        outbox = state.outbox
         if outbox is None:
-            return
+            return state.unconfigured()
         try:
             self.output = snapshot(output)
             self.retrieved = None if retrieved == () else snapshot(list(retrieved))
@@ -79,16 +83,15 @@ class Step:
             outbox.put((lines.step, self, size, self.at_ns + self.end - self.start))
         except Exception:
             internal_error("step")
+        return None
 
     def __enter__(self) -> Self:
         self._token = scope.parent.set(self)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        try:
+        with suppress(ValueError):  # left in another context than entered
             scope.parent.reset(self._token)
-        except ValueError:  # left in another context than entered
-            pass
         if not self.end:
             self.finish(error=error)
 
