@@ -85,6 +85,9 @@ class Step:
     arguments: tuple[str, ...]
 
 
+Plan = tuple[tuple[Part | Step, ...], ...]
+
+
 def _kafka(site: Site) -> ChildSpec:
     return ChildSpec(
         name="kafka",
@@ -120,7 +123,7 @@ _PYTHON = (sys.executable, "-P", "-m")
 CLI = (*_PYTHON, "llmtower_processors.cli")
 
 # Started stage by stage, the entries of a stage together; stopped in reverse order. A new child or step is one more entry.
-PLAN: tuple[tuple[Part | Step, ...], ...] = (
+PLAN: Plan = (
     (
         Part("kafka", _kafka, lambda site: site.kafka.bootstrap_servers),
         Part("clickhouse", _clickhouse, lambda site: f"http://{site.clickhouse.address}"),

@@ -13,7 +13,7 @@ from llmtower_processors.local.bound_exec import bind
 from llmtower_processors.local.endpoints import Endpoints, find_endpoints, remove_endpoints, write_endpoints
 from llmtower_processors.local.errors import ChildFailedError
 from llmtower_processors.local.logs import last_line, open_log
-from llmtower_processors.local.plan import CLI, PLAN, Part, Site, StackOptions, Step
+from llmtower_processors.local.plan import CLI, PLAN, Part, Plan, Site, StackOptions, Step
 from llmtower_processors.local.supervisor import Supervisor, describe_exit
 
 __all__ = ["Endpoints", "Stack", "StackOptions", "find_endpoints", "run_up"]
@@ -28,9 +28,7 @@ class Stack:
     works meanwhile. Raises LocalStackError (port taken, directory in use, no Java, a part that does not start), all stopped again.
     """
 
-    def __init__(
-        self, options: StackOptions, *, say: Callable[[str], None] | None = None, plan: tuple[tuple[Part | Step, ...], ...] = PLAN
-    ) -> None:
+    def __init__(self, options: StackOptions, *, say: Callable[[str], None] | None = None, plan: Plan = PLAN) -> None:
         self._say = say or _say
         self._plan = plan
         self._site = Site(options)
@@ -56,7 +54,15 @@ class Stack:
         self._ready = False
         remove_endpoints(self._site.data_dir)
         await self.supervisor.stop()
+        self.close()
+
+    def close(self) -> None:
+        """Give back what making a stack has claimed; leaving the block does it too."""
         self._site.close()
+
+    def environment(self) -> dict[str, str]:
+        """The environment for a process that works with this stack as its own children do."""
+        return self._site.environment()
 
     @property
     def endpoints(self) -> Endpoints:
@@ -102,10 +108,10 @@ async def _run_step(step: Step, site: Site) -> None:
         raise ChildFailedError(f"{step.name} {describe_exit(status)}: {last_line(path) or 'it logged nothing'} (see {path})")
 
 
-def run_up(*, data_dir: Path, kafka_port: int = 9092, clickhouse_port: int = 8123, web_port: int = 8600) -> int:
+def run_up(*, data_dir: Path, kafka_port: int = 9092, clickhouse_port: int = 8123, web_port: int = 8600, plan: Plan = PLAN) -> int:
     """Run the stack until SIGINT, SIGTERM or SIGHUP and return the exit status; raises LocalStackError when it cannot start."""
     options = StackOptions(data_dir=data_dir, kafka_port=kafka_port, clickhouse_port=clickhouse_port, web_port=web_port)
-    asyncio.run(_until_signal(Stack(options), data_dir))
+    asyncio.run(_until_signal(Stack(options, plan=plan), data_dir))
     return 0
 
 

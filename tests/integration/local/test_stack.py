@@ -1,0 +1,187 @@
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import clickhouse_connect
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+
+from llmtower_processors.local.endpoints import Endpoints, find_endpoints, read_credentials
+from llmtower_processors.local.errors import ChildFailedError, DataDirBusyError, PortTakenError
+from llmtower_processors.local.plan import PLAN, StackOptions, Step
+from llmtower_processors.local.stack import Stack
+from llmtower_schemas.topics import TOPICS
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+
+# The stack without its worker: what is tested here is the care for children, not what they compute.
+UP = """
+import sys
+from pathlib import Path
+from llmtower_processors.errors import LlmtowerError
+from llmtower_processors.local.plan import PLAN
+from llmtower_processors.local.stack import run_up
+try:
+    sys.exit(run_up(data_dir=Path(sys.argv[1]), kafka_port=int(sys.argv[2]), clickhouse_port=0, plan=PLAN[:2]))
+except LlmtowerError as error:
+    sys.exit(str(error))
+"""
+
+
+@contextmanager
+def running_up(data_dir: Path, said: Path) -> Iterator[tuple[subprocess.Popen[bytes], Endpoints]]:
+    with (
+        said.open("ab") as output,
+        subprocess.Popen([sys.executable, "-c", UP, str(data_dir), "0"], stdout=output, stderr=output, start_new_session=True) as process,
+    ):
+        try:
+            yield process, until(lambda: find_endpoints(data_dir) if process.poll() is None else pytest.fail(said.read_text()))
+        finally:
+            process.kill()
+
+
+Found = TypeVar("Found")
+
+
+def until(probe: Callable[[], Found | None], seconds: float = 120) -> Found:
+    deadline = time.monotonic() + seconds
+    while (found := probe()) is None:
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+    return found
+
+
+def is_gone(pid: int) -> bool:
+    return not Path(f"/proc/{pid}").exists()
+
+
+def rows(data_dir: Path, endpoints: Endpoints) -> int:
+    host, port = endpoints.clickhouse.removeprefix("http://").split(":")
+    password = read_credentials(data_dir)["writer"]
+    client = clickhouse_connect.get_client(host=host, port=int(port), username="writer", password=password)
+    try:
+        client.command("CREATE TABLE IF NOT EXISTS llmtower.kept (a UInt8) ENGINE = MergeTree ORDER BY a")
+        client.command("INSERT INTO llmtower.kept VALUES (1)")
+        return int(str(client.command("SELECT count() FROM llmtower.kept")))
+    finally:
+        client.close()
+
+
+async def topics(address: str) -> set[str]:
+    admin = AIOKafkaAdminClient(bootstrap_servers=address)
+    await admin.start()
+    try:
+        return set(await admin.list_topics())
+    finally:
+        await admin.close()
+
+
+def test_the_life_of_an_up(tmp_path: Path) -> None:
+    data, said = tmp_path / "data", tmp_path / "said"
+    with running_up(data, said) as (up, endpoints):
+        assert endpoints.pids.keys() == {"up", "kafka", "clickhouse"}
+        assert endpoints.pids["up"] == up.pid
+        assert endpoints.web is None
+        assert set(TOPICS) <= asyncio.run(topics(endpoints.kafka))
+        assert rows(data, endpoints) == 1
+
+        second = subprocess.run([sys.executable, "-c", UP, str(data), "0"], capture_output=True, text=True, timeout=60, check=False)
+        assert second.returncode == 1
+        assert f"another llmtower up (pid {up.pid}) runs on {data}: stop it, or choose another --data-dir" in second.stderr
+        assert find_endpoints(data) == endpoints, "the refused one leaves the running one's files alone"
+
+        for name in ("clickhouse", "kafka"):
+            before = endpoints.pids[name]
+            os.kill(before, signal.SIGKILL)
+            endpoints = until(partial(changed, data, name, before))
+        assert said.read_text().count("was killed by SIGKILL; starting it again in 0.5 s") == 2
+        assert until(lambda: 2 if said.read_text().count("is ready again") == 2 else None)
+        assert rows(data, endpoints) == 2
+
+        up.send_signal(signal.SIGTERM)
+        assert up.wait(60) == 0
+    assert all(is_gone(pid) for pid in endpoints.pids.values())
+    assert not (data / "endpoints.json").exists()
+    assert said.read_text().endswith("stopping (press Ctrl-C again to kill)\nstopped\n")
+
+    with running_up(data, said) as (up, endpoints):
+        assert rows(data, endpoints) == 3
+        up.kill()
+        up.wait()
+        until(lambda: all(is_gone(pid) for pid in endpoints.pids.values()) or None, 15)
+        assert (data / "endpoints.json").exists()
+        assert find_endpoints(data) is None, "what a killed up left behind is not believed"
+
+    with running_up(data, said) as (up, endpoints):
+        assert rows(data, endpoints) == 4
+        up.send_signal(signal.SIGINT)
+        assert up.wait(60) == 0
+
+
+def changed(data_dir: Path, name: str, before: int) -> Endpoints | None:
+    found = find_endpoints(data_dir)
+    return found if found and found.pids.get(name, before) != before else None
+
+
+def test_a_taken_port_is_refused_with_the_option_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(PortTakenError, match=rf"port {port} for the ClickHouse engine is in use .* with --clickhouse-port"):
+            Stack(StackOptions(data_dir=tmp_path, kafka_port=0, clickhouse_port=port))
+        with pytest.raises(PortTakenError, match=rf"port {port} for Kafka is in use .* with --kafka-port"):
+            Stack(StackOptions(data_dir=tmp_path, kafka_port=port, clickhouse_port=0))
+    again = Stack(StackOptions(data_dir=tmp_path, kafka_port=0, clickhouse_port=0))
+    with pytest.raises(DataDirBusyError):
+        Stack(StackOptions(data_dir=tmp_path, kafka_port=0, clickhouse_port=0))
+    again.close()
+
+
+def test_a_step_that_fails_stops_what_has_started(tmp_path: Path) -> None:
+    said: list[str] = []
+    plan = (PLAN[0], (Step("topics", ("topics", "no-such-command")),))
+    stack = Stack(StackOptions(data_dir=tmp_path, kafka_port=0, clickhouse_port=0), say=said.append, plan=plan)
+    pids: dict[str, int] = {}
+
+    async def scenario() -> None:
+        watch = asyncio.create_task(remember())
+        try:
+            async with stack:
+                pytest.fail("it must not count as ready")
+        finally:
+            watch.cancel()
+
+    async def remember() -> None:
+        while True:
+            pids.update(stack.supervisor.pids)
+            await asyncio.sleep(0.05)
+
+    with pytest.raises(ChildFailedError, match=r"^topics ended with status 2: .*\(see .*topics\.log\)$"):
+        asyncio.run(scenario())
+    assert pids.keys() == {"kafka", "clickhouse"}
+    assert all(is_gone(pid) for pid in pids.values())
+    assert not (tmp_path / "endpoints.json").exists()
+    assert [line.partition(":")[0] for line in sorted(said)] == ["clickhouse", "kafka"]
+
+
+def test_children_get_the_stacks_addresses_and_not_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLMTOWER_KAFKA__BOOTSTRAP_SERVERS", "production:9092")
+    monkeypatch.setenv("LLMTOWER_KAFKA__SECURITY_PROTOCOL", "SASL_SSL")
+    monkeypatch.setenv("LLMTOWER_PROJECT", "kept")
+    (tmp_path / "credentials.json").write_text(json.dumps({"writer": "w", "content": "c", "dashboards": "d"}))
+    stack = Stack(StackOptions(data_dir=tmp_path, kafka_port=0, clickhouse_port=0))
+    environment = stack.environment()
+    stack.close()
+    assert environment["LLMTOWER_KAFKA__BOOTSTRAP_SERVERS"].startswith("127.0.0.1:")
+    assert "LLMTOWER_KAFKA__SECURITY_PROTOCOL" not in environment
+    assert environment["LLMTOWER_CLICKHOUSE__PASSWORD"] == "w"
+    assert environment["LLMTOWER_PROJECT"] == "kept"
