@@ -9,7 +9,7 @@ import clickhouse_connect
 from clickhouse_connect.driver.client import Client
 
 from llmtower_processors.runtime import fitness
-from llmtower_processors.runtime.edges import StoreUnavailableError, TopicPartition
+from llmtower_processors.runtime.edges import StoreRefusedError, StoreUnavailableError, TopicPartition
 from llmtower_processors.runtime.envelopes import LEDGER
 from llmtower_processors.runtime.model import Block
 from llmtower_processors.runtime.refusals import judge
@@ -146,11 +146,11 @@ class ClickHouseStore:
     def insert(self, block: Block, token: str) -> None:
         """Insert under the token; returns when table and views have it."""
         client, types, names = self._client(), self._columns(block.table), list(block.columns)
-        unknown = [name for name in names if name not in types]
         context = None
         try:
+            unknown = [name for name in names if name not in types]
             if unknown:
-                raise KeyError(unknown[0])
+                raise StoreRefusedError(f"table {block.table}, column {unknown[0]}: does not exist; run `llmtower migrate`")
             context = client.create_insert_context(
                 block.table,
                 names,
@@ -160,10 +160,12 @@ class ClickHouseStore:
             )
             context.data = list(block.columns.values())
             client.data_insert(context)
+        except StoreRefusedError:
+            self._types.pop(block.table, None)
+            raise
         except Exception as error:
             self._types.pop(block.table, None)
-            column = unknown[0] if unknown else str(getattr(context, "column_name", "") or "")
-            raise judge(error, block.table, names, column) from error
+            raise judge(error, block.table, names, str(getattr(context, "column_name", "") or "")) from error
 
     def _columns(self, table: str) -> dict[str, str]:
         known = self._types.get(table)

@@ -5,6 +5,7 @@ from collections.abc import Collection
 from typing import Final
 
 from clickhouse_connect.driver.exceptions import ClickHouseError, DataError
+from urllib3.exceptions import HTTPError
 
 from llmtower_processors.runtime.edges import EdgeError, StoreRefusedError, StoreUnavailableError
 
@@ -64,7 +65,7 @@ def judge(error: Exception, table: str, columns: Collection[str], column: str = 
         if code in PERMANENT or (code == _TOO_MANY_PARTS and _PARTITIONS_OF_ONE_INSERT in str(error)):
             return StoreRefusedError(what)
         return StoreUnavailableError(what if code else f"table {table}: no answer from ClickHouse ({type(error).__name__})")
-    if isinstance(error, OSError):
+    if isinstance(error, OSError | HTTPError):
         return StoreUnavailableError(f"table {table}: no answer from ClickHouse ({type(error).__name__})")
     where = f", column {column}" if column in columns else ""
     return StoreRefusedError(f"table {table}{where}: a value does not fit the column's type ({type(error).__name__})")

@@ -14,13 +14,15 @@ IDENTITY: Final = ("event_index", "processor", "kind", "name", "scorer")
 """Columns that, with the offset, tell the rows of a table apart, as far as the table has them."""
 
 
+Known = Set[tuple[str, int]]
+"""(producer, seq) of envelopes that were stored before."""
+
+
 class BlockError(Exception):
     """A processor returned what cannot be inserted exactly once; the fault is in our own code."""
 
 
-def blocks(
-    processor: Processor, pending: Pending, records: Sequence[Record], envelopes: Sequence[Envelope], known: Set[tuple[str, int]]
-) -> list[Block]:
+def blocks(processor: Processor, pending: Pending, records: Sequence[Record], envelopes: Sequence[Envelope], known: Known) -> list[Block]:
     """Run the function over what is not a duplicate; the ledger's block is the last. Raises BlockError and whatever it raises."""
     if not records:
         return []
@@ -47,19 +49,31 @@ def blocks(
     return [*checked, ledger_block(processor.name, pending, records, envelopes, duplicate)]
 
 
-def prepare(processor: Processor, store: Store, pending: Pending, records: Sequence[Record]) -> list[Block]:
-    """The blocks of a range as they are to be inserted, none of them empty; looks up duplicates and, by rows, what is there."""
-    if not records:
-        return []
-    partition = TopicPartition(records[0].topic, records[0].partition)
-    envelopes = [envelope(record) for record in records]
+def look_up(processor: Processor, store: Store, pending: Pending, records: Sequence[Record], envelopes: Sequence[Envelope]) -> Known:
+    """Which of a range's envelopes were stored before it. Raises what the store raises."""
     sought = keys(envelopes)
-    known = store.known(processor.name, pending.incarnation, partition, pending.first, sought) if sought else set()
-    made = blocks(processor, pending, records, envelopes, known)
-    if not pending.by_rows:
-        return made
+    if not sought:
+        return frozenset()
+    partition = TopicPartition(records[0].topic, records[0].partition)
+    return store.known(processor.name, pending.incarnation, partition, pending.first, sought)
+
+
+def missing(store: Store, pending: Pending, made: Sequence[Block], partition: TopicPartition) -> list[Block]:
+    """What is left to insert of a range that is completed by rows. Raises what the store raises."""
     left = (without(block, _present(store, block, pending, partition)) for block in made)
     return [block for block in left if block.rows]
+
+
+def prepare(
+    processor: Processor, store: Store, pending: Pending, records: Sequence[Record], envelopes: Sequence[Envelope] | None = None
+) -> list[Block]:
+    """The blocks of a range as they are to be inserted, none of them empty: look up, run the function, leave out what is there."""
+    if not records:
+        return []
+    if envelopes is None:
+        envelopes = [envelope(record) for record in records]
+    made = blocks(processor, pending, records, envelopes, look_up(processor, store, pending, records, envelopes))
+    return missing(store, pending, made, TopicPartition(records[0].topic, records[0].partition)) if pending.by_rows else made
 
 
 def _present(store: Store, block: Block, pending: Pending, partition: TopicPartition) -> Set[tuple[Any, ...]]:

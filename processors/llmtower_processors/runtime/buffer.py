@@ -1,0 +1,124 @@
+"""What was read of one partition and not yet taken into a range: bounded, in order, with its size in rows and bytes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from llmtower_processors.runtime.envelopes import Envelope, envelope
+from llmtower_processors.runtime.model import Record
+
+_ROWS_OF_A_RECORD: Final = 10_000
+"""Most rows one record may count for, whatever its header says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """When a range is cut and how much is held: rows are events as the records' headers count them."""
+
+    rows: int = 20_000
+    bytes: int = 32 << 20
+    flush_s: float = 1.0
+    acknowledge_s: float = 5.0
+
+    @property
+    def full_rows(self) -> int:
+        """From this many rows on the partition is paused."""
+        return 2 * self.rows
+
+    @property
+    def full_bytes(self) -> int:
+        """From this many bytes on the partition is paused."""
+        return 2 * self.bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The records of the range in hand."""
+
+    first: int
+    records: list[Record]
+    envelopes: list[Envelope]
+
+    @property
+    def last(self) -> int:
+        """Offset of the last record; `first - 1` if there is none."""
+        return self.records[-1].offset if self.records else self.first - 1
+
+
+class Buffer:
+    """Records from offset `cursor` on; a cursor of None takes nothing in."""
+
+    def __init__(self) -> None:
+        self.cursor: int | None = None
+        self.records: list[Record] = []
+        self.rows = 0
+        self.bytes = 0
+        self.since = 0.0
+        self._envelopes: list[Envelope] = []
+
+    def open(self, cursor: int | None) -> None:
+        """Forget everything and begin at `cursor`."""
+        self.cursor = cursor
+        self.records, self._envelopes = [], []
+        self.rows = self.bytes = 0
+
+    def add(self, records: Sequence[Record], now: float) -> None:
+        """Take in what was polled at monotonic time `now`."""
+        if self.cursor is None or not records:
+            return
+        after = self.records[-1].offset if self.records else self.cursor - 1
+        if records[0].offset <= after:
+            records = [record for record in records if record.offset > after]
+        if not self.records:
+            self.since = now
+        fresh = [envelope(record) for record in records]
+        self.records.extend(records)
+        self._envelopes.extend(fresh)
+        self.rows += sum(map(_rows, fresh))
+        self.bytes += sum(map(_bytes, records))
+
+    @property
+    def last(self) -> int:
+        """Offset of the last record, -1 if there is none."""
+        return self.records[-1].offset if self.records else -1
+
+    def cut(self, limits: Limits, now: float, last: int | None, upto: int) -> Held:
+        """Take out a range: up to offset `last`, else what the limits allow of the records up to `upto`, and at least one."""
+        first = self.cursor or 0
+        count = self._until(last) if last is not None else min(self._within(limits), self._until(upto))
+        held = Held(first, self.records[:count], self._envelopes[:count])
+        del self.records[:count], self._envelopes[:count]
+        self.rows -= sum(map(_rows, held.envelopes))
+        self.bytes -= sum(map(_bytes, held.records))
+        self.cursor = (held.last if last is None else last) + 1
+        self.since = now - limits.flush_s if self.records else now
+        return held
+
+    def _until(self, last: int) -> int:
+        return sum(record.offset <= last for record in self.records)
+
+    def _within(self, limits: Limits) -> int:
+        if self.rows <= limits.rows and self.bytes <= limits.bytes:
+            return len(self.records)
+        rows = size = 0
+        for number, (record, sender) in enumerate(zip(self.records, self._envelopes, strict=True)):
+            rows += _rows(sender)
+            size += _bytes(record)
+            if number and (rows > limits.rows or size > limits.bytes):
+                return number
+        return len(self.records)
+
+    def restore(self, held: Held) -> None:
+        """Put a range back in front, as it was never begun."""
+        self.cursor = held.first
+        self.records[:0], self._envelopes[:0] = held.records, held.envelopes
+        self.rows += sum(map(_rows, held.envelopes))
+        self.bytes += sum(map(_bytes, held.records))
+
+
+def _rows(sender: Envelope) -> int:
+    return min(max(sender.events, 1), _ROWS_OF_A_RECORD)
+
+
+def _bytes(record: Record) -> int:
+    return len(record.value) if record.value else 0
