@@ -1,116 +1,146 @@
-"""From records to decoded events, each with its place in Kafka: the first half of every processor that stores events.
+"""From records to events, each with its place in Kafka: the first half of every processor that stores events.
 
-Every line of every record ends here as exactly one `Arrivals` entry or one dead letter.
+Every line of every record ends here as exactly one arrival or one dead letter.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from itertools import compress
+from typing import Any, NamedTuple
 
 from llmtower_processors.runtime.envelopes import Envelope, envelope
 from llmtower_processors.runtime.model import Batch, Block, Record
-from llmtower_schemas import codec
+from llmtower_processors.wire import doubtful, read_record, read_slowly, split_lines
 from llmtower_schemas.codec import Malformed
 
 OLDEST_MS = 400 * 86_400_000
 """Events older than this are dead letters: they would open table partitions without end."""
 AHEAD_MS = 3_600_000
 """Events further in the future than this are dead letters: a clock is wrong."""
-MAX_EVENTS = 10_000
+MAX_LINES = 10_000
 """Lines in one record; a record with more is one dead letter."""
 
-Times = Callable[[Any], int]
-"""Gives the time of an event, in nanoseconds, that decides its table partition."""
+TimeOf = Callable[[Any], int]
+"""Gives the time of an event, in nanoseconds, by which its row is partitioned."""
 
 
-@dataclass(slots=True)
-class Arrivals:
-    """Events of one type and where each came from, as parallel lists."""
+class Arrival(NamedTuple):
+    """Where one event came from."""
 
-    events: list[Any] = field(default_factory=list)
-    offsets: list[int] = field(default_factory=list)
-    indexes: list[int] = field(default_factory=list)
-    producers: list[str] = field(default_factory=list)
-    seqs: list[int] = field(default_factory=list)
-
-    def add(self, event: Any, record: Record, sender: Envelope, index: int) -> None:
-        """Append one event."""
-        self.events.append(event)
-        self.offsets.append(record.offset)
-        self.indexes.append(index)
-        self.producers.append(sender.producer)
-        self.seqs.append(sender.seq + index)
-
-    def position(self, batch: Batch) -> dict[str, list[Any]]:
-        """Give the columns by which a row is found again in Kafka."""
-        n = len(self.events)
-        return {
-            "incarnation": [batch.incarnation] * n,
-            "kafka_topic": [batch.topic] * n,
-            "kafka_partition": [batch.partition] * n,
-            "kafka_offset": self.offsets,
-            "event_index": self.indexes,
-        }
-
-    def origin(self) -> dict[str, list[Any]]:
-        """Give the columns that name the producer's run and the event's number in it."""
-        return {"producer": self.producers, "producer_seq": self.seqs}
+    record: Record
+    sender: Envelope
+    line: int
 
 
-@dataclass(slots=True)
-class DeadLetters(Arrivals):
-    """Lines that cannot be stored: `events` holds (project, app, reason, raw bytes, record time in milliseconds)."""
+class Arrivals(NamedTuple):
+    """Events of one type and where each came from, as parallel columns; plain lists, because a container per event costs collections."""
 
-    def blocks(self, batch: Batch) -> list[Block]:
-        """Give the rows of `dead_letters` and `dead_letter_bytes`."""
-        if not self.events:
-            return []
-        projects, apps, reasons, raws, times = zip(*self.events, strict=True)
-        place = {name.removeprefix("kafka_"): column for name, column in self.position(batch).items()}
-        at = [min(max(ms, batch.time_ms - OLDEST_MS), batch.time_ms + AHEAD_MS) for ms in times]
-        letters = {
-            "processor": [batch.processor] * len(raws),
-            "project": projects,
-            "app": apps,
-            "reason": reasons,
-            "bytes": [len(raw) for raw in raws],
-            "at": at,
-            **self.origin(),
-            **place,
-        }
-        return [Block("dead_letters", letters), Block("dead_letter_bytes", {"raw": raws, "at": at, **place})]
+    events: list[Any]
+    records: list[Record]
+    senders: list[Envelope]
+    lines: list[int]
+    unknown: list[str]
+    """JSON of the fields that this version does not know, or ''."""
+
+    def place(self, index: int) -> Arrival:
+        """Give the place of one event."""
+        return Arrival(self.records[index], self.senders[index], self.lines[index])
 
 
-def arrivals(batch: Batch, types: Mapping[type, Times]) -> tuple[dict[type, Arrivals], DeadLetters]:
-    """Decode a batch. `types` says which events belong on the topic, and which of their times must be in range."""
-    sorted_: dict[type, Arrivals] = {kind: Arrivals() for kind in types}
-    dead = DeadLetters()
-    oldest, newest = (batch.time_ms - OLDEST_MS) * 1_000_000, (batch.time_ms + AHEAD_MS) * 1_000_000
+class DeadLetter(NamedTuple):
+    """A line that cannot be stored, with a reason that holds nothing of it."""
+
+    project: str
+    app: str
+    reason: str
+    raw: bytes
+    at: Arrival
+
+
+class Sorted(NamedTuple):
+    """What became of a batch; types that did not occur are left out."""
+
+    arrivals: Mapping[type, Arrivals]
+    dead_letters: Sequence[DeadLetter]
+
+
+def sort_events(batch: Batch, types: Mapping[type, TimeOf]) -> Sorted:
+    """Read a batch. `types` says which events belong on the topic, and which of their times must be in range."""
+    found = {kind: Arrivals([], [], [], [], []) for kind in types}
+    dead: list[DeadLetter] = []
     for record in batch.records:
         sender = envelope(record)
-        for index, event in enumerate(_decode(record.value)):
-            kind = type(event)
-            time_of = types.get(kind)
-            if time_of is not None and oldest <= time_of(event) <= newest:
-                sorted_[kind].add(event, record, sender, index)
-            else:
-                _bury(dead, event, record, sender, index=index, known=time_of is not None)
-    return sorted_, dead
+        if record.value and record.value.count(b"\n") > MAX_LINES:
+            dead.append(_bury(Malformed(record.value, f"more than {MAX_LINES} lines in one record"), Arrival(record, sender, 0)))
+            continue
+        events, unknown = read_record(record.value)
+        for line, event in enumerate(events):
+            if type(event) not in found:
+                dead.append(_bury(event, Arrival(record, sender, line), "event does not belong on this topic"))
+                continue
+            group = found[type(event)]
+            group.events.append(event)
+            group.records.append(record)
+            group.senders.append(sender)
+            group.lines.append(line)
+            group.unknown.append(unknown.get(line, ""))
+    checked = {kind: _check(batch, kind, group, types[kind], dead) for kind, group in found.items() if group.events}
+    return Sorted({kind: group for kind, group in checked.items() if group.events}, dead)
 
 
-def _decode(value: bytes | None) -> Any:
-    if value and value.count(b"\n") > MAX_EVENTS:
-        return [Malformed(raw=value, reason=f"more than {MAX_EVENTS} lines in one record")]
-    return codec.decode(value)
+def _check(batch: Batch, kind: type, group: Arrivals, time_of: TimeOf, dead: list[DeadLetter]) -> Arrivals:
+    """Bury what has bad identifiers or a time out of range; give the rest."""
+    for index in doubtful(kind, group.events):
+        group.events[index], group.unknown[index] = read_slowly(_line(group.place(index)))
+    oldest, newest = (batch.time_ms - OLDEST_MS) * 1_000_000, (batch.time_ms + AHEAD_MS) * 1_000_000
+    keep = [type(event) is kind and oldest <= time_of(event) <= newest for event in group.events]
+    if all(keep):
+        return group
+    dead.extend(_bury(group.events[i], group.place(i), "time out of range") for i, kept in enumerate(keep) if not kept)
+    return Arrivals(*(list(compress(column, keep)) for column in group))
 
 
-def _bury(dead: DeadLetters, event: Any, record: Record, sender: Envelope, *, index: int, known: bool) -> None:
-    """Append one dead letter; its app is the event's own where it could be decoded, else the header's."""
-    project, app = sender.project[:256], sender.app[:256]
+def _line(at: Arrival) -> bytes:
+    return split_lines(at.record.value or b"")[at.line]
+
+
+def _bury(event: Any, at: Arrival, reason: str = "") -> DeadLetter:
+    """Its app is the event's own where it could be read, else the header's."""
     if isinstance(event, Malformed):
-        reason, raw = event.reason, event.raw
-    else:
-        project, app = event.project, event.app
-        reason = "time out of range" if known else f"{event.type} event does not belong on this topic"
-        raw = (record.value or b"").split(b"\n")[index]
-    dead.add((project, app, reason, raw, record.timestamp_ms), record, sender, index)
+        return DeadLetter(at.sender.project, at.sender.app, event.reason, event.raw, at)
+    return DeadLetter(event.project, event.app, reason, _line(at), at)
+
+
+def position(batch: Batch, found: Arrivals) -> dict[str, Sequence[Any]]:
+    """Give the columns by which a row is found again in Kafka."""
+    n = len(found.events)
+    return {
+        "incarnation": [batch.incarnation] * n,
+        "kafka_topic": [batch.topic] * n,
+        "kafka_partition": [batch.partition] * n,
+        "kafka_offset": [record.offset for record in found.records],
+        "event_index": found.lines,
+    }
+
+
+def dead_letter_blocks(batch: Batch, letters: Sequence[DeadLetter]) -> list[Block]:
+    """Give the rows of `dead_letters` and `dead_letter_bytes`; a record's own time is kept within what may be inserted."""
+    if not letters:
+        return []
+    place: dict[str, Sequence[Any]] = {
+        "at": [min(max(letter.at.record.timestamp_ms, batch.time_ms - OLDEST_MS), batch.time_ms + AHEAD_MS) for letter in letters],
+        "incarnation": [batch.incarnation] * len(letters),
+        "topic": [batch.topic] * len(letters),
+        "partition": [batch.partition] * len(letters),
+        "offset": [letter.at.record.offset for letter in letters],
+        "event_index": [letter.at.line for letter in letters],
+    }
+    reasons: dict[str, Sequence[Any]] = {
+        "processor": [batch.processor] * len(letters),
+        "project": [letter.project for letter in letters],
+        "app": [letter.app for letter in letters],
+        "reason": [letter.reason for letter in letters],
+        "bytes": [len(letter.raw) for letter in letters],
+        "producer": [letter.at.sender.producer for letter in letters],
+        "producer_seq": [letter.at.sender.seq + letter.at.line for letter in letters],
+    }
+    return [Block("dead_letters", {**reasons, **place}), Block("dead_letter_bytes", {"raw": [letter.raw for letter in letters], **place})]

@@ -1,41 +1,44 @@
 """The `calls` processor: what calls cost, how long they took and how they failed; their contents, their starts, their steps."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from operator import attrgetter
 from typing import Any
 
-from llmtower_processors.arrivals import Arrivals, arrivals
-from llmtower_processors.columns import Columns, content, contents_block, extras, fields, identity, public, text, ticks, to_json
+import msgspec
+
+from llmtower_processors.arrivals import Arrivals, dead_letter_blocks, sort_events
+from llmtower_processors.columns import Column, Columns, content, contents_block, fields, origin, ticks
+from llmtower_processors.jsontext import content_text, flat_object, nested_object
 from llmtower_processors.pricing import PriceBook
 from llmtower_processors.runtime.model import Batch, Block, Processor
+from llmtower_processors.structs import STRUCTS, USAGE
 from llmtower_schemas import topics
-from llmtower_schemas.events import TOKEN_BUCKETS, RequestEvent, ResponseEvent, StepEvent, Usage
+from llmtower_schemas.events import TOKEN_BUCKETS, RequestEvent, ResponseEvent, StepEvent
 
 NAME = "calls"
 TABLES = ("calls", "contents", "requests", "steps", "dead_letters", "dead_letter_bytes")
 
-_CONTEXT = ("project", "app", "environment", "release", "user_id", "session_id", "request_id", "route", "trace_id", "span_id", "parent_id")
-_TRACED = (*_CONTEXT, "prompt_name", "prompt_version", "tags", "instrumentation")
-_CALL = (
+_RESPONSE, _REQUEST, _STEP = STRUCTS[ResponseEvent], STRUCTS[RequestEvent], STRUCTS[StepEvent]
+_TYPES = {kind: attrgetter("started_at_ns") for kind in (_RESPONSE, _REQUEST, _STEP)}
+
+_TRACED = (
+    *("project", "app", "environment", "release", "user_id", "session_id", "request_id", "route", "trace_id", "span_id", "parent_id"),
+    *("prompt_name", "prompt_version", "tags", "instrumentation"),
+)
+_CALL_FIELDS = (
     *("call_id", *_TRACED, "operation", "provider", "request_model", "response_model", "response_id", "duration_us", "ttft_us", "stream"),
-    *(
-        "status",
-        "error_class",
-        "error_type",
-        "http_status",
-        "retries",
-        "finish_reasons",
-        "service_tier",
-        "usage_source",
-        "usage_convention",
-    ),
+    *("status", "error_class", "error_type", "http_status", "retries", "finish_reasons", "service_tier", "usage_source"),
     *("usage_convention", "rate_limit_remaining_requests", "rate_limit_remaining_tokens", "capture"),
 )
-_REQUEST = ("call_id", *_TRACED, "operation", "provider", "request_model", "stream", "timeout_ms")
-_STEP = ("step_id", *_TRACED, "name", "kind", "duration_us", "status", "error_class", "error_type", "attributes")
-_COST = ("cost_nano_usd", "cost_input_nano_usd", "cost_cache_nano_usd", "cost_output_nano_usd", "cost_fees_nano_usd")
-_COST_COLUMNS = (*_COST, "cost_status", "cost_source", "price_version")
-_NO_USAGE = Usage()
+_REQUEST_FIELDS = ("call_id", *_TRACED, "operation", "provider", "request_model", "stream", "timeout_ms")
+_STEP_FIELDS = ("step_id", *_TRACED, "name", "kind", "duration_us", "status", "error_class", "error_type", "attributes")
+_COST_COLUMNS = (
+    *("cost_nano_usd", "cost_input_nano_usd", "cost_cache_nano_usd", "cost_output_nano_usd", "cost_fees_nano_usd"),
+    *("cost_status", "cost_source", "price_version"),
+)
+_NO_USAGE = USAGE()
+_write = msgspec.json.Encoder().encode
 
 
 def calls_processor(price_book: PriceBook) -> Processor:
@@ -44,85 +47,72 @@ def calls_processor(price_book: PriceBook) -> Processor:
 
 
 def process_calls(batch: Batch, *, price_book: PriceBook) -> Sequence[Block]:
-    """Turn one batch of `llmtower.calls` into blocks; empty ones are left out."""
-    events, dead = arrivals(batch, {ResponseEvent: _started, RequestEvent: _started, StepEvent: _started})
-    blocks: list[Block] = []
-    contents: list[Columns] = []
-    for kind, make in _MAKERS.items():
-        if events[kind].events:
-            block, content_columns = make(batch, events[kind], price_book)
-            blocks.append(block)
-            contents.append(content_columns)
-    return [block for block in (*blocks, contents_block(contents), *dead.blocks(batch)) if block.rows]
-
-
-def _started(event: Any) -> int:
-    return int(event.started_at_ns)
-
-
-def _calls(batch: Batch, found: Arrivals, price_book: PriceBook) -> tuple[Block, Columns]:
-    events = found.events
-    columns = fields(events, _CALL)
-    columns["started_at"] = ticks(events, "started_at_ns")
-    columns |= _usage(events)
-    columns |= dict(zip(_COST_COLUMNS, zip(*map(price_book.price, events), strict=True), strict=True))
-    rest = fields(events, ("parameters", "input", "output", "error_message", "retrieved", "embedding", "embedder"))
-    shown = [public(parameters) if parameters else None for parameters in rest["parameters"]]
-    columns["parameters"] = [to_json(value) if value else "" for value in shown]
-    texts: Columns = {
-        "input": list(map(text, rest["input"])),
-        "output": list(map(text, rest["output"])),
-        "retrieved": [_documents(documents) for documents in rest["retrieved"]],
-        "parameters": ["" if kept == full else to_json(full) for kept, full in zip(shown, rest["parameters"], strict=True)],
-        "error_message": rest["error_message"],
-        "embedding": [vector or [] for vector in rest["embedding"]],
-        "extra": extras(events),
+    """Turn one batch of `llmtower.calls` into blocks, at most one per table, none of them empty."""
+    arrivals, dead = sort_events(batch, _TYPES)
+    makers: Mapping[type, Callable[[Batch, Arrivals], tuple[Columns, Columns]]] = {
+        _RESPONSE: partial(_calls, price_book=price_book),
+        _REQUEST: _requests,
+        _STEP: _steps,
     }
-    carried = {name: columns[name] for name in ("call_id", "project", "app", "started_at")} | {"embedder": rest["embedder"]}
-    return Block("calls", columns | identity(batch, found)), content(batch, found, "call", carried, texts=texts)
+    made = {kind: makers[kind](batch, found) for kind, found in arrivals.items()}
+    blocks = [Block(_TABLE_OF[kind], columns) for kind, (columns, _) in made.items()]
+    blocks += [contents_block(texts for _, texts in made.values()), *dead_letter_blocks(batch, dead)]
+    return [block for block in blocks if block.rows]
+
+
+_TABLE_OF = {_RESPONSE: "calls", _REQUEST: "requests", _STEP: "steps"}
+
+
+def _calls(batch: Batch, found: Arrivals, *, price_book: PriceBook) -> tuple[Columns, Columns]:
+    events = found.events
+    source = fields(events, ("started_at_ns", "parameters", "input", "output", "error_message", "retrieved", "embedding", "embedder"))
+    columns = fields(events, _CALL_FIELDS) | {"started_at": ticks(source["started_at_ns"])} | _usage(events)
+    columns |= dict(zip(_COST_COLUMNS, zip(*map(price_book.price_row, events), strict=True), strict=True))
+    split = [flat_object(raw) if raw else ("", "") for raw in source["parameters"]]
+    columns["parameters"] = [shown for shown, _ in split]
+    texts = {
+        "input": [content_text(raw) for raw in source["input"]],
+        "output": [content_text(raw) for raw in source["output"]],
+        "retrieved": _documents(source["retrieved"]),
+        "parameters": [whole for _, whole in split],
+        "error_message": source["error_message"],
+        "embedding": [vector or [] for vector in source["embedding"]],
+    }
+    carried = {name: columns[name] for name in ("call_id", "project", "app", "started_at")} | {"embedder": source["embedder"]}
+    return columns | origin(batch, found), content(batch, found, "call", carried, texts)
 
 
 def _usage(events: Sequence[Any]) -> Columns:
-    own = fields(events, ("usage", "usage_raw", "tool_fees_nano_usd"))
-    columns = fields([usage or _NO_USAGE for usage in own["usage"]], TOKEN_BUCKETS)
-    columns["usage_raw"] = [to_json(public(raw)) if raw else "" for raw in own["usage_raw"]]
-    columns["tool_fees"] = own["tool_fees_nano_usd"]
+    source = fields(events, ("usage", "usage_raw", "tool_fees_nano_usd"))
+    columns = fields([usage or _NO_USAGE for usage in source["usage"]], TOKEN_BUCKETS)
+    columns["usage_raw"] = [nested_object(raw) if raw else "" for raw in source["usage_raw"]]
+    columns["tool_fees"] = source["tool_fees_nano_usd"]
     return columns
 
 
-def _documents(documents: Sequence[Any]) -> str:
-    return to_json([document.model_dump(exclude_none=True) for document in documents]) if documents else ""
+def _documents(column: Column) -> Column:
+    return [_write(documents).decode() if documents else "" for documents in column]
 
 
-def _requests(batch: Batch, found: Arrivals, _: PriceBook) -> tuple[Block, Columns]:
-    columns = fields(found.events, _REQUEST) | {"started_at": ticks(found.events, "started_at_ns")}
+def _requests(batch: Batch, found: Arrivals) -> tuple[Columns, Columns]:
+    columns = fields(found.events, _REQUEST_FIELDS) | {"started_at": ticks(event.started_at_ns for event in found.events)}
     carried = {name: columns[name] for name in ("call_id", "project", "app", "started_at")}
-    unknown = content(batch, found, "request", carried, texts={"extra": extras(found.events)})
-    return Block("requests", columns | identity(batch, found)), unknown
+    return columns | origin(batch, found), content(batch, found, "request", carried, {})
 
 
-def _steps(batch: Batch, found: Arrivals, _: PriceBook) -> tuple[Block, Columns]:
-    events = found.events
-    columns = fields(events, _STEP) | {"started_at": ticks(events, "started_at_ns")}
-    rest = fields(events, ("input", "output", "retrieved"))
-    columns["retrieved_ids"] = [[document.id for document in documents] for documents in rest["retrieved"]]
-    columns["retrieved_scores"] = [[_score(document.score) for document in documents] for documents in rest["retrieved"]]
-    texts: Columns = {
-        "input": list(map(text, rest["input"])),
-        "output": list(map(text, rest["output"])),
-        "retrieved": [_documents(documents) for documents in rest["retrieved"]],
-        "extra": extras(events),
+def _steps(batch: Batch, found: Arrivals) -> tuple[Columns, Columns]:
+    source = fields(found.events, ("started_at_ns", "input", "output", "retrieved"))
+    columns = fields(found.events, _STEP_FIELDS) | {"started_at": ticks(source["started_at_ns"])}
+    columns["retrieved_ids"] = [[document.id for document in documents] for documents in source["retrieved"]]
+    columns["retrieved_scores"] = [[_score(document.score) for document in documents] for documents in source["retrieved"]]
+    texts = {
+        "input": [content_text(raw) for raw in source["input"]],
+        "output": [content_text(raw) for raw in source["output"]],
+        "retrieved": _documents(source["retrieved"]),
     }
     carried = {"call_id": columns["step_id"]} | {name: columns[name] for name in ("project", "app", "started_at")}
-    return Block("steps", columns | identity(batch, found)), content(batch, found, "step", carried, texts=texts)
+    return columns | origin(batch, found), content(batch, found, "step", carried, texts)
 
 
 def _score(score: float | None) -> float:
     return float("nan") if score is None else score
-
-
-_MAKERS: dict[type, Callable[[Batch, Arrivals, PriceBook], tuple[Block, Columns]]] = {
-    ResponseEvent: _calls,
-    RequestEvent: _requests,
-    StepEvent: _steps,
-}

@@ -1,15 +1,16 @@
 """Where a price comes from: the provider's own figure, your prices file, the price book of `genai-prices`; else NULL with a reason."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from operator import attrgetter
-from typing import Protocol, cast
+from pathlib import Path
+from typing import Any, Protocol
 
 from llmtower_processors.pricing import catalog
 from llmtower_processors.pricing.cost import Cost, CostStatus, reported, unpriced
-from llmtower_processors.pricing.custom import CustomPrice, CustomPrices
+from llmtower_processors.pricing.custom import CustomPrice, CustomPrices, read_prices
 from llmtower_processors.pricing.rates import Rates, Tokens
-from llmtower_schemas.events import TOKEN_BUCKETS, Usage
+from llmtower_schemas.events import TOKEN_BUCKETS
 
 CACHED_NAMES = 8_192
 """Distinct (provider, models, tier) remembered; beyond, the least recently used is forgotten and found again when it comes back."""
@@ -17,14 +18,13 @@ CACHED_NAMES = 8_192
 _SEGMENTS = 64
 """Spans of constant price remembered for one model."""
 
-_counts = attrgetter(*TOKEN_BUCKETS)
-
-Quote = tuple[Rates, str, str] | CostStatus
-"""Prices with their source and its version, or why there are none."""
+_counts: Callable[[Any], Tokens] = attrgetter(*TOKEN_BUCKETS)
+_NONE: Tokens = (0, 0, 0, 0, 0, 0, 0, 0, 0)
+_ALWAYS = (-(1 << 63), 1 << 63)
 
 
 class Call(Protocol):
-    """The fields of a `ResponseEvent` that decide its cost."""
+    """The fields of a response event that decide its cost."""
 
     provider: str
     request_model: str
@@ -32,7 +32,7 @@ class Call(Protocol):
     service_tier: str
     started_at_ns: int
     status: str
-    usage: Usage | None
+    usage: Any
     usage_source: str
     tool_fees_nano_usd: int
     reported_cost_nano_usd: int | None
@@ -46,23 +46,31 @@ class PriceBook:
         self._custom = custom or CustomPrices((), "")
         self._tariff = lru_cache(maxsize=CACHED_NAMES)(self._find)
 
+    @property
+    def version(self) -> str:
+        """Name the edition of every source in use."""
+        return ", ".join(filter(None, (catalog.VERSION, self._custom.version)))
+
     def price(self, call: Call) -> Cost:
         """Give the exact cost of a call, or NULL with the reason."""
+        return Cost._make(self.price_row(call))
+
+    def price_row(self, call: Call) -> tuple[Any, ...]:
+        """Give the same as a plain tuple, for columns."""
         if call.reported_cost_nano_usd is not None:
             return reported(call.reported_cost_nano_usd)
         usage = call.usage
-        tokens = cast(Tokens, _counts(usage)) if usage is not None else None
-        if tokens is None or (call.usage_source == "missing" and not any(tokens)):
+        tokens = _counts(usage) if usage is not None else _NONE
+        source = call.usage_source
+        if usage is None or (source == "missing" and tokens == _NONE):
             return unpriced(CostStatus.FAILED if call.status == "error" else CostStatus.NO_USAGE)
-        tariff = self._tariff(call.provider, call.response_model, call.request_model, call.service_tier)
-        quote = tariff.quote(call.started_at_ns)
-        if isinstance(quote, CostStatus):
-            return unpriced(quote)
-        parts = quote[0].charge(tokens, call.tool_fees_nano_usd)
+        quote = self._tariff(call.provider, call.response_model, call.request_model, call.service_tier).quote(call.started_at_ns)
+        if quote.rates is None:
+            return unpriced(quote.status)
+        parts = quote.rates.charge(tokens, call.tool_fees_nano_usd)
         if parts is None:
             return unpriced(CostStatus.UNPRICED_USAGE)
-        status = CostStatus.ESTIMATED_USAGE if call.usage_source == "estimated" else CostStatus.PRICED
-        return Cost(*parts, status, quote[1], quote[2])
+        return parts + (quote.estimated if source == "estimated" else quote.exact)
 
     def remembered(self) -> int:
         """Number of name combinations held in memory; never above `CACHED_NAMES`."""
@@ -70,8 +78,25 @@ class PriceBook:
 
     def _find(self, provider: str, response_model: str, request_model: str, tier: str) -> "_Tariff":
         models = tuple(dict.fromkeys(name for name in (response_model, request_model) if name))
-        custom = self._custom.matching(provider, models)
-        return _Tariff(custom, _first_listing(provider, models, tier), self._custom.version, tier)
+        return _Tariff(self._custom.matching(provider, models), _first_listing(provider, models, tier), self._custom.version, tier)
+
+
+def load_price_book(path: Path | None = None) -> PriceBook:
+    """Give the price book with the prices file at `path`, if any. Raises PricesFileError."""
+    return PriceBook(read_prices(path) if path else None)
+
+
+class Quote:
+    """The prices of one model in one span of time with what goes into the columns beside them, or why there are none."""
+
+    __slots__ = ("estimated", "exact", "rates", "status")
+
+    def __init__(self, rates: Rates | None, status: CostStatus, source: str = "", version: str = "") -> None:
+        """Take prices with their source and edition; or None with the reason."""
+        self.rates = rates
+        self.status = status
+        self.exact = (CostStatus.PRICED.value, source, version)
+        self.estimated = (CostStatus.ESTIMATED_USAGE.value, source, version)
 
 
 def _first_listing(provider: str, models: Sequence[str], tier: str) -> catalog.Listing | CostStatus:
@@ -93,28 +118,36 @@ class _Tariff:
         self._version = version
         self._tier = tier
         self._quotes: dict[tuple[int, int, int], Quote] = {}
+        self._last: tuple[int, int, Quote] = (0, 0, Quote(None, CostStatus.UNKNOWN_MODEL))
 
     def quote(self, at_ns: int) -> Quote:
-        rule = next((i for i, price in enumerate(self._custom) if price.valid_at(at_ns)), -1) if self._custom else -1
+        """Give the prices at an instant; the span of the last answer is tried first."""
+        start, end, quote = self._last
+        if start <= at_ns < end:
+            return quote
+        rule = next((i for i, price in enumerate(self._custom) if price.valid_at(at_ns)), -1)
         source = self._listing if rule < 0 else self._alias(self._custom[rule])
         segment = source.segment(at_ns) if isinstance(source, catalog.Listing) else (0, 0)
         key = (rule, *segment)
-        quote = self._quotes.get(key)
-        if quote is None:
+        found = self._quotes.get(key)
+        if found is None:
             if len(self._quotes) >= _SEGMENTS:
                 self._quotes.clear()
-            quote = self._quotes[key] = self._work_out(rule, source, at_ns)
-        return quote
+            found = self._quotes[key] = self._work_out(rule, source, at_ns)
+        if not self._custom:
+            self._last = (*(source.span(at_ns) if isinstance(source, catalog.Listing) else _ALWAYS), found)
+        return found
 
     def _alias(self, price: CustomPrice) -> catalog.Listing | CostStatus:
         return _aliased(price.alias, self._tier) if price.alias else CostStatus.UNKNOWN_MODEL
 
     def _work_out(self, rule: int, source: catalog.Listing | CostStatus, at_ns: int) -> Quote:
         if rule >= 0 and (own := self._custom[rule].rates):
-            return own, "custom", self._version
+            return Quote(own, CostStatus.PRICED, "custom", self._version)
         if isinstance(source, CostStatus):
-            return source
-        return (source.rates(at_ns), *(("custom", self._version) if rule >= 0 else (catalog.SOURCE, catalog.VERSION)))
+            return Quote(None, source)
+        named = ("custom", self._version) if rule >= 0 else (catalog.SOURCE, catalog.VERSION)
+        return Quote(source.rates(at_ns), CostStatus.PRICED, *named)
 
 
 @lru_cache(maxsize=1_024)

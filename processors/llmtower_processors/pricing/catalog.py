@@ -57,6 +57,13 @@ class Listing:
         """Identify the span of time with constant prices that an instant falls into."""
         return bisect_right(self.dates, at_ns), bisect_right(self.clock, at_ns % _DAY_NS)
 
+    def span(self, at_ns: int) -> tuple[int, int]:
+        """Give a span of constant prices around an instant, as [start, end) in nanoseconds; empty where prices change with the hour."""
+        if self.clock:
+            return 0, 0
+        index = bisect_right(self.dates, at_ns)
+        return self.dates[index - 1] if index else -(1 << 63), self.dates[index] if index < len(self.dates) else 1 << 63
+
     def rates(self, at_ns: int) -> Rates:
         """Give the prices at an instant."""
         at = _EPOCH + timedelta(microseconds=at_ns // 1_000)

@@ -38,7 +38,7 @@ class Cost(NamedTuple):
     """Visible, reasoning and audio output."""
     fees: int | None
     """Request and tool fees."""
-    status: CostStatus
+    status: str
     source: str
     """`provider`, `custom`, `genai-prices`, or empty when there is no cost."""
     version: str
@@ -47,9 +47,9 @@ class Cost(NamedTuple):
 
 def unpriced(status: CostStatus) -> Cost:
     """A cost that is unknown, for the reason given."""
-    return Cost(None, None, None, None, None, status, "", "")
+    return Cost(None, None, None, None, None, status.value, "", "")
 
 
 def reported(nano_usd: int) -> Cost:
     """The provider's own figure: a total without parts."""
-    return Cost(nano_usd, None, None, None, None, CostStatus.PRICED, "provider", "")
+    return Cost(nano_usd, None, None, None, None, CostStatus.PRICED.value, "provider", "")

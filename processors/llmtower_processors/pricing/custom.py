@@ -26,6 +26,7 @@ from pathlib import Path
 
 import yaml
 
+from llmtower_processors.errors import LlmtowerError
 from llmtower_processors.pricing import catalog
 from llmtower_processors.pricing.rates import NEAREST_PRICES, REQUEST_PRICE, Price, Rates, Tiered, compile_rates
 
@@ -38,7 +39,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ALWAYS = (-(1 << 63), 1 << 63)
 
 
-class PricesFileError(ValueError):
+class PricesFileError(LlmtowerError):
     """A prices file cannot be used; the message names file, line and remedy."""
 
 

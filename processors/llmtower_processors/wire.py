@@ -1,0 +1,105 @@
+"""Reads the lines of a record: fast where a line is exactly as the contract says, by the models themselves where it is not.
+
+A number sent as text, a field of a newer producer, a broken line: the models alone decide what becomes of it, so there is one contract.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
+from typing import Any, Union
+
+import msgspec
+from pydantic import BaseModel
+
+from llmtower_processors.jsontext import to_json
+from llmtower_processors.structs import DOCUMENT, ID_FIELDS, NOTHING, OBJECT_FIELDS, STRUCTS, USAGE
+from llmtower_schemas import codec
+from llmtower_schemas.codec import Malformed
+from llmtower_schemas.events import RetrievedDocument, Usage
+
+_ids_hold = re.compile(r"(?:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})*").fullmatch
+_read: Callable[[bytes], Any] = msgspec.json.Decoder(Union[tuple(STRUCTS.values())]).decode  # noqa: UP007 - made at run time
+_RAW: Mapping[type[BaseModel], frozenset[str]] = {
+    model: frozenset(field.name for field in msgspec.structs.fields(struct) if field.type is msgspec.Raw)
+    for model, struct in STRUCTS.items()
+}
+
+Unknown = str
+"""JSON of the fields that this version does not know, or ''."""
+
+
+def read_record(value: bytes | None) -> tuple[Sequence[Any], Mapping[int, Unknown]]:
+    """Give for each line, in order, a struct or a `Malformed`; and the unknown fields of those lines that have any.
+
+    A struct's identifiers and objects are still to be looked at (`doubtful`): that is cheaper for many events at once.
+    """
+    if not value or value.isspace():
+        return [Malformed(raw=value or b"", reason="empty record")], {}
+    lines = split_lines(value)
+    if _is_utf8(value):
+        try:
+            return list(map(_read, lines)), {}
+        except (msgspec.MsgspecError, RecursionError):
+            pass
+    read = [_read_line(line) for line in lines]
+    return [event for event, _ in read], {index: unknown for index, (_, unknown) in enumerate(read) if unknown}
+
+
+def split_lines(value: bytes) -> list[bytes]:
+    """Give the lines of an envelope; the position in the list is the event's index."""
+    return value.removesuffix(b"\n").split(b"\n")
+
+
+def _is_utf8(value: bytes) -> bool:
+    """msgspec does not look at the bytes of content that it leaves as it is."""
+    try:
+        return value.isascii() or bool(value.decode())
+    except UnicodeDecodeError:
+        return False
+
+
+def _read_line(line: bytes) -> tuple[Any, Unknown]:
+    if _is_utf8(line):
+        try:
+            return _read(line), ""
+        except (msgspec.MsgspecError, RecursionError):
+            pass
+    return read_slowly(line)
+
+
+def doubtful(kind: type[msgspec.Struct], events: Sequence[Any]) -> Sequence[int]:
+    """Give the positions of events whose identifiers or objects do not hold; `read_slowly` decides about them."""
+    doubts: set[int] = set()
+    for name in ID_FIELDS[kind]:
+        texts = list(map(attrgetter(name), events))
+        if _ids_hold("".join(filter(None, texts))) is None:
+            doubts.update(i for i, text in enumerate(texts) if text is not None and (not text or _ids_hold(text) is None))
+    for name in OBJECT_FIELDS[kind]:
+        doubts.update(i for i, raw in enumerate(map(bytes, map(attrgetter(name), events))) if raw and raw[0] != ord("{"))
+    return sorted(doubts)
+
+
+def read_slowly(line: bytes) -> tuple[Any, Unknown]:
+    """Read a line by the models; the reference that the fast way must agree with."""
+    event = codec.decode_line(line)
+    return (event, "") if isinstance(event, Malformed) else _to_struct(event)
+
+
+def _to_struct(event: BaseModel) -> tuple[Any, Unknown]:
+    kind = type(event)
+    fields, unknown = dict(vars(event)), dict(event.model_extra or {})
+    del fields["type"]
+    for name in _RAW[kind]:
+        fields[name] = NOTHING if fields[name] is None else msgspec.Raw(to_json(fields[name]).encode())
+    for name, value in fields.items():
+        if isinstance(value, Usage):
+            fields[name] = USAGE(**vars(value))
+        elif name == "retrieved":
+            fields[name] = [DOCUMENT(id=document.id, score=document.score, text=document.text) for document in value]
+            unknown |= _unknown_of_documents(value)
+    return STRUCTS[kind](**fields), to_json(unknown) if unknown else ""
+
+
+def _unknown_of_documents(documents: Sequence[RetrievedDocument]) -> Mapping[str, Any]:
+    found = [document.model_extra or {} for document in documents]
+    return {"retrieved": found} if any(found) else {}
