@@ -92,12 +92,19 @@ def _inflate(data: bytes, limit: int, window: int) -> bytes:
 
 
 def _unlz4(data: bytes, limit: int) -> bytes:
-    stream = lz4.frame.LZ4FrameDecompressor()
-    whole = bytes(stream.decompress(data, max_length=limit + 1))
-    _within(len(whole), limit)
-    if not stream.eof:
-        raise ValueError("truncated")
-    return whole
+    # clickhouse-connect sends one frame per block, one after the other.
+    pieces: list[bytes] = []
+    total = 0
+    while data:
+        stream = lz4.frame.LZ4FrameDecompressor()
+        piece = bytes(stream.decompress(data, max_length=limit - total + 1))
+        total += len(piece)
+        _within(total, limit)
+        if not stream.eof:
+            raise ValueError("truncated")
+        pieces.append(piece)
+        data = stream.unused_data or b""
+    return b"".join(pieces)
 
 
 def _unzstd(data: bytes, limit: int) -> bytes:

@@ -43,6 +43,7 @@ _STATUS: Final = {
 }
 
 _ENGINE_MESSAGE: Final = re.compile(r"(?:RuntimeError: )?Code: (\d+)\. DB::Exception: (.*)", re.DOTALL)
+_REPEATED_TAIL: Final = re.compile(r" \(version [^)]*\)\. \([A-Z_0-9]+\)$")
 
 
 class EngineError(Exception):
@@ -70,4 +71,8 @@ def from_engine(error: Exception) -> EngineError:
     match = _ENGINE_MESSAGE.match(str(error))
     if match is None:
         return EngineError(POCO_EXCEPTION, str(error))
-    return EngineError(int(match[1]), match[2])
+    code, message = int(match[1]), match[2]
+    # What fails while rows are read arrives wrapped in itself: "Code: 27. DB::Exception: Code: 27. DB::Exception: … (version …). (NAME)".
+    while (inner := _ENGINE_MESSAGE.match(message)) is not None:
+        code, message = int(inner[1]), _REPEATED_TAIL.sub("", inner[2])
+    return EngineError(code, message)

@@ -75,6 +75,9 @@ class Server:
 
     async def _read(self, request: web.BaseRequest) -> tuple[bytes, bool]:
         """Read the body; True with it if it holds one of the slots for large bodies."""
+        if request.headers.get("Expect", "").lower() == "100-continue":
+            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            request.writer.output_size = 0
         pieces: list[bytes] = []
         size = 0
         slot = False

@@ -79,7 +79,9 @@ BASELINE: Final = MappingProxyType({Role.WRITER: _WRITER, Role.CONTENT: _READER,
 
 READER_SETTINGS: Final = frozenset(
     {
+        "cast_string_to_dynamic_use_inference",
         "count_distinct_implementation",
+        "date_time_input_format",
         "date_time_output_format",
         "extremes",
         "final",
