@@ -62,15 +62,15 @@ class Buffer:
         self.records, self._envelopes = [], []
         self.rows = self.bytes = 0
 
-    def add(self, records: Sequence[Record], now: float) -> None:
-        """Take in what was polled at monotonic time `now`."""
+    def add(self, records: Sequence[Record], now: float, waited_s: float = 0.0) -> None:
+        """Take in what was polled at monotonic time `now`; its first record has waited in Kafka for `waited_s` already."""
         if self.cursor is None or not records:
             return
         after = self.records[-1].offset if self.records else self.cursor - 1
         if records[0].offset <= after:
             records = [record for record in records if record.offset > after]
         if not self.records:
-            self.since = now
+            self.since = now - waited_s
         fresh = [envelope(record) for record in records]
         self.records.extend(records)
         self._envelopes.extend(fresh)

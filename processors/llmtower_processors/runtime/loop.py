@@ -320,7 +320,8 @@ class ProcessorLoop:
             if share is None:
                 continue
             first = not share.buffer.records
-            share.buffer.add(records, now)
+            waited_s = (self._clock.now_ms() - records[0].timestamp_ms) / 1000
+            share.buffer.add(records, now, min(max(waited_s, 0.0), self._limits.flush_s / 2))
             if first or share.due(self._limits, now, self._log.position(partition)):
                 self._wake.set()
             if share.buffer.rows >= self._limits.full_rows or share.buffer.bytes >= self._limits.full_bytes:
