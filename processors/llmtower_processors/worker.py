@@ -1,0 +1,154 @@
+"""The worker: a Faust application that hosts the processors' loops as services and says how they are at /livez, /readyz, /metrics.
+
+Faust gives the life cycle, the signals and the web server. The hot path is not a Faust agent: those acknowledge what a failing sink
+refused (`tests/faults/test_faust_take.py` keeps the evidence).
+"""
+
+import asyncio
+import logging
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import faust
+import mode
+from faust.web import Request, Response, View
+from prometheus_client import CollectorRegistry, generate_latest
+
+from llmtower_processors.connection import clickhouse_client, kafka_settings
+from llmtower_processors.errors import NotConfigured
+from llmtower_processors.migrate import require_current
+from llmtower_processors.pricing import load_price_book
+from llmtower_processors.registry import build_processors
+from llmtower_processors.runtime.buffer import Limits
+from llmtower_processors.runtime.clickhouse import ClickHouseStore
+from llmtower_processors.runtime.kafka import KafkaLog
+from llmtower_processors.runtime.loop import ProcessorLoop
+from llmtower_processors.runtime.metrics import Metrics
+from llmtower_processors.runtime.model import Processor
+from llmtower_schemas.settings import KafkaSettings, Settings
+
+log = logging.getLogger(__name__)
+
+_LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
+
+
+def run_worker(settings: Settings, names: tuple[str, ...] = (), *, resume: bool = False) -> int:
+    """Run the named processors (none = all) until SIGTERM or SIGINT and give the exit code.
+
+    Raises NotConfigured for an unknown name, MigrationError when migrations are pending, Unreachable when ClickHouse does not answer.
+    """
+    logging.basicConfig(level=logging.WARNING, format=_LOG_FORMAT, stream=sys.stderr)
+    logging.getLogger("llmtower_processors").setLevel(logging.INFO)
+    processors = select(build_processors(load_price_book(settings.prices_file)), names)
+    require_current(clickhouse_client(settings))
+    registry = CollectorRegistry()
+    metrics = Metrics(registry)
+    loops = [build_loop(settings, processor, metrics, resume=resume) for processor in processors]
+    app = build_app(settings, loops, registry)
+    worker = faust.Worker(app, loglevel="warn", redirect_stdouts=False, quiet=True, override_logging=False)
+    try:
+        worker.execute_from_commandline()
+    except SystemExit as ended:
+        return int(ended.code or 0)
+    return 0
+
+
+def select(processors: Mapping[str, Processor], names: Iterable[str]) -> list[Processor]:
+    """Give the processors of these names; none = all. Raises NotConfigured naming those there are."""
+    unknown = [name for name in names if name not in processors]
+    if unknown:
+        raise NotConfigured(f"No processor is called {', '.join(unknown)}. There are: {', '.join(processors)}.")
+    return [processors[name] for name in names] or list(processors.values())
+
+
+def build_loop(settings: Settings, processor: Processor, metrics: Metrics, *, resume: bool) -> ProcessorLoop:
+    """Connect a processor to Kafka and ClickHouse."""
+    kafka = kafka_settings(settings)
+    options = kafka.client_options() | {
+        "session_timeout_ms": settings.worker.session_timeout_ms,
+        "heartbeat_interval_ms": max(200, min(3_000, settings.worker.session_timeout_ms // 5)),
+    }
+    group = f"{settings.worker.group_prefix}.{processor.name}"
+    return ProcessorLoop(
+        processor,
+        log_factory=lambda: KafkaLog(options, group, processor.topics),
+        store_factory=lambda: ClickHouseStore(settings.clickhouse.client_options()),
+        metrics=metrics,
+        limits=Limits(rows=settings.worker.flush_rows, flush_s=settings.worker.flush_s),
+        resume=resume,
+    )
+
+
+def build_app(settings: Settings, loops: list[ProcessorLoop], registry: CollectorRegistry) -> faust.App:
+    """Make the Faust application around the loops."""
+    kafka = kafka_settings(settings)
+    app = faust.App(
+        f"{settings.worker.group_prefix}.worker",
+        broker=[f"kafka://{server.strip()}" for server in str(kafka.bootstrap_servers).split(",")],
+        broker_credentials=_credentials(kafka),
+        autodiscover=False,
+        store="memory://",
+        datadir=str(settings.data_dir / "faust"),
+        topic_replication_factor=1,
+        web_host=settings.worker.web_host,
+        web_bind=settings.worker.web_host,
+        web_port=settings.worker.web_port,
+    )
+    for loop in loops:
+        app.service(_service(loop))
+    _pages(app, loops, registry)
+    return app
+
+
+def _service(loop: ProcessorLoop) -> type[mode.Service]:
+    class Loop(mode.Service):
+        """One processor."""
+
+        @mode.Service.task
+        async def _run(self) -> None:
+            await loop.run()
+
+        async def on_stop(self) -> None:
+            loop.stop()
+
+    Loop.__name__ = loop.processor.name
+    return Loop
+
+
+def _pages(app: faust.App, loops: list[ProcessorLoop], registry: CollectorRegistry) -> None:
+    @app.page("/livez")
+    async def livez(web: View, request: Request) -> Response:
+        return web.text("ok\n")
+
+    @app.page("/readyz")
+    async def readyz(web: View, request: Request) -> Response:
+        state = {loop.processor.name: condition(loop) for loop in loops}
+        ready = all(entry["ready"] and not entry["paused"] for entry in state.values())
+        return web.json({"ready": ready, "processors": state}, status=200 if ready else 503)
+
+    @app.page("/metrics")
+    async def metrics(web: View, request: Request) -> Response:
+        body = await asyncio.to_thread(generate_latest, registry)
+        return web.bytes(body, content_type="text/plain")
+
+
+def condition(loop: ProcessorLoop) -> dict[str, Any]:
+    """Say how one processor is: whether it is ready, its lag in events, and which partitions wait for a person."""
+    return {
+        "ready": loop.ready,
+        "lag_events": sum(loop.lag.values()),
+        "paused": {f"{partition.topic}[{partition.partition}]": reason for partition, reason in loop.halted.items()},
+    }
+
+
+def _credentials(kafka: KafkaSettings) -> Any:
+    options = kafka.client_options()
+    if "sasl_mechanism" in options:
+        return faust.SASLCredentials(
+            username=options["sasl_plain_username"],
+            password=options["sasl_plain_password"],
+            mechanism=options["sasl_mechanism"],
+            ssl_context=options.get("ssl_context"),
+        )
+    return faust.SSLCredentials(options["ssl_context"]) if "ssl_context" in options else None
