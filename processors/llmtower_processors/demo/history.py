@@ -2,12 +2,12 @@
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from llmtower_schemas.events import DeployEvent, ErrorClass, Event, FeedbackEvent, RequestEvent, ResponseEvent, RetrievedDocument, Usage
+from llmtower_schemas.events import ErrorClass
 
 from .behaviour import BASE_ERRORS, CACHE_BLOCK, SLOW_FACTOR, SPREAD
 from .identity import uuid7
@@ -30,6 +30,7 @@ OUTAGE = (0.41, 0.425)
 OUTAGE_ERRORS = 0.22
 FEEDBACK_SHARE = 0.03
 TIMEOUT_US = 6_000_000
+REFUSAL_US = 31_000
 
 _ERRORS: dict[str, tuple[ErrorClass, str, int | None]] = {
     "rate_limit": (ErrorClass.RATE_LIMIT, "RateLimitError", 429),
@@ -39,13 +40,17 @@ _ERRORS: dict[str, tuple[ErrorClass, str, int | None]] = {
 }
 
 
+Event = dict[str, Any]
+"""An event as `llmtower.record` takes it; plain, because validating it is the SDK's work and 200,000 models would cost seconds."""
+
+
 @dataclass(frozen=True, slots=True)
 class Exchange:
     """A question and its answer, ready to be used many times."""
 
     input: list[dict[str, str]]
     output: str
-    retrieved: list[RetrievedDocument]
+    retrieved: list[dict[str, Any]]
     prompt_tokens: int
     system_tokens: int
     output_tokens: int
@@ -105,7 +110,7 @@ def _exchange(app: AppProfile, instructions: str, chance: random.Random) -> Exch
     return Exchange(
         input=[{"role": "system", "content": instructions}, {"role": "user", "content": content}],
         output=output,
-        retrieved=[RetrievedDocument(id=document.id, score=document.score, text=document.text) for document in documents],
+        retrieved=[asdict(document) for document in documents],
         prompt_tokens=tokens(instructions) + tokens(content),
         system_tokens=tokens(instructions),
         output_tokens=tokens(output),
@@ -165,7 +170,7 @@ def _call(app: AppProfile, moment: Moment, exchange: Exchange, *, live: bool, ch
         "started_at_ns": moment.started_ns,
         "stream": moment.stream,
     }
-    yield RequestEvent(**common, timeout_ms=TIMEOUT_US // 1000)
+    yield {"type": "request", **common, "timeout_ms": TIMEOUT_US // 1000}
     kind = _error_kind(moment)
     response = _failed(common, kind, exchange) if kind else _answered(common, moment, exchange, chance)
     yield response
@@ -184,62 +189,65 @@ def _error_kind(moment: Moment) -> str:
     return ""
 
 
-def _failed(common: dict[str, Any], kind: str, exchange: Exchange) -> ResponseEvent:
+def _failed(common: dict[str, Any], kind: str, exchange: Exchange) -> Event:
     error_class, error_type, status = _ERRORS[kind]
-    return ResponseEvent(
+    return {
+        "type": "response",
         **common,
-        duration_us=TIMEOUT_US if kind == "hang" else 31_000,
-        status="error",
-        error_class=error_class,
-        error_type=error_type,
-        http_status=status,
-        retries=0 if kind == "invalid" else 1,
-        input=exchange.input,
-        retrieved=exchange.retrieved,
-    )
+        "duration_us": TIMEOUT_US if kind == "hang" else REFUSAL_US,
+        "status": "error",
+        "error_class": error_class,
+        "error_type": error_type,
+        "http_status": status,
+        "retries": 0 if kind == "invalid" else 1,
+        "input": exchange.input,
+        "retrieved": exchange.retrieved,
+    }
 
 
-def _answered(common: dict[str, Any], moment: Moment, exchange: Exchange, chance: random.Random) -> ResponseEvent:
+def _answered(common: dict[str, Any], moment: Moment, exchange: Exchange, chance: random.Random) -> Event:
     model = moment.model
-    reasoning = int(model.reasoning_tokens * moment.rest_factor)
     cached = exchange.system_tokens // CACHE_BLOCK * CACHE_BLOCK if moment.cached else 0
     first_s = moment.first_s * (SLOW_FACTOR if chance.random() < 0.01 else 1.0)
     duration_s = first_s + exchange.output_tokens / model.tokens_per_s * moment.rest_factor
-    return ResponseEvent(
+    return {
+        "type": "response",
         **common,
-        response_model=model.snapshot,
-        response_id=f"chatcmpl-{common['call_id'][:8]}{common['call_id'][-12:]}",
-        duration_us=int(duration_s * 1e6),
-        ttft_us=int(first_s * 1e6) if moment.stream else None,
-        http_status=200,
-        retries=0,
-        finish_reasons=["stop"],
-        service_tier="default",
-        usage=Usage(
-            input_tokens=exchange.prompt_tokens - cached,
-            cache_read_tokens=cached,
-            output_tokens=exchange.output_tokens,
-            reasoning_tokens=reasoning,
-        ),
-        usage_source="provider",
-        usage_convention="openai",
-        input=exchange.input,
-        output=exchange.output,
-        retrieved=exchange.retrieved,
-    )
+        "response_model": model.snapshot,
+        "response_id": f"chatcmpl-{common['call_id']}",
+        "duration_us": int(duration_s * 1e6),
+        "ttft_us": int(first_s * 1e6) if moment.stream else None,
+        "http_status": 200,
+        "retries": 0,
+        "finish_reasons": ["stop"],
+        "service_tier": "default",
+        "usage": {
+            "input_tokens": exchange.prompt_tokens - cached,
+            "cache_read_tokens": cached,
+            "output_tokens": exchange.output_tokens,
+            "reasoning_tokens": int(model.reasoning_tokens * moment.rest_factor),
+        },
+        "usage_source": "provider",
+        "usage_convention": "openai",
+        "input": exchange.input,
+        "output": exchange.output,
+        "retrieved": exchange.retrieved,
+    }
 
 
-def _feedback(app: AppProfile, response: ResponseEvent, chance: random.Random) -> FeedbackEvent:
-    at_ns = response.started_at_ns + response.duration_us * 1000 + int(20e9 * chance.random())
-    return FeedbackEvent(
-        app=app.name,
-        feedback_id=uuid7(at_ns, chance),
-        at_ns=at_ns,
-        target_id=response.call_id,
-        score=1.0 if chance.random() < 0.83 else -1.0,
-        user_id=response.user_id,
-    )
+def _feedback(app: AppProfile, response: Event, chance: random.Random) -> Event:
+    at_ns = response["started_at_ns"] + response["duration_us"] * 1000 + int(20e9 * chance.random())
+    return {
+        "type": "feedback",
+        "app": app.name,
+        "feedback_id": uuid7(at_ns, chance),
+        "at_ns": at_ns,
+        "target_id": response["call_id"],
+        "score": 1.0 if chance.random() < 0.83 else -1.0,
+        "user_id": response["user_id"],
+    }
 
 
-def _deploy(app: AppProfile, at_ns: int, chance: random.Random) -> DeployEvent:
-    return DeployEvent(app=app.name, deploy_id=uuid7(at_ns, chance), at_ns=at_ns, version=app.release, note="llmtower demo history")
+def _deploy(app: AppProfile, at_ns: int, chance: random.Random) -> Event:
+    version, note = app.release, "llmtower demo history"
+    return {"type": "deploy", "app": app.name, "deploy_id": uuid7(at_ns, chance), "at_ns": at_ns, "version": version, "note": note}

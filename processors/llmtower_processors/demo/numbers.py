@@ -5,13 +5,13 @@ NANO = 10**9
 
 
 def significant(value: float) -> str:
-    """Write a number with three significant figures and no exponent: 0.0421, 3.10, 12.3, 1,230."""
+    """Write a number with three significant figures, at most three decimals and no exponent: 0.042, 3.10, 12.3, 1,230."""
     size = abs(value)
-    if size >= 100:
+    if size >= 99.95:
         return f"{value:,.0f}"
-    if size >= 10:
+    if size >= 9.995:
         return f"{value:.1f}"
-    return f"{value:.2f}" if size >= 1 else f"{value:.3f}"
+    return f"{value:.2f}" if size >= 0.9995 else f"{value:.3f}"
 
 
 def seconds(us: float | None) -> str:

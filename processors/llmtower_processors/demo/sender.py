@@ -5,13 +5,13 @@
 """
 
 import functools
+import os
 import sys
 import threading
 import time
 from typing import Any
 
 import llmtower
-from llmtower_schemas.events import RequestEvent, ResponseEvent
 
 from .child import announce, fork_each, on_end_of_input, read_setup
 from .closing import close_books
@@ -23,22 +23,27 @@ MAX_QUEUED = 4_000
 """Events left in the SDK's memory at most: far below the size at which it would drop."""
 
 
+NICE = 5
+"""The live calls come first."""
+
+
 def send(name: str, setup: dict[str, Any]) -> None:
     """Send the history of one app."""
+    os.nice(NICE)
     stop = threading.Event()
     on_end_of_input(stop.set)
     llmtower.configure(app=name, bootstrap_servers=setup["kafka"])
     calls = others = 0
     for number, event in enumerate(history(name, calls=setup["calls"][name], end_ns=setup["end_ns"], seed=setup["seed"]), start=1):
         llmtower.record(event)
-        if isinstance(event, ResponseEvent):
+        if event["type"] == "response":
             calls += 1
-        elif not isinstance(event, RequestEvent):
+        elif event["type"] != "request":
             others += 1
         if number % STRIDE == 0:
             _wait(stop)
             announce({"app": name, "sent": calls})
-        if stop.is_set() and isinstance(event, ResponseEvent):
+        if stop.is_set() and event["type"] == "response":
             break
     announce({"app": name, "said": close_books(app=name, kind="history", calls=calls, others=others), "sent": calls})
 

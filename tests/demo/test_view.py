@@ -1,0 +1,126 @@
+"""The view at 80 and at 140 columns: nothing cut that matters, units always, unknown is a word."""
+
+import io
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from llmtower_processors.demo.display import PlainDisplay, TerminalDisplay
+from llmtower_processors.demo.figures import Live, Row
+from llmtower_processors.demo.numbers import compact, dollars, per_thousand, percent, seconds, significant
+from llmtower_processors.demo.scenario import NORMAL, PHASES
+from llmtower_processors.demo.view import Progress, Screen, plain_line, render
+
+PRICED = Row(
+    "search-assistant",
+    "gpt-4.1-mini",
+    300,
+    {"rate_limit": 20, "server": 3, "timeout": 2},
+    1.1e6,
+    2.3e6,
+    0.4e6,
+    0.9e6,
+    130_000,
+    29_000,
+    300_000_000,
+    0,
+)
+UNPRICED = Row("summarizer", "house-llama-8b", 100, {}, 0.3e6, 5.2e6, None, None, 13_000, 9_000, None, 100)
+LIVE = Live([PRICED, UNPRICED], 104_233, 123_456_789_012, 20_312, 0, 0.81)
+SCREEN = Screen(34, 26, PHASES[2], 5, 1_233, 31, LIVE, Progress(43_210, 100_000, 6.2))
+
+
+def _text(screen: Screen, width: int) -> str:
+    console = Console(width=width, record=True, force_terminal=True, file=io.StringIO())
+    console.print(render(screen, width=width))
+    return console.export_text()
+
+
+@pytest.mark.parametrize("width", [80, 100, 140])
+def test_no_line_is_wider_than_the_terminal_and_no_figure_is_cut(width: int) -> None:
+    text = _text(SCREEN, width)
+    assert all(len(line) <= width for line in text.splitlines())
+    for needed in ("search-assistant", "gpt-4.1-mini", "300", "8.33", "1.10", "2.30", "$0.30", "unknown", "43,210 of 100,000", "$123.46"):
+        assert needed in text, needed
+    assert "20,312 calls whose price is unknown" in text
+    assert "price jump" in text
+    assert "rate limit 20" in text
+
+
+def test_a_wide_terminal_adds_classes_tokens_and_prices() -> None:
+    wide, narrow = _text(SCREEN, 140), _text(SCREEN, 80)
+    assert "6.67" in wide
+    assert "130 k" in wide
+    assert "$1.00" in wide
+    assert "130 k" not in narrow
+
+
+def test_a_marked_figure_carries_a_sign_beside_its_colour() -> None:
+    text = _text(SCREEN, 80)
+    assert "! 8.33" in text
+    assert "! 5.20" in text
+    assert "! 2.30" not in text
+
+
+def test_the_view_fits_a_small_terminal() -> None:
+    apps = [replace(PRICED, app=f"app-{number // 3}", model=f"model-{number}") for number in range(11)]
+    assert len(_text(replace(SCREEN, live=replace(LIVE, rows=apps)), 80).splitlines()) <= 24
+
+
+def test_before_the_first_call_it_says_what_it_waits_for() -> None:
+    text = _text(Screen(history_note="already here"), 80)
+    assert "Waiting for the first call" in text
+    assert "Ctrl-C ends it" in text
+    assert "waiting" in plain_line(Screen())
+
+
+def test_trouble_is_shown_beside_the_last_figures() -> None:
+    text = _text(replace(SCREEN, trouble="ClickHouse cannot be read just now"), 80)
+    assert "Trouble" in text
+    assert "104,233" in text
+
+
+def test_plain_lines_come_at_changes_and_every_few_seconds() -> None:
+    file = io.StringIO()
+    with PlainDisplay(Console(file=file, width=80)) as display:
+        for tenth in range(120):
+            display.show(replace(SCREEN, elapsed_s=tenth / 10, phase=NORMAL if tenth < 20 else PHASES[1]))
+    lines = file.getvalue().splitlines()
+    assert len(lines) == 3
+    assert "slow model" in lines[1]
+    assert all("s old" in line for line in lines)
+
+
+def test_a_terminal_is_redrawn_in_place() -> None:
+    file = io.StringIO()
+    with TerminalDisplay(Console(file=file, width=80, height=30, force_terminal=True)) as display:
+        display.show(SCREEN)
+        display.show(replace(SCREEN, questions=9_999))
+    assert "9,999 questions" in file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        (0.0421, "0.042"),
+        (0.5, "0.500"),
+        (1.234, "1.23"),
+        (12.34, "12.3"),
+        (123.4, "123"),
+        (1234.5, "1,234"),
+        (9.999, "10.0"),
+        (99.99, "100"),
+    ],
+)
+def test_three_significant_figures(value: float, written: str) -> None:
+    assert significant(value) == written
+
+
+def test_unknown_is_never_zero() -> None:
+    assert dollars(None) == seconds(None) == percent(0, 0) == per_thousand(None, 3) == per_thousand(5, 0) == "unknown"
+    assert dollars(0) == "$0.00"
+    assert dollars(1_000) == "<$0.01"
+    assert dollars(1_234_567_890_123) == "$1,234.57"
+    assert percent(0, 7) == "0"
+    assert [compact(950), compact(12_345), compact(1_200_000)] == ["950", "12.3 k", "1.20 M"]
