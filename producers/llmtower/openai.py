@@ -7,7 +7,7 @@ Nothing is patched globally: the functions are set on the client's own objects. 
 from collections.abc import Awaitable, Callable, Mapping
 from functools import wraps
 from importlib.util import find_spec
-from inspect import iscoroutinefunction
+from inspect import iscoroutinefunction, unwrap
 from typing import Any, TypeVar
 
 from llmtower.calls import Call, call
@@ -163,8 +163,8 @@ def _finish(opened: Call, answer: Any, extra: Mapping[str, Any]) -> None:
 
 
 def _recorded(create: Callable[..., Any], endpoint: _Endpoint) -> Callable[..., Any]:
-    """Give `create` with recording around it, coroutine function or not as it was."""
-    recorded = _recorded_async(create, endpoint) if iscoroutinefunction(create) else _recorded_sync(create, endpoint)
+    """Give `create` with recording around it, coroutine function or not as it was (openai hides that behind a plain decorator)."""
+    recorded = _recorded_async(create, endpoint) if iscoroutinefunction(unwrap(create)) else _recorded_sync(create, endpoint)
     recorded.__llmtower__ = True  # type: ignore[attr-defined]
     return recorded
 
