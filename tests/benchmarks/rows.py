@@ -182,7 +182,9 @@ def _contents(common: Columns, inputs: list[str], outputs: list[str]) -> Columns
 
 
 _DEFAULTS = ("default", "production", "chat", "ok", "full")
-_NOT_ON_THE_WIRE = frozenset({"incarnation", "kafka_topic", "kafka_partition", "kafka_offset", "event_index", "producer", "producer_seq", "kind"})
+_NOT_ON_THE_WIRE = frozenset(
+    {"incarnation", "kafka_topic", "kafka_partition", "kafka_offset", "event_index", "producer", "producer_seq", "kind"}
+)
 
 
 def _json_bytes(calls: Columns, contents: Columns, requests: Columns) -> int:
@@ -210,7 +212,8 @@ def _value_bytes(value: Any) -> int:
 def _uuids(rng: np.random.Generator, started_us: Any) -> list[str]:
     tails = rng.bytes(10 * len(started_us)).hex()
     return [
-        f"{(ms := at // 1000):012x}"[:8] + f"-{ms & 0xFFFF:04x}-7{tails[i * 20 : i * 20 + 3]}-a{tails[i * 20 + 3 : i * 20 + 6]}-{tails[i * 20 + 6 : i * 20 + 18]}"
+        f"{(ms := at // 1000):012x}"[:8]
+        + f"-{ms & 0xFFFF:04x}-7{tails[i * 20 : i * 20 + 3]}-a{tails[i * 20 + 3 : i * 20 + 6]}-{tails[i * 20 + 6 : i * 20 + 18]}"
         for i, at in enumerate(started_us.tolist())
     ]
 

@@ -1,6 +1,7 @@
 """The engine inside this process, in a folder of its own, migrated; blocks are files in Native format, as the engine's face hands them on."""
 
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -52,10 +53,16 @@ class Storage:
 
     def insert(self, block: Block, token: str, *, database: str) -> None:
         """Insert a block under a token, with the settings of the runtime."""
-        self.client.command(
-            f"INSERT INTO {database}.{block.table} ({', '.join(block.columns)}) FROM INFILE '{block.file}' SETTINGS "
-            f"insert_deduplication_token = '{token}', deduplicate_blocks_in_dependent_materialized_views = 1, async_insert = 0 FORMAT Native"
-        )
+        settings = f"insert_deduplication_token = '{token}', deduplicate_blocks_in_dependent_materialized_views = 1, async_insert = 0"
+        target = f"{database}.{block.table} ({', '.join(block.columns)})"
+        self.client.command(f"INSERT INTO {target} FROM INFILE '{block.file}' SETTINGS {settings} FORMAT Native")
+
+    def wait_for_merges(self) -> None:
+        """Return when the engine has had nothing to merge for half a second."""
+        quiet = 0
+        while quiet < 5:
+            time.sleep(0.1)
+            quiet = 0 if self.value("SELECT count() FROM system.merges") else quiet + 1
 
     def value(self, sql: str) -> Any:
         """Give the only value of a query."""
