@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr, ValidationError
 
-from llmtower_processors.errors import LlmtowerError, NotConfigured, Unreachable
+from llmtower_processors.errors import LlmtowerError, NotConfigured, Unreachable, root
 from llmtower_schemas.settings import PREFIX, ClickHouseSettings, KafkaSettings, Settings, unknown_names
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def clickhouse_client(settings: Settings, *, with_database: bool = True) -> "Cli
         return clickhouse_connect.get_client(**options)
     except OperationalError as error:
         raise Unreachable(
-            f"ClickHouse at {where} does not answer ({_root(error)}). Is it running, and is LLMTOWER_CLICKHOUSE__HOST right?"
+            f"ClickHouse at {where} does not answer ({root(error)}). Is it running, and is LLMTOWER_CLICKHOUSE__HOST right?"
         ) from error
     except ClickHouseError as error:
         raise Unreachable(f"ClickHouse at {where} refused the connection: {_first_line(error)}") from error
@@ -110,13 +110,6 @@ def running_endpoints(data_dir: Path) -> dict[str, str] | None:
 
 def _sentence(location: tuple[int | str, ...], message: str) -> str:
     return f"{PREFIX}{'__'.join(str(part).upper() for part in location)}: {message[:1].lower()}{message[1:]}."
-
-
-def _root(error: BaseException) -> str:
-    """Name what a chain of exceptions began with."""
-    while cause := error.__cause__ or error.__context__:
-        error = cause
-    return type(error).__name__
 
 
 def _first_line(error: Exception) -> str:

@@ -15,3 +15,10 @@ class Unreachable(LlmtowerError):  # noqa: N818 - reads as a state
     """Kafka or ClickHouse does not answer."""
 
     retriable = True
+
+
+def root(error: BaseException) -> str:
+    """Name what a chain of exceptions began with: `ConnectionRefusedError`, say."""
+    while cause := error.__cause__ or error.__context__:
+        error = cause
+    return type(error).__name__

@@ -7,7 +7,7 @@ from typing import Any
 import typer
 
 from llmtower_processors.cli import data, pipeline, stack
-from llmtower_processors.errors import LlmtowerError, NotConfigured
+from llmtower_processors.errors import LlmtowerError, NotConfigured, root
 
 COMMANDS: dict[str, Callable[..., Any]] = {
     "up": stack.up,
@@ -53,16 +53,24 @@ def build() -> typer.Typer:
 
 def run() -> None:
     """Run it."""
+    from aiokafka.errors import KafkaError
+    from clickhouse_connect.driver.exceptions import ClickHouseError
+
     from llmtower_processors.local.errors import LocalStackError
+    from llmtower_processors.runtime.edges import EdgeError
 
     try:
         build()()
     except NotConfigured as error:
-        sys.exit(_say(error, 2))
-    except (LlmtowerError, LocalStackError) as error:
-        sys.exit(_say(error, 1))
+        sys.exit(_say(str(error), 2))
+    except (LlmtowerError, LocalStackError, EdgeError) as error:
+        sys.exit(_say(str(error), 1))
+    except ClickHouseError as error:
+        sys.exit(_say(f"ClickHouse failed in the middle ({root(error)}). Run `llmtower doctor`, then this command again.", 1))
+    except KafkaError as error:
+        sys.exit(_say(f"Kafka failed in the middle ({root(error)}). Run `llmtower doctor`, then this command again.", 1))
 
 
-def _say(error: Exception, code: int) -> int:
-    sys.stderr.write(f"{error}\n")
+def _say(sentence: str, code: int) -> int:
+    sys.stderr.write(f"{sentence}\n")
     return code

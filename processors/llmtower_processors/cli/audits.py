@@ -1,0 +1,70 @@
+"""`llmtower audit`: connect what an audit works with, run it, print what it found."""
+
+import asyncio
+import time
+from datetime import UTC, datetime
+
+import typer
+from aiokafka import AIOKafkaConsumer
+
+from llmtower_processors.audit import Auditor, Finding, KafkaRecords, Report
+from llmtower_processors.cli.data import show
+from llmtower_processors.connection import clickhouse_client, kafka_settings
+from llmtower_processors.pricing import load_price_book
+from llmtower_processors.registry import build_processors
+from llmtower_processors.runtime import fencing
+from llmtower_schemas.settings import KafkaSettings, Settings
+
+_COLUMNS = ("check", "hour", "processor", "found", "repaired", "detail")
+
+
+def run_audit(settings: Settings, *, repair: bool, start: datetime | None, end: datetime | None, output: str) -> int:
+    """Audit, print the findings and give the exit code: 1 when something is still not as promised. Raises LlmtowerError."""
+    with KafkaRecords(kafka_settings(settings), lambda topic: incarnation(kafka_settings(settings), topic)) as records:
+        auditor = Auditor(clickhouse_client(settings), records, build_processors(load_price_book(settings.prices_file)), settings.retention)
+        report = auditor.run(time.time_ns() // 1_000_000, start=_seconds(start), end=_seconds(end), repair=repair)
+    _print(report, output)
+    return 0 if report.clean else 1
+
+
+def incarnation(kafka: KafkaSettings, topic: str) -> str:
+    """Ask Kafka for a topic's cluster id and topic id, as the ledger names them. Raises LogUnavailableError."""
+    return asyncio.run(_incarnation(kafka, topic))
+
+
+async def _incarnation(kafka: KafkaSettings, topic: str) -> str:
+    consumer = AIOKafkaConsumer(**kafka.client_options())
+    await consumer.start()
+    try:
+        return (await fencing.incarnations(consumer, [topic]))[topic]
+    finally:
+        await consumer.stop()
+
+
+def _print(report: Report, output: str) -> None:
+    rows = [_row(finding) for finding in report.findings]
+    if rows or output != "table":
+        show(_COLUMNS, rows, output)
+    if output != "table":
+        return
+    if not report.hours:
+        typer.echo("No hour has closed since the last audit. `--from` names an earlier start.")
+        return
+    still = sum(finding.open for finding in report.findings)
+    span = f"{_hour(report.start)} to {_hour(report.end)}"
+    verdict = "every event is stored exactly once, every rollup equals its source" if report.clean else f"{still:,} still not as promised"
+    typer.echo(f"Audited {report.records:,} records of {len(report.hours)} hour(s), {span} UTC: {verdict}.")
+    if not report.clean:
+        typer.echo("Mend it with: llmtower audit --repair")
+
+
+def _row(finding: Finding) -> tuple[object, ...]:
+    return finding.check, _hour(finding.hour), finding.processor, finding.found, finding.repaired, finding.detail
+
+
+def _hour(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M")
+
+
+def _seconds(moment: datetime | None) -> int | None:
+    return int(moment.timestamp()) if moment else None
