@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
-from llmtower_processors.engine import compression, credentials, native
+from llmtower_processors.engine import compression, credentials
 from llmtower_processors.engine.connections import Answer, Engine, Session
 from llmtower_processors.engine.credentials import Credentials, Role
 from llmtower_processors.engine.errors import (
@@ -29,6 +29,9 @@ T = TypeVar("T")
 
 MAX_BODY: Final = 256 * 2**20
 """Bytes of one request's body, also after decompression: twelve times a block of 20,000 calls with their texts."""
+
+MIN_REVISION: Final = 54454
+"""From here on a client wants Native re-framed; clickhouse-connect (54405) probes and copes with revision 0."""
 
 _CONTENT_TYPES: Final = {
     "CSV": "text/csv; charset=UTF-8; header=absent",
@@ -188,8 +191,11 @@ class Face:
         headers["X-ClickHouse-Format"] = fmt
         headers["Content-Type"] = _content_type(fmt)
         body = answer.data
-        if fmt == "Native" and _revision(request) >= native.MIN_REVISION:
-            body = native.reframe(body)
+        if fmt == "Native" and _revision(request) >= MIN_REVISION:
+            # Imported when the first such client comes: clickhouse-connect takes a second of the start.
+            from llmtower_processors.engine.native import reframe
+
+            body = reframe(body)
         if request.params.get("compress") == "1":
             body = compression.to_blocks(body, request.params.get("network_compression_method", "LZ4").upper())
         elif len(body) >= compression.MIN_SIZE and request.params.get("enable_http_compression") != "0":

@@ -18,9 +18,6 @@ from clickhouse_connect.driver.query import QueryContext
 
 from llmtower_processors.engine.errors import NOT_IMPLEMENTED, EngineError
 
-MIN_REVISION: Final = 54454
-"""From here on a client expects block info and a flag for custom serialization; clickhouse-connect (54405) probes and copes with 0."""
-
 _BLOCK_INFO: Final = bytes([1, 0, 2, 0xFF, 0xFF, 0xFF, 0xFF, 0])
 _NO_CUSTOM_SERIALIZATION: Final = b"\0"
 _U64: Final = struct.Struct("<Q")

@@ -69,7 +69,7 @@ def _insert(text: bytes) -> Insert | None:
             return _assemble(text, settings_start, token, "Values", token.end)
         elif token.is_word("FORMAT") and not previous.is_word("INTO", "TABLE"):
             name = next(stream, None)
-            if name is None:
+            if name is None or name.kind not in ("word", "quoted"):
                 raise EngineError(SYNTAX_ERROR, "Syntax error: FORMAT needs the name of a format.")
             if name.is_word("VALUES"):
                 return _assemble(text, settings_start, token, "Values", name.end)

@@ -11,7 +11,7 @@ import threading
 import time
 from pathlib import Path
 
-import psutil
+import psutil  # type: ignore[import-untyped]  # no stubs in the locked requirements
 import pytest
 from tests.integration.engine.raw import Raw
 
