@@ -116,18 +116,17 @@ def mark_deploy(
     Example: `llmtower mark deploy --app support-bot --version 1.8.0`
     """
     import llmtower
-    from llmtower_schemas.events import DeployEvent
+    from llmtower.ids import new_id
 
     kafka = kafka_settings(load_settings(data_dir))
     llmtower.configure(app=app, project=project, environment=environment, release=version, bootstrap_servers=kafka.bootstrap_servers)
-    deploy_id = llmtower.uuid7()
     llmtower.record(
-        DeployEvent(
+        llmtower.DeployEvent(
             app=app,
             project=project,
             environment=environment,
             release=version,
-            deploy_id=deploy_id,
+            deploy_id=new_id(),
             at_ns=time.time_ns(),
             version=version,
             note=note,
@@ -135,7 +134,7 @@ def mark_deploy(
     )
     report = llmtower.flush(10.0)
     llmtower.close()
-    if report.pending:
+    if not report.complete:
         typer.echo(
             f"Kafka at {kafka.bootstrap_servers} did not take the mark within 10 s; it is spooled and sent with the next start.", err=True
         )
