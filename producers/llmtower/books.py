@@ -53,7 +53,7 @@ def stats(producer: str, outbox: Outbox, settled: Settled, *, redaction_failures
     by_reason = Counter({reason: tally.value() for reason, tally in outbox.dropped.items()})
     by_reason.update(settled.dropped)
     dropped = by_reason.total()
-    waiting = outbox.bytes()
+    waiting = outbox.waiting_bytes()
     emitted = outbox.emitted.value()
     return Stats(
         producer=producer,

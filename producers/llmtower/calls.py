@@ -57,7 +57,7 @@ class Call:
             return state.unconfigured()
         try:
             self.request = request
-            self.input: Snapshot = input if input is None or type(input) is str else snapshot(input)
+            self.input: Snapshot = snapshot(input)
             self.parameters: Snapshot = snapshot(parameters) if parameters else None
             self.context, self.parent = _context(), _parent()
             outbox.put((lines.request, self, OVERHEAD_BYTES, self.at_ns))
@@ -104,7 +104,7 @@ class Call:
         if outbox is None:
             return
         try:
-            said = output if output is None or type(output) is str else snapshot(output)
+            said = snapshot(output)
             used = None if usage is None else snapshot(usage)
             found = None if retrieved == () else snapshot(list(retrieved))
             vector = None if embedding is None else _freeze(embedding)
@@ -113,7 +113,10 @@ class Call:
             if error is not None:
                 self.failure = classify(error)
             self.result = (said, used, response_id, response_model, reasons, found, vector, embedder, cost_usd, extra)
-            size = OVERHEAD_BYTES + _size(self.input) + _size(said) + _size(found) + (32 * len(vector) if vector else 0)
+            size = OVERHEAD_BYTES
+            for part in (self.input, said, found, vector):
+                if part is not None:
+                    size += part.__sizeof__()
             outbox.put((lines.response, self, size, self.at_ns + self.end - self.start))
         except Exception:
             internal_error("finish")
@@ -137,10 +140,6 @@ class Call:
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.__exit__(kind, error, trace)
-
-
-def _size(snap: Snapshot) -> int:
-    return 0 if snap is None else len(snap) if type(snap) is bytes else snap.__sizeof__()
 
 
 def _freeze(embedding: Any) -> tuple[float, ...]:

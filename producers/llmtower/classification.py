@@ -1,12 +1,12 @@
 """What went wrong, by cause: exceptions of any client library into error classes, by status, code and name (nothing is imported)."""
 
-import asyncio
 from dataclasses import dataclass
 from typing import Any
 
 _BY_STATUS = {401: "auth", 403: "auth", 408: "timeout", 429: "rate_limit", 499: "cancelled", 504: "timeout", 529: "server"}
 _CONTENT_FILTER = ("content_filter", "content_policy", "responsibleaipolicy", "safety")
 _BY_NAME = (
+    ("cancelled", ("cancelled", "abandoned")),
     ("timeout", ("timeout", "deadline")),
     ("rate_limit", ("ratelimit", "throttl", "resourceexhausted", "toomanyrequests")),
     ("auth", ("authentication", "permission", "unauthenticated", "accessdenied", "forbidden", "unauthorized")),
@@ -40,7 +40,7 @@ def classify(error: BaseException) -> Failure:
 
 
 def _class_of(error: BaseException, status: int | None, code: str) -> str:
-    if isinstance(error, (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt)):
+    if isinstance(error, (GeneratorExit, KeyboardInterrupt)) or type(error).__name__ == "CancelledError":
         return "cancelled"
     if any(word in code.lower() for word in _CONTENT_FILTER):
         return "content_filter"

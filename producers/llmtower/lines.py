@@ -94,7 +94,7 @@ def _call(call: Any, policy: Policy) -> dict[str, Any]:
         "request_model": name(model),
         "started_at_ns": call.at_ns,
     }
-    if stream or call.ttft:
+    if stream:
         event["stream"] = True
     if instrumentation:
         event["instrumentation"] = name(instrumentation)
@@ -108,7 +108,7 @@ def _response(call: Any, policy: Policy, limits: Limits) -> Line:
     event = {"type": "response", **_call(call, policy), "duration_us": max(0, call.end - call.start) // 1_000}
     event |= _given(response_id=name(response_id), response_model=name(response_model), embedder=name(embedder))
     if call.ttft:
-        event["ttft_us"] = max(0, call.ttft) // 1_000
+        event |= {"stream": True, "ttft_us": max(0, call.ttft) // 1_000}
     if reasons:
         event["finish_reasons"] = [name(reason) for reason in reasons[:32]]
     if cost is not None:

@@ -91,7 +91,11 @@ class Outbox:
         self._bytes_out += item[2]
         return item
 
-    def bytes(self) -> int:
+    def lost(self) -> int:
+        """Give how many events never reached, or never will reach, the courier."""
+        return sum(tally.value() for tally in self.dropped.values())
+
+    def waiting_bytes(self) -> int:
         """Give about how many bytes are waiting."""
         return max(0, self._bytes_in - self._bytes_out)
 

@@ -19,6 +19,8 @@ class Packer:
     def __init__(self, outbox: Outbox, policy: Policy, run: str, dropped: Callable[[str], None]) -> None:
         self._outbox, self._policy, self._run, self._dropped = outbox, policy, run, dropped
         self._next: dict[str, int] = {}
+        self.taken = 0
+        """Events taken from the outbox so far."""
 
     def pack(self) -> list[Envelope]:
         """Take up to an envelope's worth of events; an empty list when none waits."""
@@ -28,6 +30,7 @@ class Packer:
             item = self._outbox.take()
             if item is None:
                 break
+            self.taken += 1
             line = self._line(item)
             if line is not None:
                 groups.setdefault(line[:3], _Group()).add(line.json, item[3])

@@ -5,7 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,13 +98,14 @@ class Run:
         """Wait until everything emitted so far is acknowledged, or is on the disk while Kafka is away, or time is up."""
         before, started = self.stats(), time.monotonic()
         self.start()
+        settled = before.emitted == 0
         if self._loop is not None and threading.current_thread() is not self.thread:
-            waiting: Future[None] = asyncio.run_coroutine_threadsafe(self._flushed(before.emitted, started + timeout), self._loop)
-            with suppress(TimeoutError, asyncio.CancelledError, RuntimeError):
-                waiting.result(timeout + 0.1)
+            waiting: Future[bool] = asyncio.run_coroutine_threadsafe(self._flushed(before.emitted, started + timeout), self._loop)
+            with suppress(TimeoutError, CancelledError, RuntimeError):
+                settled = waiting.result(timeout + 0.1)
         after = self.stats()
         return FlushReport(
-            complete=not after.spooled and after.dropped == before.dropped and after.delivered >= before.emitted - before.dropped,
+            complete=settled and not after.spooled and after.dropped == before.dropped,
             delivered=after.delivered - before.delivered,
             queued=after.queued,
             spooled=after.spooled,
@@ -133,14 +134,18 @@ class Run:
         if self.courier.spool is not None:
             self.courier.spool.abandon()
 
-    async def _flushed(self, emitted: int, deadline: float) -> None:
+    async def _flushed(self, emitted: int, deadline: float) -> bool:
+        """Wait until the first `emitted` events have left memory, and the disk too while Kafka is reachable; False when time is up."""
+        courier, mine = self.courier, None
         while time.monotonic() < deadline:
-            now = self.stats()
-            settled = now.delivered + now.spooled + now.dropped >= emitted
-            if settled and not (now.spooled and self.courier.reachable()):
-                return
-            self.courier.nudge()
+            held = {*courier.ready, *(flight.envelope for flight in courier.flights)}
+            if mine is None and courier.packer.taken + self.outbox.lost() >= emitted:
+                mine = held
+            if mine is not None and not mine & held and not (courier.settled.spooled and courier.reachable()):
+                return True
+            courier.nudge()
             await asyncio.sleep(0.003)
+        return False
 
     def _main(self, loop: "_Loop") -> None:
         asyncio.set_event_loop(loop)

@@ -5,8 +5,13 @@ from typing import Any
 
 import orjson
 
+from llmtower.truncation import cut, walk
+
 Snapshot = bytes | str | None
 """JSON bytes; text as it is (immutable already); or nothing."""
+
+LARGE = 2 << 20
+"""Bytes beyond which a value is cut in the caller already."""
 
 _MAX_DEPTH = 60
 _MAX_NODES = 200_000
@@ -15,12 +20,21 @@ _OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
 
 def snapshot(value: Any) -> Snapshot:
     """Freeze any value; what JSON does not know becomes a visible mark, never an error."""
-    if value is None or type(value) is str:
-        return value
+    if value is None:
+        return None
+    if type(value) is str:
+        return value if len(value) <= LARGE else cut(value, LARGE)
     try:
-        return orjson.dumps(value, plain)
+        raw = orjson.dumps(value, plain)
     except TypeError:
-        return dump_safely(value)
+        raw = dump_safely(value)
+    return raw if len(raw) <= LARGE else _shrunk(raw)
+
+
+def _shrunk(raw: bytes) -> Snapshot:
+    """Cut a huge value here and now: an event takes a megabyte at most, and the queue must not hold what will be thrown away."""
+    smaller = orjson.dumps(walk(orjson.loads(raw), lambda text: cut(text, LARGE // 16)))
+    return smaller if len(smaller) <= LARGE else cut(raw.decode(), LARGE)
 
 
 def plain(value: Any) -> Any:

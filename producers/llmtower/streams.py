@@ -1,6 +1,5 @@
 """Watching a stream go by: the caller keeps the client's own stream object; only the iterator inside it is ours."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import Any
 
@@ -19,6 +18,10 @@ def watch(stream: Any, call: Call, details: Mapping[str, Any], *, hide: bool) ->
     else:
         stream._iterator = _Watched(inner, record)
         stream.close = _closing(stream.close, record)
+
+
+class StreamAbandoned(Exception):  # noqa: N818 - a kind of end, recorded and never raised
+    """The caller stopped reading before the stream's end."""
 
 
 class _Record:
@@ -56,7 +59,7 @@ class _Record:
     def abandon(self) -> None:
         """Close the call of a stream nobody reads on: complete when its last token had come, else cancelled."""
         complete = bool(self._chunks.choices) and len(self._chunks.finish_reasons()) == len(self._chunks.choices)
-        self.end(None if complete else asyncio.CancelledError())
+        self.end(None if complete else StreamAbandoned())
 
 
 class _Watched:

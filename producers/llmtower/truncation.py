@@ -1,5 +1,6 @@
 """The size policy: a text beyond its limit is cut with a visible mark; an event beyond Kafka's limit is made to fit, never dropped."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -10,22 +11,26 @@ MARK_BYTES = 48
 """A mark is never longer than this."""
 
 _MAX_DEPTH = 60
+_MARK = re.compile(r"…\[llmtower: cut, (\d+) bytes in all\]\Z")
 
 
 def cut(text: str, limit: int) -> str:
-    """Cut a text to `limit` bytes of UTF-8, mark included (`limit` >= 64); whole characters only."""
+    """Cut a text to `limit` bytes of UTF-8, mark included (`limit` >= 64); whole characters only. A second cut keeps the first's figure."""
     if len(text) * 4 <= limit:
         return text
     kept = text[:limit].encode("utf-8", "replace")
     if len(text) <= limit and len(kept) <= limit:
         return text
-    total = len(kept) + _bytes_of(text[limit:])
+    before = _MARK.search(text[-MARK_BYTES:])
+    total = before.group(1) if before else str(len(kept) + _bytes_of(text[limit:]))
     head = kept[: limit - MARK_BYTES].decode("utf-8", "ignore")
     return f"{head}…[llmtower: cut, {total} bytes in all]"
 
 
 def _bytes_of(text: str) -> int:
     """Count UTF-8 bytes without encoding a huge text at once."""
+    if text.isascii():
+        return len(text)
     return sum(len(text[i : i + 65_536].encode("utf-8", "replace")) for i in range(0, len(text), 65_536))
 
 

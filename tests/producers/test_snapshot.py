@@ -1,0 +1,81 @@
+"""Anything an application passes becomes JSON, and later changes do not reach it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import pytest
+from pydantic import BaseModel
+
+from llmtower.snapshot import snapshot
+
+
+class Message(BaseModel):
+    role: str
+    content: str | None = None
+    extra: list[int] = []
+
+
+@dataclass
+class Point:
+    x: int
+
+
+class Odd:
+    pass
+
+
+class Hostile:
+    @property
+    def __pydantic_fields_set__(self) -> set[str]:
+        raise RuntimeError("do not look at me")
+
+
+def loaded(value: Any) -> Any:
+    raw = snapshot(value)
+    assert isinstance(raw, bytes)
+    return orjson.loads(raw)
+
+
+def test_a_snapshot_does_not_change_with_its_source() -> None:
+    messages = [{"role": "user", "content": "first"}]
+    raw = snapshot(messages)
+    messages[0]["content"] = "second"
+    messages.append({"role": "user", "content": "third"})
+
+    assert raw == b'[{"role":"user","content":"first"}]'
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ([Message(role="user")], [{"role": "user", "extra": []}]),
+        ([Point(1)], [{"x": 1}]),
+        ([b"abc"], ["[bytes: 3 bytes]"]),
+        ([{1, 2}], [[1, 2]]),
+        ([Odd()], ["[Odd]"]),
+        ({1: "a", None: "b"}, {"1": "a", "null": "b"}),
+        (["\ud800 lone"], ["? lone"]),
+        ([float("nan")], [None]),
+        ([1 << 80], [str(1 << 80)]),
+        ([Hostile()], ["[Hostile]"]),
+    ],
+)
+def test_what_json_does_not_know_becomes_a_mark(value: Any, expected: Any) -> None:
+    assert loaded(value) == expected
+
+
+def test_cycles_and_depth_end() -> None:
+    cycle: list[Any] = []
+    cycle.append(cycle)
+    deep: Any = "bottom"
+    for _ in range(3_000):
+        deep = [deep]
+
+    assert b"too deep" in (snapshot(cycle) or b"")
+    assert b"too deep" in (snapshot(deep) or b"")
+
+
+def test_text_and_nothing_are_kept_as_they_are() -> None:
+    assert snapshot("text") == "text"
+    assert snapshot(None) is None
