@@ -22,7 +22,9 @@ Uuid = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a
 Tokens = Annotated[int, Field(ge=0, le=MAX_TOKENS)]
 Nanoseconds = Annotated[int, Field(ge=0, lt=1 << 63)]
 Microseconds = Annotated[int, Field(ge=0, lt=1 << 53)]
-NanoUsd = Annotated[int, Field(gt=-(1 << 62), lt=1 << 62)]
+NanoUsd = Annotated[int, Field(ge=-(10**15), le=10**15)]
+"""One call's money; a million USD is a defect of its source, and would overflow the sums of many."""
+Count = Annotated[int, Field(ge=0, lt=1 << 63)]
 
 
 class ErrorClass(StrEnum):
@@ -69,7 +71,7 @@ class RetrievedDocument(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     id: Annotated[str, StringConstraints(max_length=1024)] = ""
-    score: float | None = None
+    score: Annotated[float, Field(allow_inf_nan=False)] | None = None
     text: str | None = None
 
 
@@ -148,7 +150,8 @@ class ResponseEvent(_Traced):
     error_message: str = ""
     """Kept with the contents: providers quote the prompt in it."""
     retrieved: list[RetrievedDocument] = Field(default_factory=list)
-    embedding: list[float] | None = None
+    embedding: list[Annotated[float, Field(ge=-1e30, le=1e30, allow_inf_nan=False)]] | None = None
+    """Stored as 32-bit floats."""
     embedder: Name = ""
 
 
@@ -224,11 +227,11 @@ class HeartbeatEvent(_Event):
     type: Literal["heartbeat"] = "heartbeat"
     producer: Name
     at_ns: Nanoseconds
-    emitted: Annotated[int, Field(ge=0)]
-    delivered: Annotated[int, Field(ge=0)]
-    spooled: Annotated[int, Field(ge=0)]
-    dropped: Annotated[int, Field(ge=0)]
-    dropped_by_reason: dict[Name, int] = Field(default_factory=dict)
+    emitted: Count
+    delivered: Count
+    spooled: Count
+    dropped: Count
+    dropped_by_reason: dict[Name, Count] = Field(default_factory=dict)
     oldest_unsent_ns: Nanoseconds | None = None
     closing: bool = False
     sdk: Name = ""
