@@ -24,6 +24,7 @@ from llmtower_processors.runtime.edges import (
     SystemClock,
     TopicPartition,
 )
+from llmtower_processors.runtime.envelopes import LEDGER
 from llmtower_processors.runtime.labour import Labour, back_off
 from llmtower_processors.runtime.metrics import Metrics
 from llmtower_processors.runtime.model import Processor, Record
@@ -153,7 +154,7 @@ class ProcessorLoop:
         while True:
             try:
                 if not checked:
-                    await self._labour.thread(self._store.check, self.processor.tables)
+                    await self._labour.thread(self._store.check, (*self.processor.tables, LEDGER))
                     checked = True
                 await self._log.start(self._on_assigned, self._on_revoked)
             except EdgeError as error:
