@@ -27,12 +27,19 @@ GROUP BY producer ORDER BY producer
 """
 
 _INTERVALS: Final = """
-SELECT producer, processor, first_seq, count FROM ledger
+SELECT producer, processor, first_seq, count, incarnation, topic, partition, offset FROM ledger
 WHERE processor IN ('calls', 'signals') AND duplicate = 0 AND producer IN {producers:Array(String)}
-ORDER BY producer, processor, first_seq
+ORDER BY producer, processor, first_seq, incarnation, partition, offset
 """
 
-_OWN: Final = "SELECT producer, count() FROM heartbeats WHERE producer IN {producers:Array(String)} GROUP BY producer"
+_OWN: Final = """
+SELECT sender, count() FROM heartbeats INNER JOIN (
+    SELECT producer AS sender, incarnation, topic AS kafka_topic, partition AS kafka_partition, offset AS kafka_offset
+    FROM ledger WHERE processor = 'signals' AND duplicate = 0 AND producer IN {producers:Array(String)}
+) AS envelopes USING (incarnation, kafka_topic, kafka_partition, kafka_offset)
+GROUP BY sender
+"""
+"""Heartbeats among a producer's numbered events."""
 
 PRODUCERS_AT_ONCE: Final = 500
 
@@ -72,7 +79,7 @@ def _stored(client: "Client", producers: list[str]) -> dict[str, Coverage]:
     for (producer, _), intervals in groupby(_intervals(client, producers), key=lambda row: (str(row[0]), str(row[1]))):
         total = totals.setdefault(producer, Coverage())
         one = Coverage()
-        for _, _, first, count in intervals:
+        for (first, count, *_), _ in groupby(tuple(row[2:]) for row in intervals):
             one.add(int(first), int(count))
         total.covered += one.covered
         total.doubled += one.doubled

@@ -95,6 +95,10 @@ class Evidence:
         rows = self.ledger.get(offset, [])
         return bool(rows) and all(row.hour for row in rows)
 
+    def dropped(self, offset: int) -> bool:
+        """Whether a record should have no rows, as another one has its events."""
+        return offset in self.duplicate or self.only_duplicate(offset)
+
 
 def gather(scene: Scene, span: Span, cases: Sequence[Case]) -> Evidence:
     """Look up the rows of the cases, run the processor over their records, and compare."""
@@ -104,7 +108,7 @@ def gather(scene: Scene, span: Span, cases: Sequence[Case]) -> Evidence:
     for offset, _, duplicate, part, number in positions(scene.client, "ledger", span, offsets):
         ledger[offset].append(Stored("ledger", (offset, 0), duplicate, part, number))
     evidence = Evidence(cases, stored, ledger, _duplicates(scene, span, cases, ledger))
-    fresh = [case.record for case in cases if case.record and not _dropped(evidence, case.offset)]
+    fresh = [case.record for case in cases if case.record and not evidence.dropped(case.offset)]
     evidence.blocks = _run(scene, span, fresh, evidence.failed)
     _compare(scene, evidence)
     return evidence
@@ -147,10 +151,6 @@ def _verdict(evidence: Evidence, case: Case, missing: int, surplus: int, present
         yield "missing_events", missing
         yield "doubled_rows", surplus
     yield "doubled_ledger", max(0, len(rows) - 1)
-
-
-def _dropped(evidence: Evidence, offset: int) -> bool:
-    return offset in evidence.duplicate or evidence.only_duplicate(offset)
 
 
 def _duplicates(scene: Scene, span: Span, cases: Sequence[Case], ledger: Mapping[int, Sequence[Stored]]) -> set[int]:
@@ -208,7 +208,7 @@ def _compare(scene: Scene, evidence: Evidence) -> None:
     for row in sorted(evidence.stored, key=lambda row: (home_of.get(row.position) != row.table, row.part, row.part_offset)):
         side = row.table if row.table in scene.ledgered.sides else ""
         known = side or row.position[0] not in readable or row.position in home_of
-        if _dropped(evidence, row.position[0]) or (side, row.position) in kept or not known:
+        if evidence.dropped(row.position[0]) or (side, row.position) in kept or not known:
             evidence.surplus.append(row)
         else:
             kept[side, row.position] = row

@@ -42,11 +42,16 @@ FROM (
             PARTITION BY producer ORDER BY first_seq, incarnation = {{current:String}}, partition, offset
             ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
         ) AS reached
-    FROM ledger INNER JOIN (
+    FROM (
+        SELECT DISTINCT incarnation, topic, partition, offset, minute, producer, first_seq, count
+        FROM ledger WHERE processor = {{processor:String}} AND topic = {{topic:String}} AND duplicate = 0 AND producer IN (
+            SELECT producer FROM ledger WHERE {place_filter("ledger")} AND duplicate = 0 AND producer != ''
+        )
+    ) AS ledger INNER JOIN (
         SELECT producer, min(first_seq) AS low, max(first_seq + count) AS high
         FROM ledger WHERE {place_filter("ledger")} AND duplicate = 0 AND producer != '' GROUP BY producer
     ) AS scope USING (producer)
-    WHERE processor = {{processor:String}} AND topic = {{topic:String}} AND duplicate = 0 AND first_seq < high AND first_seq + count > low
+    WHERE first_seq < high AND first_seq + count > low
 )
 WHERE reached > first_seq AND incarnation = {{incarnation:String}} AND partition = {{partition:Int32}}
     AND offset BETWEEN {{first:Int64}} AND {{last:Int64}}

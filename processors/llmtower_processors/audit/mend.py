@@ -16,7 +16,7 @@ from itertools import compress
 
 from llmtower_processors.audit.evidence import Evidence, Position, Scene, Stored, places
 from llmtower_processors.audit.model import Span
-from llmtower_processors.audit.tables import delete_rows, insert
+from llmtower_processors.audit.tables import delete_records, delete_rows, insert
 from llmtower_processors.runtime.envelopes import envelope, ledger_block
 from llmtower_processors.runtime.model import Block, Record
 from llmtower_processors.runtime.pending import Pending
@@ -32,7 +32,9 @@ def mend(scene: Scene, span: Span, evidence: Evidence, token: str, before_delete
     if hours:
         before_delete(hours)
     for table, rows in _by_table(evidence.surplus):
-        delete_rows(scene.client, table, [(row.part, row.part_offset) for row in rows])
+        whole = {row.position[0] for row in rows if evidence.dropped(row.position[0])}
+        delete_records(scene.client, table, span, whole)
+        delete_rows(scene.client, table, [(row.part, row.part_offset) for row in rows if row.position[0] not in whole])
     for table in (*scene.ledgered.sides, *scene.ledgered.homes):
         for number, block in enumerate(_lacking(evidence, table)):
             insert(scene.client, block, f"{token}:{number}")
@@ -46,8 +48,7 @@ def _mark_duplicates(scene: Scene, span: Span, evidence: Evidence, token: str) -
     unmarked = [case.record for case in wrong if case.record and not _rows(evidence, case.offset, duplicate=True)]
     _insert_ledger(scene, span, unmarked, f"{token}:duplicates", duplicate=True)
     marked = {record.offset for record in unmarked} | {case.offset for case in wrong if _rows(evidence, case.offset, duplicate=True)}
-    stale = [row for offset in sorted(marked) for row in _rows(evidence, offset, duplicate=False)]
-    delete_rows(scene.client, "ledger", [(row.part, row.part_offset) for row in stale])
+    delete_records(scene.client, "ledger", span, marked, " AND duplicate = 0")
 
 
 def _write_ledger(scene: Scene, span: Span, evidence: Evidence, token: str) -> None:

@@ -6,6 +6,7 @@ rebuilt from the start. Killed within (3), between `rollup_1m` and the view behi
 `rollup_1m`. A call that arrives late in the midst of it shows at the comparison that follows, and the rebuild is tried again.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
 ATTEMPTS: Final = 3
+HOURS_AT_ONCE: Final = 6
+"""Hours compared by one query; it bounds the memory of the server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,7 @@ class Shape:
     view: str
 
 
-def shape(client: "Client", rollup: Rollup) -> Shape:
+def _shape(client: "Client", rollup: Rollup) -> Shape:
     """Read the columns and the view of a rollup from the server. Raises IndexError when the view is not there."""
     sql = "SELECT name, type FROM system.columns WHERE database = currentDatabase() AND table = {table:String} ORDER BY position"
     columns = [(str(name), str(kind)) for name, kind in select(client, sql, {"table": rollup.table})]
@@ -67,53 +70,59 @@ def shape(client: "Client", rollup: Rollup) -> Shape:
     return Shape(keys, sums, tuple(name for name, _ in columns), view)
 
 
-def compare(client: "Client", rollup: Rollup, hour: int) -> Finding | None:
-    """Compare every key's integer sums (counts, money, histogram buckets) of one hour; None when all are equal."""
-    found = shape(client, rollup)
-    maps = {name for name in found.sums if name.endswith("_buckets")}
-    differs = " OR ".join(_differs(name, is_map=name in maps) for name in found.sums)
+def compare(client: "Client", rollup: Rollup, hours: Sequence[int]) -> list[Finding]:
+    """Compare every key's integer sums (counts, money, histogram buckets), and give the hours in which they are not equal."""
+    found = _shape(client, rollup)
+    differs = " OR ".join(_differs(name) for name in found.sums)
     columns = ", ".join((*found.keys, *found.sums))
     stored = f"SELECT {columns}, 1 AS side FROM {rollup.table} WHERE {_within(rollup.time)}"  # noqa: S608 - names from literal tables
     computed = f"SELECT {columns}, 0 AS side FROM ({found.view}) WHERE {_within(rollup.time)}"  # noqa: S608 - names from literal tables
     totals = ", ".join(f"sumIf({name}, side = {side}) AS {name}_{side}" for name in ("calls", "cost_nano_usd") for side in (0, 1))
     sql = (
-        "SELECT count(), sum(calls_0), sum(calls_1), sum(cost_nano_usd_0), sum(cost_nano_usd_1) FROM ("  # noqa: S608 - names from literal tables
-        f"SELECT {totals} FROM ({computed} UNION ALL {stored}) GROUP BY {', '.join(found.keys)} HAVING {differs})"
+        "SELECT at, count(), sum(calls_0), sum(calls_1), sum(cost_nano_usd_0), sum(cost_nano_usd_1) FROM ("  # noqa: S608 - names as above
+        f"SELECT toUnixTimestamp(toStartOfHour({rollup.time})) AS at, {totals} FROM ({computed} UNION ALL {stored})"
+        f" GROUP BY {', '.join(found.keys)} HAVING {differs}) GROUP BY at ORDER BY at"
     )
-    rows = client.query(sql, parameters={"hour": hour}, settings={**READ, **_only(client, rollup, hour)}).result_rows
-    count, calls, calls_stored, cost, cost_stored = (int(value) for value in rows[0])
-    if not count:
-        return None
+    settings = {**READ, **_only(client, rollup, hours)}
+    return [_finding(rollup, *map(int, row)) for row in client.query(sql, parameters=_bounds(hours), settings=settings).result_rows]
+
+
+def _finding(rollup: Rollup, hour: int, count: int, calls: int, calls_stored: int, cost: int, cost_stored: int) -> Finding:
     detail = f"{count} rows differ: calls {calls_stored}, should be {calls}; cost_nano_usd {cost_stored}, should be {cost}"
     return Finding(rollup.table, hour, "calls", count, detail)
 
 
 def rebuild(client: "Client", rollup: Rollup, hour: int, token: str) -> None:
     """Make one hour anew from its source; the rollups fed by it are made anew with it. `token` must be new each time."""
-    found = shape(client, rollup)
+    found = _shape(client, rollup)
     for fed in ROLLUPS:
         if fed.table in rollup.feeds:
             delete_hour(client, fed.table, fed.time, hour)
     delete_hour(client, rollup.table, rollup.time, hour)
     columns = ", ".join(found.all)
     sql = f"INSERT INTO {rollup.table} ({columns}) SELECT {columns} FROM ({found.view}) WHERE {_within(rollup.time)}"  # noqa: S608 - names from literal tables
-    settings = {**READ, **INSERT, **_only(client, rollup, hour), "insert_deduplication_token": token}
-    client.command(sql, parameters={"hour": hour}, settings=settings)
+    settings = {**READ, **INSERT, **_only(client, rollup, [hour]), "insert_deduplication_token": token}
+    client.command(sql, parameters=_bounds([hour]), settings=settings)
 
 
-def audit_rollup(client: "Client", rollup: Rollup, hour: int) -> Finding | None:
-    """Compare one hour; what differs is looked at twice, as a call may arrive between the two sides of the first look."""
-    return compare(client, rollup, hour) and compare(client, rollup, hour)
+def audit_rollup(client: "Client", rollup: Rollup, hours: Sequence[int]) -> list[Finding]:
+    """Compare hours; one that differs is looked at twice, as a call may arrive between the two sides of the first look."""
+    suspects = [
+        finding.hour
+        for begin in range(0, len(hours), HOURS_AT_ONCE)
+        for finding in compare(client, rollup, hours[begin : begin + HOURS_AT_ONCE])
+    ]
+    return [finding for hour in suspects for finding in compare(client, rollup, [hour])]
 
 
-def repair_rollup(client: "Client", rollup: Rollup, first: Finding, *, current: str, token: str) -> Finding:
+def repair_rollup(client: "Client", first: Finding, *, current: str, token: str) -> Finding:
     """Rebuild an hour that differs and compare it again; an hour with a range of the `current` incarnation under way is left alone."""
-    hour = first.hour
+    hour, rollup = first.hour, next(rollup for rollup in ROLLUPS if rollup.table == first.check)
     if unsettled(client, hour, current):
         return replace(first, detail=f"{first.detail}; a range is being stored, run the audit again")
     for attempt in range(ATTEMPTS):
         rebuild(client, rollup, hour, f"{token}:{rollup.table}:{hour}:{attempt}")
-        if compare(client, rollup, hour) is None:
+        if not compare(client, rollup, [hour]):
             return replace(first, repaired=first.found)
     return replace(first, detail=f"{first.detail}; {ATTEMPTS} rebuilds did not mend it, run the audit again")
 
@@ -123,17 +132,25 @@ def unsettled(client: "Client", hour: int, current: str) -> int:
     return int(select(client, _UNSETTLED, {"hour": hour, "current": current})[0][0])
 
 
+def _bounds(hours: Sequence[int]) -> dict[str, object]:
+    return {"start": min(hours), "end": max(hours) + HOUR_S, "hours": list(hours)}
+
+
 def _within(column: str) -> str:
-    return f"{column} >= toDateTime({{hour:UInt32}}, 'UTC') AND {column} < toDateTime({{hour:UInt32}} + 3600, 'UTC')"
+    return (
+        f"{column} >= toDateTime({{start:UInt32}}, 'UTC') AND {column} < toDateTime({{end:UInt32}}, 'UTC')"
+        f" AND has({{hours:Array(UInt32)}}, toUnixTimestamp(toStartOfHour({column})))"
+    )
 
 
-def _differs(name: str, *, is_map: bool) -> str:
-    if is_map:
+def _differs(name: str) -> str:
+    if name.endswith("_buckets"):
         return f"mapSort(sumMapIf({name}, side = 0)) != mapSort(sumMapIf({name}, side = 1))"
     return f"sumIf({name}, side = 0) != sumIf({name}, side = 1)"
 
 
-def _only(client: "Client", rollup: Rollup, hour: int) -> dict[str, str]:
-    """Let the view's SELECT read this hour of its source alone (the condition on its result is what makes it right)."""
-    condition = f"{rollup.source_time} >= toDateTime({hour}, \\'UTC\\') AND {rollup.source_time} < toDateTime({hour + HOUR_S}, \\'UTC\\')"
+def _only(client: "Client", rollup: Rollup, hours: Sequence[int]) -> dict[str, str]:
+    """Let the view's SELECT read these hours of its source alone (the condition on its result is what makes it right)."""
+    start, end, column = min(hours), max(hours) + HOUR_S, rollup.source_time
+    condition = f"{column} >= toDateTime({start}, \\'UTC\\') AND {column} < toDateTime({end}, \\'UTC\\')"
     return {"additional_table_filters": f"{{'{client.database}.{rollup.source}': '{condition}'}}"}

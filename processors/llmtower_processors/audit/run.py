@@ -100,12 +100,10 @@ class _Run:
         self.rollup_hours |= {hour for check, hour in open_hours(self._client) if check.startswith("rollup") and self._hours.goes_on}
         self.rollup_hours = {hour for hour in self.rollup_hours if oldest <= hour < closed_until(now_s)}
         current = self._auditor.records.incarnation(self._auditor.audited[0].topic)
-        for hour in sorted(self.rollup_hours):
-            for rollup in ROLLUPS:
-                finding = audit_rollup(self._client, rollup, hour)
-                if finding and self._repair:
-                    finding = repair_rollup(self._client, rollup, finding, current=current, token=self._repair.token)
-                self._report.findings += [finding] if finding else []
+        for rollup in ROLLUPS:
+            for finding in audit_rollup(self._client, rollup, sorted(self.rollup_hours)):
+                mended = repair_rollup(self._client, finding, current=current, token=self._repair.token) if self._repair else finding
+                self._report.findings.append(mended)
 
     def _announce(self, hours: set[int]) -> None:
         """Leave word that rollups of these hours must be compared: the audit may be killed between deleting calls and comparing."""

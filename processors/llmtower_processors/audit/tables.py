@@ -51,6 +51,14 @@ def delete_rows(client: "Client", table: str, positions: Iterable[tuple[str, int
         _delete(client, table, " OR ".join(conditions), names)
 
 
+def delete_records(client: "Client", table: str, span: Span, offsets: Iterable[int], flag: str = "") -> None:
+    """Delete all rows of some records; of the ledger, those with `flag` (`AND duplicate = 0`)."""
+    wanted = sorted(offsets)
+    for begin in range(0, len(wanted), DELETE_BATCH):
+        within = f"{prefix(table)}offset IN ({', '.join(map(str, wanted[begin : begin + DELETE_BATCH]))})"
+        _delete(client, table, f"{place_filter(table)} AND {within}{flag}", span.parameters())
+
+
 def delete_hour(client: "Client", table: str, column: str, hour: int) -> None:
     """Delete an hour of a rollup."""
     condition = f"{column} >= toDateTime({{hour:UInt32}}, 'UTC') AND {column} < toDateTime({{hour:UInt32}} + 3600, 'UTC')"
