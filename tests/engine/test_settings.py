@@ -11,9 +11,9 @@ from llmtower_processors.engine import credentials, settings
 from llmtower_processors.engine.catalog import Functions
 from llmtower_processors.engine.credentials import Credentials, Role
 from llmtower_processors.engine.errors import EngineError, from_engine
-from llmtower_processors.engine.guard import Node, read_tree
 from llmtower_processors.engine.inbox import Inbox
 from llmtower_processors.engine.server import is_loopback_name
+from llmtower_processors.engine.tree import Node, read_tree
 
 PEOPLE = Credentials({"writer": "w", "content": "c", "dashboards": "d"})
 

@@ -69,6 +69,15 @@ class Functions:
         return True
 
 
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """What exists, as of one version of the schema."""
+
+    version: int
+    tables: Mapping[tuple[str, str], Table]
+    functions: Functions
+
+
 def load_functions(session: Session) -> Functions:
     """Read the functions of this engine."""
     rows = _rows(session, _FUNCTIONS)

@@ -1,5 +1,6 @@
 """The engine's connections: one per thread, because a single chdb session runs one query at a time."""
 
+import os
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +13,7 @@ from llmtower_processors.engine.settings import GIB, quote_identifier, set_state
 
 T = TypeVar("T")
 
-MAX_ENGINE_MEMORY: Final = 8 * GIB
+MAX_ENGINE_MEMORY: Final = min(8 * GIB, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 6 // 10)
 """All queries together; above it the engine refuses queries instead of being killed by the system with Kafka beside it."""
 
 MARK_CACHE: Final = GIB // 4

@@ -1,6 +1,7 @@
 """ClickHouse's HTTP interface over the engine: one request in, one answer out, no sockets here."""
 
 import asyncio
+import itertools
 import json
 import re
 import uuid
@@ -82,6 +83,7 @@ class Face:
             Role.CONTENT: Guard(database=database, restricted=frozenset()),
         }
         self._token_locks: dict[str, tuple[asyncio.Lock, int]] = {}
+        self._schema_versions = itertools.count(1)
         self._schema_version = 0
 
     async def answer(self, request: Request) -> Reply:
@@ -154,7 +156,7 @@ class Face:
                 if statement.changes_session:
                     session.reset()
                 if changes:
-                    self._schema_version += 1
+                    self._schema_version = next(self._schema_versions)
 
         # An INSERT … SELECT carries its token in its settings; two of one token must not meet either.
         async with self._only(settings.get("insert_deduplication_token") if changes else None):

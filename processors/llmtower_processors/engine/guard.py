@@ -6,17 +6,19 @@ on allow-lists. The tree hides a few things (settings, APPLY, the WHERE of SHOW)
 """
 
 import re
+import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
 
-from llmtower_processors.engine.catalog import Functions, Table, load_functions, load_tables
+from llmtower_processors.engine.catalog import Catalog, Functions, Table, load_functions, load_tables
 from llmtower_processors.engine.connections import Session
-from llmtower_processors.engine.errors import ACCESS_DENIED, SYNTAX_ERROR, EngineError
+from llmtower_processors.engine.errors import SYNTAX_ERROR, EngineError
 from llmtower_processors.engine.lexer import Token, tokens
 from llmtower_processors.engine.settings import READER_SETTINGS
+from llmtower_processors.engine.tree import NODES, ROOTS, Node, denied, read_tree
 
 SYSTEM_TABLES: Final = frozenset(
     {
@@ -38,92 +40,34 @@ SYSTEM_TABLES: Final = frozenset(
 
 TABLE_FUNCTIONS: Final = frozenset({"numbers", "zeros", "generateSeries", "generate_series", "values", "SQLStandardValues"})
 
-_NODES: Final = frozenset(
-    {
-        "ArrayJoin",
-        "Asterisk",
-        "ColumnsExceptTransformer",
-        "ColumnsListMatcher",
-        "ColumnsRegexpMatcher",
-        "ColumnsReplaceTransformer",
-        "ColumnsReplaceTransformer::Replacement",
-        "ColumnsTransformerList",
-        "DescribeQuery",
-        "ExistsTableQuery",
-        "ExpressionList",
-        "Function",
-        "Identifier",
-        "InterpolateElement",
-        "Literal",
-        "OrderByElement",
-        "QualifiedAsterisk",
-        "QualifiedColumnsListMatcher",
-        "QualifiedColumnsRegexpMatcher",
-        "SampleRatio",
-        "SelectIntersectExceptQuery",
-        "SelectQuery",
-        "SelectWithUnionQuery",
-        "Set",
-        "ShowTables",
-        "Subquery",
-        "TableExpression",
-        "TableIdentifier",
-        "TableJoin",
-        "TablesInSelectQuery",
-        "TablesInSelectQueryElement",
-        "WindowDefinition",
-        "WindowListElement",
-        "WithElement",
-    }
-)
-_ROOTS: Final = frozenset({"SelectWithUnionQuery", "SelectIntersectExceptQuery", "DescribeQuery", "ExistsTableQuery", "ShowTables"})
 _UNION_CHILDREN: Final = frozenset({"ExpressionList", "Identifier", "Set"})
-_DECORATION: Final = re.compile(r"(?: \(alias .*?\))?(?: \(children \d+\))?$")
 _SHOW: Final = re.compile(rb"SHOW (?:DATABASES|TABLES(?: FROM (?:\w+|`\w+`))?)(?: (?:NOT )?I?LIKE '[^'\\]*')?(?: FORMAT \w+)?")
 _MAX_VIEW_DEPTH: Final = 8
 _MAX_APPROVED: Final = 512
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
-    """One line of EXPLAIN AST: its kind, what follows it, its parent's kind."""
+class Rules:
+    """What a role may read: the tables of `database` but for the `restricted` ones, and SYSTEM_TABLES."""
 
-    kind: str
-    text: str
-    parent: str
+    database: str
+    restricted: frozenset[str]
 
-
-def read_tree(explained: str) -> Iterator[Node]:
-    """Read the indented lines of EXPLAIN AST."""
-    path: list[str] = []
-    for line in explained.splitlines():
-        bare = line.lstrip(" ")
-        depth = len(line) - len(bare)
-        if depth > len(path) or not bare:
-            raise denied("its text cannot be read back safely")
-        kind, _, rest = _DECORATION.sub("", bare).partition(" ")
-        parent = path[depth - 1] if depth else ""
-        path[depth:] = [kind]
-        yield Node(kind, rest, parent)
-
-
-def denied(reason: str) -> EngineError:
-    """The refusal of a reading role; `reason` never quotes the statement."""
-    return EngineError(ACCESS_DENIED, f"Not enough privileges: {reason}.")
+    def names(self, database: str, name: str) -> bool:
+        """True if this role may name that table at all; whether it may read it depends on what is behind it."""
+        if database == "system":
+            return name in SYSTEM_TABLES
+        return database == self.database and name not in self.restricted and not name.startswith(".")
 
 
 class Guard:
-    """Decides whether a reading role may run a statement.
-
-    `database` is the one whose tables may be read, `restricted` names those of its tables that this role may not.
-    """
+    """Decides whether a reading role may run a statement; may be asked from several threads."""
 
     def __init__(self, *, database: str, restricted: frozenset[str]) -> None:
-        self._database = database
-        self._restricted = restricted
-        self._functions = Functions(frozenset(), ())
-        self._tables: Mapping[tuple[str, str], Table] = {}
-        self._tables_version = -1
+        self._rules = Rules(database, restricted)
+        self._lock = threading.Lock()
+        self._functions: Functions | None = None
+        self._catalog: Catalog | None = None
         self._approved: OrderedDict[tuple[str, str, int], str] = OrderedDict()
 
     def check(self, session: Session, sql: str, *, parameters: Mapping[str, str], current: str, version: int) -> str:
@@ -131,116 +75,127 @@ class Guard:
 
         `version` counts schema changes: the list of tables is read again when it has moved.
         """
-        if not self._functions.allowed:
-            self._functions = load_functions(session)
-        if version != self._tables_version:
-            self._tables, self._tables_version = load_tables(session), version
-        if current not in (self._database, "default"):
-            raise denied(f"only the database {self._database} can be read")
+        if current not in (self._rules.database, "default"):
+            raise denied(f"only the database {self._rules.database} can be read")
         # Values of parameters cannot change the verdict (they are literals in the tree), so they are not part of the key.
         key = (sql, current, version)
-        canonical = self._approved.get(key)
+        with self._lock:
+            canonical = self._approved.get(key)
         if canonical is None:
-            canonical = self._approved[key] = self._check(session, sql, parameters=parameters, current=current, depth=0)
-            while len(self._approved) > _MAX_APPROVED:
-                self._approved.popitem(last=False)
+            catalog = self._current_catalog(session, version)
+            canonical = _Inspection(session, catalog, self._rules, current).check(sql, parameters)
+            with self._lock:
+                self._approved[key] = canonical
+                if len(self._approved) > _MAX_APPROVED:
+                    self._approved.popitem(last=False)
         return canonical
 
-    def _check(self, session: Session, sql: str, *, parameters: Mapping[str, str], current: str, depth: int) -> str:
-        canonical = _canonical(session, sql)
-        settings_clauses = self._scan(canonical)
-        explained = session.run(f"EXPLAIN AST {canonical}", "TabSeparatedRaw", parameters).data.decode("utf-8", "replace")
+    def _current_catalog(self, session: Session, version: int) -> Catalog:
+        with self._lock:
+            if self._functions is None:
+                self._functions = load_functions(session)
+            if self._catalog is None or self._catalog.version < version:
+                self._catalog = Catalog(version, load_tables(session), self._functions)
+            return self._catalog
+
+
+@dataclass(frozen=True, slots=True)
+class _Inspection:
+    """One look at one statement; `depth` counts the views it came through."""
+
+    session: Session
+    catalog: Catalog
+    rules: Rules
+    current: str
+    depth: int = 0
+
+    def check(self, sql: str, parameters: Mapping[str, str]) -> str:
+        canonical = _canonical(self.session, sql)
+        settings_clauses = _scan(canonical, self.rules.restricted)
+        explained = self.session.run(f"EXPLAIN AST {canonical}", "TabSeparatedRaw", parameters).data.decode("utf-8", "replace")
         nodes = list(read_tree(explained))
-        if nodes[0].kind not in _ROOTS:
+        if nodes[0].kind not in ROOTS:
             raise denied("this role may only SELECT, DESCRIBE, EXISTS, SHOW TABLES and SHOW DATABASES")
         if nodes[0].kind == "ShowTables" and not _SHOW.fullmatch(canonical.encode()):
             raise denied("SHOW may only have FROM and LIKE")
         for node in nodes:
-            self._check_node(session, node, current=current, depth=depth)
+            self._check_node(node)
         if settings_clauses != sum(node.kind == "Set" for node in nodes):
             raise denied("its SETTINGS cannot be read back safely")
         return canonical
 
-    def _check_node(self, session: Session, node: Node, *, current: str, depth: int) -> None:
-        if node.kind not in _NODES:
+    def _check_node(self, node: Node) -> None:
+        if node.kind not in NODES:
             raise denied(f"{node.kind} is not allowed for this role")
         if node.parent == "SelectWithUnionQuery" and node.kind not in _UNION_CHILDREN:
             raise denied("results can only go to the client")
         if node.kind == "Function":
             self._check_function(node)
         elif node.kind == "TableIdentifier":
-            self._check_table(session, node.text, current=current, depth=depth)
+            self._check_table(node.text)
         elif node.kind == "Identifier" and node.parent != "SelectWithUnionQuery":
-            self._check_identifier(session, node.text, current=current, depth=depth)
+            self._check_identifier(node.text)
         elif node.kind == "ExistsTableQuery":
-            self._check_exists(node.text, current=current)
+            database, _, name = node.text.partition(" ")
+            if not self.rules.names(database or self.current, name):
+                raise denied("EXISTS may only name tables of this role")
 
     def _check_function(self, node: Node) -> None:
         if node.parent == "TableExpression":
             if node.text not in TABLE_FUNCTIONS:
                 raise denied(f"table functions are not allowed for this role, but for {', '.join(sorted(TABLE_FUNCTIONS))}")
-        elif not self._functions.allows(node.text):
+        elif not self.catalog.functions.allows(node.text):
             raise denied("it calls a function that is unknown, user-defined or reaches outside the tables of this role")
 
-    def _check_table(self, session: Session, text: str, *, current: str, depth: int) -> None:
-        for name in _readings(text, current):
-            if self._may_read(session, name, depth=depth):
+    def _check_table(self, text: str) -> None:
+        for name in _readings(text, self.current):
+            if self._may_read(name):
                 return
-            if name in self._tables:
+            if name in self.catalog.tables:
                 raise denied(f"the table {'.'.join(name)} is not for this role")
         if "." in text:
-            raise denied(f"only tables of {self._database} and a few of system can be read")
+            raise denied(f"only tables of {self.rules.database} and a few of system can be read")
         # Not a table: a name given by WITH, or one that the engine will call unknown.
 
-    def _check_identifier(self, session: Session, text: str, *, current: str, depth: int) -> None:
+    def _check_identifier(self, text: str) -> None:
         """An identifier may name a table too (`x IN system.query_log`), or start with one (`system.query_log.query`)."""
         parts = text.split(".")
-        for name in {*_readings(text, current), *pairwise(parts[:2])}:
-            if name in self._tables and not self._may_read(session, name, depth=depth):
+        for name in {*_readings(text, self.current), *pairwise(parts[:2])}:
+            if name in self.catalog.tables and not self._may_read(name):
                 raise denied(f"the table {'.'.join(name)} is not for this role")
 
-    def _check_exists(self, text: str, *, current: str) -> None:
-        parts = text.split(" ")
-        if len(parts) != 2 or not self._named(parts[0] or current, parts[1]):
-            raise denied("EXISTS may only name tables of this role")
-
-    def _named(self, database: str, name: str) -> bool:
-        if database == "system":
-            return name in SYSTEM_TABLES
-        return database == self._database and name not in self._restricted and not name.startswith(".")
-
-    def _may_read(self, session: Session, name: tuple[str, str], *, depth: int) -> bool:
-        table = self._tables.get(name)
-        if table is None or not self._named(*name):
+    def _may_read(self, name: tuple[str, str]) -> bool:
+        table = self.catalog.tables.get(name)
+        if table is None or not self.rules.names(*name):
             return False
         if name[0] == "system" or "MergeTree" in table.engine or table.engine in ("Memory", "Null"):
             return True
-        if depth >= _MAX_VIEW_DEPTH:
+        if self.depth >= _MAX_VIEW_DEPTH:
             raise denied("its views are nested too deeply")
+        behind = replace(self, current=name[0], depth=self.depth + 1)
         if table.engine == "View":
-            self._check(session, table.as_select, parameters={}, current=name[0], depth=depth + 1)
+            behind.check(table.as_select, {})
             return True
-        return table.engine == "MaterializedView" and self._may_read_target(session, table, name, depth=depth)
+        return table.engine == "MaterializedView" and behind._may_read_target(table)
 
-    def _may_read_target(self, session: Session, view: Table, name: tuple[str, str], *, depth: int) -> bool:
+    def _may_read_target(self, view: Table) -> bool:
         target = _target(view.create_query)
-        if target is None:
-            return True
-        return self._may_read(session, (target[0] or name[0], target[1]), depth=depth + 1)
+        return target is None or self._may_read((target[0] or self.current, target[1]))
 
-    def _scan(self, canonical: str) -> int:
-        """Look at the tokens for what the tree does not show; gives the number of SETTINGS clauses."""
-        found = list(tokens(canonical.encode()))
-        for index, token in enumerate(found):
-            if token.kind == "quoted" and b"\\" in token.text:
-                raise denied("quoted names may not contain quotes, backslashes or control characters")
-            if token.kind in ("word", "quoted") and token.name in self._restricted:
-                raise denied(f"the name {token.name} is kept for a table that is not for this role; rename the column or alias")
-            if token.is_word("OUTFILE", "INFILE") and found[index - 1].is_word("INTO", "FROM"):
-                raise denied("results can only go to the client")
-            if token.text == b"{" and _is_identifier_parameter(found, index):
-                raise denied("parameters of type Identifier are not allowed for this role")
-        return sum(_check_settings(found, index) for index, token in enumerate(found) if token.is_word("SETTINGS"))
+
+def _scan(canonical: str, restricted: frozenset[str]) -> int:
+    """Look at the tokens for what the tree does not show; gives the number of SETTINGS clauses."""
+    found = list(tokens(canonical.encode()))
+    for index, token in enumerate(found):
+        if token.kind == "quoted" and b"\\" in token.text:
+            raise denied("quoted names may not contain quotes, backslashes or control characters")
+        if token.kind in ("word", "quoted") and token.name in restricted:
+            raise denied(f"the name {token.name} is kept for a table that is not for this role; rename the column or alias")
+        if token.is_word("OUTFILE", "INFILE") and found[index - 1].is_word("INTO", "FROM"):
+            raise denied("results can only go to the client")
+        if token.text == b"{" and _is_identifier_parameter(found, index):
+            raise denied("parameters of type Identifier are not allowed for this role")
+    return sum(_check_settings(found, index) for index, token in enumerate(found) if token.is_word("SETTINGS"))
 
 
 def _canonical(session: Session, sql: str) -> str:
