@@ -157,32 +157,37 @@ class Courier:
         flight = Flight(placed, time.monotonic(), ref)
         self.flights.add(flight)
         flight.task = asyncio.get_running_loop().create_task(self._fly(flight, self.transport))
+        flight.task.add_done_callback(_report)
 
     async def _fly(self, flight: Flight, transport: Transport) -> None:
+        """See an envelope through; once given up (`settle_flights`), its late answer counts no more."""
+        failure: Exception | None = None
         try:
             await transport.send(flight.envelope)
-        except Rejected as error:
-            self._land(flight)
-            warn_once("rejected", "Kafka refused an envelope for good (%s); its events are dropped and counted.", error)
-            self._settle(flight, "rejected")
-        except (Undelivered, asyncio.CancelledError) as error:
-            self._land(flight)
-            if flight.ref is None and self.shelve(flight.envelope) is None:
-                self.ready.appendleft(flight.envelope)
-            if isinstance(error, Undelivered):
-                LOG.debug("llmtower: an envelope was not acknowledged: %s", error)
-            self._broken.set()
-        except Exception:
-            self._land(flight)
-            self._settle(flight, "internal_error")
-            internal_error("delivery")
-        else:
-            self._land(flight)
-            self._settle(flight, None)
-
-    def _land(self, flight: Flight) -> None:
+        except Exception as error:
+            failure = error
+        if flight not in self.flights:
+            return
         self.flights.discard(flight)
         self.nudge()
+        if isinstance(failure, Undelivered):
+            LOG.debug("llmtower: an envelope was not acknowledged: %s", failure)
+            self._keep(flight)
+            self._broken.set()
+        elif isinstance(failure, Rejected):
+            warn_once("rejected", "Kafka refused an envelope for good (%s); its events are dropped and counted.", failure)
+            self._settle(flight, "rejected")
+        elif failure is not None:
+            self._keep(flight)
+            self._broken.set()
+            raise failure
+        else:
+            self._settle(flight, None)
+
+    def _keep(self, flight: Flight) -> None:
+        """Put an envelope of unknown outcome on the disk as it is; where there is no room, keep it in memory, first in line."""
+        if flight.ref is None and self.shelve(flight.envelope) is None:
+            self.ready.appendleft(flight.envelope)
 
     def _settle(self, flight: Flight, drop: str | None) -> None:
         """Write an envelope into the books for good, and strike it from the disk."""
@@ -213,11 +218,14 @@ class Courier:
 
     async def settle_flights(self) -> None:
         """Give up on everything in flight: its outcome is unknown, so it goes to the disk as it is."""
-        tasks = [flight.task for flight in self.flights if flight.task is not None]
+        flights, self.flights = self.flights, set()
+        tasks = [flight.task for flight in flights if flight.task is not None]
         for task in tasks:
             task.cancel()
+        for flight in sorted(flights, key=lambda flight: -flight.since):
+            self._keep(flight)
         if tasks:
-            await asyncio.wait(tasks, timeout=1.0)
+            await asyncio.wait(tasks, timeout=0.2)
 
     def _adopt(self) -> None:
         self._adopted_at = time.monotonic()
@@ -256,3 +264,12 @@ class Courier:
             times += [ref.entry.at_ns for ref in self.spool.pending()]
         waiting = self.outbox.oldest_ns()
         return min([*times, waiting] if waiting is not None else times, default=None)
+
+
+def _report(task: "asyncio.Task[None]") -> None:
+    """A fault of ours in a flight is reported; its envelope is kept already."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        try:
+            raise error
+        except Exception:
+            internal_error("delivery")
