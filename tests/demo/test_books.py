@@ -66,6 +66,11 @@ def test_independent_counts_that_disagree_are_faults(said: Said, word: str) -> N
     assert any(word in fault for fault in _faults(said))
 
 
+def test_only_calls_without_an_answer_may_have_missed_the_provider() -> None:
+    assert not _faults(replace(SAID, provider_saw=8, unanswered=2))
+    assert _faults(replace(SAID, provider_saw=7, unanswered=2))
+
+
 def test_dead_letters_rollups_and_rows_of_nobody_are_faults() -> None:
     assert any("dead letters" in fault for fault in _faults(stored=replace(STORED, dead_letters=1)))
     assert any("rollup_1m differs from calls by 5" in fault for fault in _faults(rollup_difference=5))
@@ -96,7 +101,7 @@ def test_the_summary_says_the_verdict_at_any_width(width: int) -> None:
 
     good = text(STORED)
     assert "✓ The books balance" in good
-    assert "Total cost $1.50 + 2 calls whose price is unknown" in good.replace("\n", " ")
+    assert "Total cost $1.50 + 2 calls of unknown cost" in good.replace("\n", " ")
     bad = text(replace(STORED, calls=9, unique_calls=9))
     assert "✗ The books do not balance" in bad
     assert "1 calls missing" in bad

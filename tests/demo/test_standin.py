@@ -142,14 +142,15 @@ def test_an_answer_is_cut_at_the_callers_limit(client: OpenAI) -> None:
     assert answer.usage.completion_tokens <= 5
 
 
-def test_its_books_count_calls_and_retries_apart(url: str) -> None:
-    headers = {"authorization": "Bearer demo-book-test"}
+def test_its_books_count_a_call_once_however_often_it_is_retried(url: str) -> None:
+    headers = {"authorization": "Bearer demo-book-test", "x-client-request-id": "one"}
     body = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1}
     httpx.post(f"{url}/v1/chat/completions", json=body, headers=headers, timeout=40)
-    httpx.post(f"{url}/v1/chat/completions", json=body, headers={**headers, "x-stainless-retry-count": "1"}, timeout=40)
+    httpx.post(f"{url}/v1/chat/completions", json=body, headers=headers, timeout=40)
+    httpx.post(f"{url}/v1/chat/completions", json=body, headers={**headers, "x-client-request-id": "two"}, timeout=40)
     counts = httpx.get(f"{url}/control/counts").json()
-    assert counts["calls"]["book-test/chat"] == 1
-    assert counts["retries"]["book-test/chat"] == 1
+    assert counts["calls"]["book-test/chat"] == 2
+    assert counts["requests"]["book-test/chat"] == 3
 
 
 def test_every_phase_can_be_set(url: str) -> None:

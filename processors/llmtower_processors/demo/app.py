@@ -23,6 +23,8 @@ from .texts import SYSTEM_PROMPTS, Document, retrieve, with_context
 CLIENT_TIMEOUT_S = 6.0
 CLIENT_RETRIES = 1
 MAX_OUTPUT_TOKENS = 400
+CALL_ID_HEADER = "X-Client-Request-Id"
+"""OpenAI's own header for a caller's id; the same on every retry of a call, so the provider can count calls."""
 
 
 class Question(BaseModel):
@@ -65,6 +67,8 @@ class Desk:
         self.upgraded = False
         self.calls = 0
         """Calls of any model this app has made, by its own count."""
+        self.unanswered = 0
+        """Those of them that ended without any answer: time-outs and lost connections, which the provider may never have seen."""
         self.others = 0
         """Steps, feedback and deploys it has recorded."""
         self._chance = random.Random(f"{seed}/{profile.name}")  # noqa: S311  (a script, no secret)
@@ -101,6 +105,7 @@ class Desk:
             "model": UPGRADE_TO if self.upgraded else pick_model(self.profile, self._chance),
             "messages": [{"role": "system", "content": SYSTEM_PROMPTS[self.prompt]}, {"role": "user", "content": content}],
             "max_completion_tokens": MAX_OUTPUT_TOKENS,
+            "extra_headers": {CALL_ID_HEADER: new_id()},
         }
         if question.stream:
             request |= {"stream": True, "stream_options": {"include_usage": True}}
@@ -113,11 +118,20 @@ class Desk:
         self.others += 1
         with llmtower.step("find documents", kind="retrieval", input=question.text) as step:
             if self.profile.embeds:
-                self.calls += 1
-                await self.async_client.embeddings.create(model=EMBEDDING_MODEL, input=question.text, encoding_format="float")
+                await self._embed(question.text)
             documents = retrieve(question.text, self._chance)
             step.finish(retrieved=[asdict(document) for document in documents])
             return documents
+
+    async def _embed(self, text: str) -> list[float]:
+        """Embed a text: what the wrapper does not record by itself is recorded by `llmtower.call`."""
+        self.calls += 1
+        with llmtower.call(provider="openai", model=EMBEDDING_MODEL, operation="embeddings", input=text) as call:
+            reply = await self.async_client.embeddings.create(
+                model=EMBEDDING_MODEL, input=text, encoding_format="float", extra_headers={CALL_ID_HEADER: new_id()}
+            )
+            call.finish(usage=reply.usage, response_model=reply.model)
+            return reply.data[0].embedding
 
     async def answer(self, question: Question) -> Answer:
         """Answer with the asynchronous client."""
@@ -150,6 +164,7 @@ def create_app(desk: Desk) -> FastAPI:
 
     @app.exception_handler(openai.OpenAIError)
     async def failed(_: Any, error: openai.OpenAIError) -> Response:
+        desk.unanswered += isinstance(error, openai.APIConnectionError)
         return Response(type(error).__name__, status_code=502)
 
     async def ask(question: Question) -> Answer:

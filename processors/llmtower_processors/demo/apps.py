@@ -33,7 +33,7 @@ def serve(name: str, setup: dict[str, Any]) -> None:
     on_end_of_input(functools.partial(setattr, server, "should_exit", True))
     announce({"app": name, "url": f"http://127.0.0.1:{server_socket.getsockname()[1]}"})
     server.run([server_socket])
-    announce({"app": name, "said": close_books(app=name, kind="live", calls=desk.calls, others=desk.others)})
+    announce({"app": name, "said": close_books(app=name, kind="live", calls=desk.calls, others=desk.others, unanswered=desk.unanswered)})
 
 
 def main() -> int:

@@ -10,7 +10,7 @@ from .said import Said
 FLUSH_S = 25.0
 
 
-def close_books(*, app: str, kind: str, calls: int, others: int) -> dict[str, Any]:
+def close_books(*, app: str, kind: str, calls: int, others: int, unanswered: int = 0) -> dict[str, Any]:
     """Flush and close the SDK and give what this process said: its own counts beside the SDK's."""
     llmtower.flush(FLUSH_S)
     llmtower.close()
@@ -21,6 +21,7 @@ def close_books(*, app: str, kind: str, calls: int, others: int) -> dict[str, An
         kind=kind,
         calls=calls,
         others=others,
+        unanswered=unanswered,
         events=stats.emitted,
         spooled=stats.spooled + stats.queued,
         dropped=stats.dropped,

@@ -1,7 +1,7 @@
 """A local stand-in for an OpenAI-compatible provider: `python -m llmtower_processors.demo.standin --port 0`.
 
 Its behaviour is a function of a seed, the number of the request and the phase of the script, which `PUT /control/phase` sets. It keeps its
-own books (`GET /control/counts`): how often each key called, and how often it called again. Nothing of Llmtower runs in it.
+own books (`GET /control/counts`): how many calls of each key reached it. Nothing of Llmtower runs in it.
 """
 
 import argparse
@@ -42,15 +42,15 @@ class StandIn:
         self._minute = -1
         self._used = (0, 0)
         self.phase: Phase = NORMAL
-        self.calls: Counter[str] = Counter()
-        self.retries: Counter[str] = Counter()
+        self.calls: dict[str, set[str | int]] = {}
+        self.requests: Counter[str] = Counter()
 
     def admit(self, request: Request, operation: str) -> tuple[int, random.Random, str]:
         """Number a request and count it for its key; the same numbers give the same answers again."""
         self._number += 1
         key = request.headers.get("authorization", "").removeprefix("Bearer ").removeprefix("demo-")
-        again = request.headers.get("x-stainless-retry-count", "0") != "0"
-        (self.retries if again else self.calls)[f"{key}/{operation}"] += 1
+        self.requests[f"{key}/{operation}"] += 1
+        self.calls.setdefault(f"{key}/{operation}", set()).add(request.headers.get("x-client-request-id") or self._number)
         return self._number, random.Random(f"{self._seed}/{self._number}"), key  # noqa: S311  (a script, no secret)
 
     def headers(self, number: int, used_tokens: int) -> dict[str, str]:
@@ -122,8 +122,8 @@ class StandIn:
         return JSONResponse({"phase": phase.name})
 
     async def counts(self, request: Request) -> Response:
-        """GET /control/counts: calls (first attempts) and retries by `key/operation`."""
-        return JSONResponse({"calls": dict(self.calls), "retries": dict(self.retries)})
+        """GET /control/counts: calls (different `x-client-request-id`) and requests (retries too) by `key/operation`."""
+        return JSONResponse({"calls": {key: len(ids) for key, ids in self.calls.items()}, "requests": dict(self.requests)})
 
     def _error(self, failure: Failure, number: int) -> Response:
         kind = {400: "invalid_request_error", 429: "requests", 404: "invalid_request_error"}.get(failure.status, "server_error")

@@ -12,7 +12,7 @@ from .identity import now_ns, uuid7
 from .scenario import APPS, NORMAL, AppProfile, Phase, Script, pick_app
 from .texts import ask
 
-MAX_IN_FLIGHT = 400
+MAX_IN_FLIGHT = 160
 """Beyond this many open questions the users wait: an overloaded machine shows a lower rate, not a pile."""
 ANSWER_TIMEOUT_S = 30.0
 FEEDBACK_SHARE = 0.08

@@ -117,7 +117,7 @@ def plain_line(screen: Screen) -> str:
 
 def _heading(screen: Screen) -> RenderableType:
     minutes, rest = divmod(int(screen.elapsed_s), 60)
-    ends = "Ctrl-C ends it" if screen.left_s is None else f"{max(0, screen.left_s):.0f} s left"
+    ends = "Ctrl-C ends it" if screen.left_s is None else f"{screen.left_s:.0f} s left" if screen.left_s > 0 else "finishing"
     line = Table.grid(expand=True)
     line.add_column()
     line.add_column(justify="right")
@@ -199,7 +199,7 @@ def _by_size(sums: Mapping[str, int]) -> list[tuple[str, int]]:
 
 
 def _unpriced(calls: int) -> str:
-    return f" + {count(calls)} calls whose price is unknown" if calls else ""
+    return f" + {count(calls)} calls of unknown cost" if calls else ""
 
 
 def _age(live: Live) -> str:
