@@ -42,9 +42,9 @@ def _insert_cost(engine: Storage, blocks: list[Block], count: int, rounds: int) 
     alone = f"CPU {calls['with_views'].cpu_s * 1e3:.0f} / {calls['without'].cpu_s * 1e3:.0f} ms, {calls['with_views'].spread()}"
     return [
         at_most(
-            f"insert of {count:,} calls with views / without", cycle["with_views"].cpu_s / cycle["without"].cpu_s, "×", RATIO, note
+            f"insert of {count:,} calls with views / without", cycle["with_views"].cpu_s / cycle["without"].cpu_s, "times", RATIO, note
         ),
-        Figure(f"the same, table calls alone ({count:,})", calls["with_views"].cpu_s / calls["without"].cpu_s, "×", note=alone),
+        Figure(f"the same, table calls alone ({count:,})", calls["with_views"].cpu_s / calls["without"].cpu_s, "times", note=alone),
     ]
 
 
@@ -62,7 +62,7 @@ def _with_merges(engine: Storage, cycles: int) -> list[Figure]:
     engine.wait_for_merges()
     samples = interleave({name: partial(store, name) for name in engine.databases}, 2)
     ratio = samples["with_views"].cpu_s / samples["without"].cpu_s
-    return [Figure("the same, ranges of 5,000 calls, merges included", ratio, "×", note=f"{cycles} ranges of a minute each, CPU")]
+    return [Figure("the same, ranges of 5,000 calls, merges included", ratio, "times", note=f"{cycles} ranges of a minute each, CPU")]
 
 
 def _accuracy(engine: Storage) -> list[Figure]:

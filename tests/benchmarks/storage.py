@@ -1,4 +1,4 @@
-"""The engine inside this process, in a folder of its own, migrated; blocks are files in Native format, as the engine's face hands them on."""
+"""The engine inside this process, in a folder of its own, migrated; blocks are Native files, as the engine's face hands them on."""
 
 import tempfile
 import time
