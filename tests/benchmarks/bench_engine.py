@@ -113,9 +113,8 @@ def _latencies(client: Raw, block: bytes, seconds: float) -> None:
         thread.join()
     for name, found in (("SELECT 1 alone", alone), ("SELECT 1 beside both", beside)):
         cuts = statistics.quantiles(found, n=100)
-        _print(
-            f"{name:<24} {cuts[49] * 1e3:>10.1f} ms p50 {cuts[98] * 1e3:.1f} ms p99 {max(found) * 1e3:.1f} ms worst   ({len(found)} queries)"
-        )
+        p50, p99, worst = (value * 1e3 for value in (cuts[49], cuts[98], max(found)))
+        _print(f"{name:<24} {p50:>10.1f} ms p50, {p99:.1f} ms p99, {worst:.1f} ms worst   ({len(found)} queries)")
 
 
 def _select_latencies(client: Raw, seconds: float) -> list[float]:
