@@ -36,6 +36,7 @@ def _struct(name: str) -> type[msgspec.Struct]:
             tag_field="type" if "type" in fields else None,
             tag=fields["type"]["const"] if "type" in fields else None,
             forbid_unknown_fields=True,
+            omit_defaults=True,
             kw_only=True,
             gc=False,
         )

@@ -4,13 +4,13 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from llmtower_processors.pricing import catalog
 from llmtower_processors.pricing.cost import Cost, CostStatus, reported, unpriced
 from llmtower_processors.pricing.custom import CustomPrice, CustomPrices, read_prices
 from llmtower_processors.pricing.rates import Rates, Tokens
-from llmtower_schemas.events import TOKEN_BUCKETS
+from llmtower_schemas.events import TOKEN_BUCKETS, ResponseEvent
 
 CACHED_NAMES = 8_192
 """Distinct (provider, models, tier) remembered; beyond, the least recently used is forgotten and found again when it comes back."""
@@ -21,21 +21,6 @@ _SEGMENTS = 64
 _counts: Callable[[Any], Tokens] = attrgetter(*TOKEN_BUCKETS)
 _NONE: Tokens = (0, 0, 0, 0, 0, 0, 0, 0, 0)
 _ALWAYS = (-(1 << 63), 1 << 63)
-
-
-class Call(Protocol):
-    """The fields of a response event that decide its cost."""
-
-    provider: str
-    request_model: str
-    response_model: str
-    service_tier: str
-    started_at_ns: int
-    status: str
-    usage: Any
-    usage_source: str
-    tool_fees_nano_usd: int
-    reported_cost_nano_usd: int | None
 
 
 class PriceBook:
@@ -51,11 +36,11 @@ class PriceBook:
         """Name the edition of every source in use."""
         return ", ".join(filter(None, (catalog.VERSION, self._custom.version)))
 
-    def price(self, call: Call) -> Cost:
-        """Give the exact cost of a call, or NULL with the reason."""
+    def price(self, call: ResponseEvent) -> Cost:
+        """Give the exact cost of a call (its event, or the struct of it), or NULL with the reason."""
         return Cost._make(self.price_row(call))
 
-    def price_row(self, call: Call) -> tuple[Any, ...]:
+    def price_row(self, call: ResponseEvent) -> tuple[Any, ...]:
         """Give the same as a plain tuple, for columns."""
         if call.reported_cost_nano_usd is not None:
             return reported(call.reported_cost_nano_usd)
