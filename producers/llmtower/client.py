@@ -4,6 +4,7 @@ import atexit
 import os
 import re
 import signal
+import sys
 import threading
 from collections.abc import Iterable
 from hashlib import sha256
@@ -166,6 +167,8 @@ def _install() -> None:
         atexit.register(close)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=_after_fork)
+    if (process := sys.modules.get("multiprocessing.process")) is not None and process.parent_process() is not None:
+        _close_with_child(None)
     in_main = threading.current_thread() is threading.main_thread()
     if in_main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, _on_term)
@@ -180,6 +183,15 @@ def _on_term(number: int, frame: FrameType | None) -> None:
 
 def _after_fork() -> None:
     renew_lock()
+    if (util := sys.modules.get("multiprocessing.util")) is not None:
+        util.register_after_fork(_install, _close_with_child)
     if state.client is not None:
         state.client.renew()
         state.use(state.client, quiet=False)
+
+
+def _close_with_child(_: object) -> None:
+    """Close at the end of a `multiprocessing` child: those leave without running `atexit`."""
+    from multiprocessing.util import Finalize
+
+    Finalize(None, close, exitpriority=10)

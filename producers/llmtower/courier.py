@@ -94,6 +94,9 @@ class Courier:
                 await transport.stop()
                 await asyncio.sleep(_BACKOFF_S[min(self._failures, len(_BACKOFF_S)) - 1])
                 continue
+            except asyncio.CancelledError:
+                await transport.stop()
+                raise
             self._failures, self.transport = 0, transport
             self._broken.clear()
             self.nudge()

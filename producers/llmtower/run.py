@@ -27,6 +27,7 @@ HEARTBEAT_S = 5.0
 _RESERVE_S = 0.5
 _LAST_BEAT_S = 0.15
 _STOP_S = 0.7
+_CANCEL_S = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +169,7 @@ class Run:
         await self._settled()
         for task in tasks:
             task.cancel()
-        await asyncio.wait(tasks, timeout=0.1)
+        await asyncio.wait(tasks, timeout=_CANCEL_S)
         await self._shut()
 
     async def _kept(self, job: Callable[[], Any]) -> None:
