@@ -1,0 +1,140 @@
+"""What processors make of examples and of bad input goes through the real writer into the real engine and comes back the same."""
+
+import random
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import clickhouse_connect
+import orjson
+import pytest
+from clickhouse_connect.driver.client import Client
+from tests.processors.batches import batch, record
+
+from llmtower_processors.engine import EngineProcess, Role
+from llmtower_processors.migrate import create_database, migrate
+from llmtower_processors.pricing import PriceBook
+from llmtower_processors.registry import build_processors
+from llmtower_processors.runtime.clickhouse import ClickHouseStore
+from llmtower_schemas.codec import encode, encode_event
+from llmtower_schemas.examples import AT_NS, EXAMPLES
+from llmtower_schemas.export import TOPIC_OF
+from llmtower_schemas.settings import RetentionSettings
+
+pytestmark = pytest.mark.integration
+
+PROCESSORS = build_processors(PriceBook())
+KEEP_ALL = RetentionSettings(calls_days=0, contents_days=0, requests_days=0, heartbeats_days=0, dead_letter_bytes_days=0, rollup_1m_days=0)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def options(engine: EngineProcess, database: str) -> Iterator[dict[str, Any]]:
+    """Client options of a fresh, migrated database."""
+    password = engine.credentials.password(Role.WRITER)
+    address: dict[str, Any] = {"host": engine.host, "port": engine.port, "username": Role.WRITER.value, "password": password}
+    with clickhouse_connect.get_client(**address) as server:
+        create_database(server, database)
+        with clickhouse_connect.get_client(**address, database=database) as client:
+            migrate(client, KEEP_ALL)
+        yield address | {"database": database}
+        server.command(f"DROP DATABASE {database}")
+
+
+@pytest.fixture
+def store(options: dict[str, Any]) -> Iterator[ClickHouseStore]:
+    """The worker's own store."""
+    store = ClickHouseStore(options)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def client(options: dict[str, Any]) -> Iterator[Client]:
+    """For reading back."""
+    with clickhouse_connect.get_client(**options) as client:
+        yield client
+
+
+def insert(store: ClickHouseStore, name: str, lines: list[bytes]) -> dict[str, Any]:
+    topic = PROCESSORS[name].topics[0]
+    blocks = PROCESSORS[name].function(batch(record(encode(lines), offset=11, topic=topic), processor=name))
+    for block in blocks:
+        store.insert(block, f"inc:{name}:{topic}:3:11-11")
+    return {block.table: block for block in blocks}
+
+
+def same(written: Any, read: Any) -> bool:
+    """Whether a value came back as it was sent; times are sent as ticks, 32-bit floats lose digits, NaN is not itself."""
+    if isinstance(read, datetime):
+        micros = (read.replace(tzinfo=UTC) - EPOCH) // timedelta(microseconds=1)
+        return written in (micros, micros // 1_000)
+    if isinstance(read, float):
+        return read == pytest.approx(written, rel=1e-6, nan_ok=True)
+    if isinstance(read, (list, tuple)):
+        return len(read) == len(written) and all(map(same, written, read))
+    return bool(written == (str(read) if isinstance(written, str) else read))
+
+
+def assert_stored(client: Client, blocks: dict[str, Any]) -> None:
+    for table, block in blocks.items():
+        names = list(block.columns)
+        order = "offset, event_index" if table.startswith("dead") else "kafka_offset, event_index"
+        read = client.query(f"SELECT {', '.join(names)} FROM {table} ORDER BY {order}", column_formats={"raw": "bytes"}).result_rows
+        written = sorted(zip(*block.columns.values(), strict=True), key=lambda row: row[names.index("event_index")])
+        assert len(read) == len(written), table
+        for sent, got in zip(written, read, strict=True):
+            different = {name: (a, b) for name, a, b in zip(names, sent, got, strict=True) if not same(a, b)}
+            assert not different, table
+
+
+@pytest.mark.parametrize("name", PROCESSORS)
+def test_examples_come_back_as_they_were(store: ClickHouseStore, client: Client, name: str) -> None:
+    lines = [encode_event(event) for event in EXAMPLES.values() if TOPIC_OF[event.type] in PROCESSORS[name].topics]
+    blocks = insert(store, name, [*lines, b"{", b"\x00\xff not utf-8"])
+    assert set(blocks) == set(PROCESSORS[name].tables)
+    assert_stored(client, blocks)
+
+
+@pytest.mark.parametrize("name", PROCESSORS)
+def test_a_replay_under_the_same_token_adds_nothing(store: ClickHouseStore, client: Client, name: str) -> None:
+    lines = [encode_event(event) for event in EXAMPLES.values() if TOPIC_OF[event.type] in PROCESSORS[name].topics]
+    insert(store, name, lines)
+    assert_stored(client, insert(store, name, lines))
+
+
+def test_the_rollups_have_the_same_money(store: ClickHouseStore, client: Client) -> None:
+    lines = [encode_event(event) for event in EXAMPLES.values() if event.type == "response"]
+    calls = insert(store, "calls", lines)["calls"]
+    money = [cost for cost in calls.columns["cost_nano_usd"] if cost is not None]
+    for table in ("rollup_1m", "rollup_1h"):
+        row = client.query(f"SELECT sum(cost_nano_usd), sum(priced_calls), sum(unpriced_calls) FROM {table}").result_rows[0]
+        assert row == (sum(money), len(money), calls.rows - len(money))
+
+
+def test_hostile_text_comes_back_as_it_was(store: ClickHouseStore, client: Client) -> None:
+    texts = ["\x00", "a\x00b", "'; DROP TABLE calls; --", "💥" * 256, "\\N", "\t\n\r", "{x:String}", "\u202e", "\x7f"]
+    chat = orjson.loads(encode_event(EXAMPLES["openai_chat"]))
+    lines = [orjson.dumps(chat | dict.fromkeys(("request_model", "provider", "user_id", "output"), text)) for text in texts]
+    blocks = insert(store, "calls", lines)
+    assert blocks["calls"].columns["request_model"] == texts
+    assert_stored(client, blocks)
+
+
+def test_four_hundred_days_in_one_batch_are_stored(store: ClickHouseStore, client: Client) -> None:
+    chat = orjson.loads(encode_event(EXAMPLES["openai_chat"]))
+    day = 86_400 * 10**9
+    lines = [orjson.dumps(chat | {"started_at_ns": AT_NS - number * day}) for number in range(400)]
+    random.Random(4).shuffle(lines)
+    blocks = insert(store, "calls", lines)
+    assert "dead_letters" not in blocks
+    assert_stored(client, blocks)
+
+
+def test_dead_letters_of_any_time_are_stored(store: ClickHouseStore, client: Client) -> None:
+    records = [record(b"{", offset=number) for number in range(200)]
+    for number, each in enumerate(records):
+        object.__setattr__(each, "timestamp_ms", number * 31 * 86_400_000 * 20 - 5)
+    for block in PROCESSORS["calls"].function(batch(*records)):
+        store.insert(block, "one-token")
+    assert client.query("SELECT count() FROM dead_letters").result_rows == [(200,)]
