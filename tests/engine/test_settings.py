@@ -190,6 +190,14 @@ def test_the_inbox_falls_back_to_the_data_directory(tmp_path: Path) -> None:
     assert not path.exists()
 
 
+def test_a_full_disk_is_said(tmp_path: Path) -> None:
+    inbox = Inbox(tmp_path / "data", shared_memory=tmp_path / "missing")
+    (tmp_path / "data" / "inbox").rmdir()
+    with pytest.raises(EngineError) as caught, inbox.file(memoryview(b"rows")):
+        pass
+    assert (caught.value.code, caught.value.status) == (243, 500)
+
+
 def test_the_inbox_clears_what_a_killed_engine_left(tmp_path: Path) -> None:
     memory = tmp_path / "shm"
     memory.mkdir()

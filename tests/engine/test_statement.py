@@ -68,6 +68,8 @@ def test_other_statements(text: bytes, fmt: str | None, verb: str, kept: str) ->
         (b" ; ", 62),
         (b"-- nothing", 62),
         (b"SELECT 1; SELECT 2", 62),
+        (b"SELECT '\xff'", 62),
+        (b"INSERT INTO t\xff FORMAT CSV\n1", 62),
         (b"SELECT 1; DROP TABLE t;", 62),
         (b"INSERT INTO t SELECT 1; SELECT 2", 62),
         (b"SELECT 'x", 62),

@@ -3,11 +3,14 @@
 import asyncio
 import itertools
 import json
+import logging
 import re
+import traceback
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final, TypeVar
 
 from llmtower_processors.engine import compression, credentials
@@ -17,6 +20,7 @@ from llmtower_processors.engine.errors import (
     ACCESS_DENIED,
     BAD_ARGUMENTS,
     NOT_IMPLEMENTED,
+    POCO_EXCEPTION,
     READONLY,
     UNKNOWN_FORMAT,
     EngineError,
@@ -27,6 +31,8 @@ from llmtower_processors.engine.settings import for_request, quote
 from llmtower_processors.engine.statement import Insert, Statement, parse
 
 T = TypeVar("T")
+
+log = logging.getLogger("llmtower.engine")
 
 MAX_BODY: Final = 256 * 2**20
 """Bytes of one request's body, also after decompression: twelve times a block of 20,000 calls with their texts."""
@@ -97,8 +103,14 @@ class Face:
         try:
             return await self._answer(request, headers)
         except EngineError as error:
-            headers |= {"X-ClickHouse-Exception-Code": str(error.code), "Content-Type": "text/plain; charset=UTF-8"}
-            return Reply(error.status, error.body(self._engine.version).encode(), headers)
+            seen = error
+        except Exception as error:
+            # Its text may quote rows or SQL: the log gets the type and the place, the client a sentence.
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            log.error("Unexpected %s at %s:%s", type(error).__name__, Path(place.filename).name, place.lineno)
+            seen = EngineError(POCO_EXCEPTION, "The engine's HTTP face failed unexpectedly: its log names the place.")
+        headers |= {"X-ClickHouse-Exception-Code": str(seen.code), "Content-Type": "text/plain; charset=UTF-8"}
+        return Reply(seen.status, seen.body(self._engine.version).encode(), headers)
 
     async def _answer(self, request: Request, headers: dict[str, str]) -> Reply:
         if request.method not in ("GET", "POST", "HEAD"):

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from llmtower_processors.engine.errors import NOT_ENOUGH_SPACE, EngineError
+
 _SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - the folder made in it is ours alone (0700)
 _HEADROOM: Final = 64 * 2**20
 
@@ -55,5 +57,9 @@ class Inbox:
             else:
                 return path
         path = self._disk / name
-        path.write_bytes(data)
+        try:
+            path.write_bytes(data)
+        except OSError as error:
+            path.unlink(missing_ok=True)
+            raise EngineError(NOT_ENOUGH_SPACE, "The rows cannot be written to the data directory: free space on its disk.") from error
         return path

@@ -2,6 +2,7 @@
 
 import asyncio
 import ipaddress
+import logging
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -37,6 +38,7 @@ class Server:
         server = web.Server(
             self._handle,
             access_log=None,
+            logger=_discreet_log(),
             auto_decompress=False,
             read_bufsize=_READ_BUFFER,
             max_line_size=_MAX_QUERY_LINE,
@@ -99,6 +101,23 @@ class Server:
                 self._large.release()
             raise
         return b"".join(pieces), slot
+
+
+class _WithoutPayload(logging.Filter):
+    """aiohttp logs a request that it cannot parse with its bytes: keep the event, drop what was sent."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Keep every record, without exception and arguments."""
+        kind = record.exc_info[0] if record.exc_info else None
+        record.msg, record.args = f"A request was refused or failed: {kind.__name__ if kind else 'no details'}.", ()
+        record.exc_info = record.exc_text = None
+        return True
+
+
+def _discreet_log() -> logging.Logger:
+    log = logging.getLogger("llmtower.engine.http")
+    log.filters[:] = [_WithoutPayload()]
+    return log
 
 
 def is_loopback_name(name: str) -> bool:

@@ -85,12 +85,19 @@ def _assemble(text: bytes, settings_start: int | None, end: Token, fmt: str, dat
     head_end = end.start if settings_start is None else settings_start
     settings = b"" if settings_start is None else text[settings_start : end.start]
     return Insert(
-        head=text[:head_end].decode("utf-8", "replace").strip(),
-        settings=settings.decode("utf-8", "replace").strip(),
+        head=_text(text[:head_end]).strip(),
+        settings=_text(settings).strip(),
         format=fmt,
         data_start=data_start,
         token=_deduplication_token(settings),
     )
+
+
+def _text(statement: bytes) -> str:
+    try:
+        return statement.decode()
+    except UnicodeDecodeError:
+        raise EngineError(SYNTAX_ERROR, "Syntax error: the statement is not valid UTF-8.") from None
 
 
 def _deduplication_token(settings: bytes) -> str | None:
@@ -118,8 +125,7 @@ def _single(text: bytes) -> Statement:
     verb = next((token for token in found if token.text != b"("), found[0])
     if verb.is_word("CREATE") and any(token.is_word("TEMPORARY", "TEMP") for token in found[1:4]):
         raise EngineError(NOT_IMPLEMENTED, "Temporary tables need a session, and this server keeps none: create a table instead.")
-    whole = text[: found[-1].end].decode("utf-8", "replace")
-    return Statement(text=whole, format=_output_format(found), verb=verb.text.upper().decode("latin-1"))
+    return Statement(text=_text(text[: found[-1].end]), format=_output_format(found), verb=verb.text.upper().decode("latin-1"))
 
 
 def _output_format(found: list[Token]) -> str | None:

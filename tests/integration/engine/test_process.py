@@ -325,6 +325,14 @@ def test_interrupt_ends_it_too(data_dir: Path) -> None:
 
 def test_the_log_holds_no_statement_and_no_password(shared_engine: EngineProcess) -> None:
     client = _writer(shared_engine)
+    for line in (
+        b"very private text\r\n\r\n",
+        b"GET /?query=very-private HTTP/9.9\r\nHost: x\r\n\r\n",
+        b"POST / HTTP/1.1\r\nprivate\r\n\r\n",
+    ):
+        with socket.create_connection((shared_engine.host, shared_engine.port)) as connection:
+            connection.sendall(line)
+            assert b" 400 " in connection.recv(1000)
     client.send("SELECT 'very private text' FROM nowhere")
     client.send("SELECT broken 'very private text'")
     log = shared_engine.log_file.read_text()
