@@ -87,14 +87,14 @@ def test_the_slow_model_is_slow_and_no_other() -> None:
         replies = [_reply(phase, model=model, seed=seed) for seed in range(200)]
         return _median([reply.duration_s for reply in replies if isinstance(reply, Reply)])
 
-    assert median(slow, slow.slow_model) > 4 * median(NORMAL, slow.slow_model)
+    assert median(slow, slow.slow_model) > 3.5 * median(NORMAL, slow.slow_model)
     assert median(slow, "gpt-4o") == pytest.approx(median(NORMAL, "gpt-4o"))
 
 
 def test_an_error_burst_fails_often_in_every_way_and_a_normal_day_seldom() -> None:
     burst = next(phase for phase in PHASES if phase.error_share)
     failures = [reply for seed in range(400) if isinstance(reply := _reply(burst, seed=seed), Failure)]
-    assert 0.3 < len(failures) / 400 < 0.6
+    assert 0.6 < len(failures) / 400 < 0.8
     assert {"rate_limit", "server", "hang"} <= {failure.kind for failure in failures}
     assert sum(isinstance(_reply(NORMAL, seed=seed), Failure) for seed in range(400)) < 25
 

@@ -4,9 +4,11 @@ Four such apps run in the demo, each in its own process (see `apps.py`). What a 
 """
 
 import random
+import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
+from functools import cached_property
 from typing import Any
 
 import openai
@@ -20,7 +22,7 @@ from .identity import new_id, now_ns
 from .scenario import EMBEDDING_MODEL, UPGRADE_PROMPT_VERSION, UPGRADE_RELEASE, UPGRADE_TO, AppProfile, pick_model
 from .texts import SYSTEM_PROMPTS, Document, retrieve, with_context
 
-CLIENT_TIMEOUT_S = 6.0
+CLIENT_TIMEOUT_S = 8.0
 CLIENT_RETRIES = 1
 MAX_OUTPUT_TOKENS = 400
 CALL_ID_HEADER = "X-Client-Request-Id"
@@ -72,14 +74,23 @@ class Desk:
         self.others = 0
         """Steps, feedback and deploys it has recorded."""
         self._chance = random.Random(f"{seed}/{profile.name}")  # noqa: S311  (a script, no secret)
-        options: dict[str, Any] = {
+        self._lock = threading.Lock()
+        self._options: dict[str, Any] = {
             "base_url": f"{base_url}/v1",
             "api_key": f"demo-{profile.name}",
             "timeout": CLIENT_TIMEOUT_S,
             "max_retries": CLIENT_RETRIES,
         }
-        self.client = llmtower.wrap_openai(openai.OpenAI(**options))
-        self.async_client = llmtower.wrap_openai(openai.AsyncOpenAI(**options))
+
+    @cached_property
+    def client(self) -> openai.OpenAI:
+        """The synchronous client, wrapped."""
+        return llmtower.wrap_openai(openai.OpenAI(**self._options))
+
+    @cached_property
+    def async_client(self) -> openai.AsyncOpenAI:
+        """The asynchronous client, wrapped."""
+        return llmtower.wrap_openai(openai.AsyncOpenAI(**self._options))
 
     @property
     def prompt(self) -> tuple[str, str]:
@@ -123,9 +134,14 @@ class Desk:
             step.finish(retrieved=[asdict(document) for document in documents])
             return documents
 
+    def _count_call(self) -> None:
+        """Count a call that is about to be made; threads of the web server come here at once."""
+        with self._lock:
+            self.calls += 1
+
     async def _embed(self, text: str) -> list[float]:
         """Embed a text: what the wrapper does not record by itself is recorded by `llmtower.call`."""
-        self.calls += 1
+        self._count_call()
         with llmtower.call(provider="openai", model=EMBEDDING_MODEL, operation="embeddings", input=text) as call:
             reply = await self.async_client.embeddings.create(
                 model=EMBEDDING_MODEL, input=text, encoding_format="float", extra_headers={CALL_ID_HEADER: new_id()}
@@ -137,7 +153,7 @@ class Desk:
         """Answer with the asynchronous client."""
         with self.context(question):
             request = self.request(question, await self.find(question))
-            self.calls += 1
+            self._count_call()
             reply = await self.async_client.chat.completions.create(**request)
             if not question.stream:
                 return _whole(reply)
@@ -146,7 +162,7 @@ class Desk:
     def answer_blocking(self, question: Question) -> Answer:
         """Answer with the synchronous client, in a thread of the web server."""
         with self.context(question):
-            self.calls += 1
+            self._count_call()
             reply = self.client.chat.completions.create(**self.request(question, ()))
             return _joined(reply) if question.stream else _whole(reply)
 
@@ -157,8 +173,10 @@ def create_app(desk: Desk) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
-        desk.client.close()
-        await desk.async_client.close()
+        if desk.profile.sync:
+            desk.client.close()
+        else:
+            await desk.async_client.close()
 
     app = FastAPI(title=desk.profile.name, lifespan=lifespan)
 

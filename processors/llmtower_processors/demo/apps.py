@@ -13,6 +13,8 @@ import openai.resources.embeddings  # noqa: F401
 import uvicorn
 
 import llmtower
+import llmtower.client
+import llmtower.kafka  # (what `configure` would import in each app)
 
 from .app import Desk, create_app
 from .child import announce, fork_each, listen, on_end_of_input, read_setup

@@ -13,7 +13,7 @@ BASE_ERRORS: Mapping[str, float] = {"rate_limit": 0.008, "server": 0.005, "inval
 BURST_ERRORS: Mapping[str, float] = {"rate_limit": 0.5, "server": 0.35, "hang": 0.15}
 """How the failures of an error burst divide."""
 SLOW_FIRST_TOKEN_SHARE = 0.02
-SLOW_FACTOR = 5.0
+SLOW_FACTOR = 4.0
 SPREAD = 0.28
 """Standard deviation of the logarithm of every time."""
 CACHE_BLOCK = 32

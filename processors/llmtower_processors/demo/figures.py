@@ -44,7 +44,7 @@ class Live:
     unpriced: int
     dead_letters: int
     newest_age_s: float | None
-    """Seconds since the newest stored call ended; None when there is none."""
+    """Seconds since the newest stored call ended; None when none began within ten minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ def read_live(client: Client, window_s: int = WINDOW_S) -> Live:
         cost_nano_usd=totals["cost_nano_usd"],
         unpriced=totals["unpriced"],
         dead_letters=totals["dead_letters"],
-        newest_age_s=totals["newest_age_s"] if totals["calls"] else None,
+        newest_age_s=totals["newest_age_s"],
     )
 
 

@@ -29,7 +29,7 @@ OUTAGE = (0.41, 0.425)
 """Share of the week during which the provider was overloaded."""
 OUTAGE_ERRORS = 0.22
 FEEDBACK_SHARE = 0.03
-TIMEOUT_US = 6_000_000
+TIMEOUT_US = 8_000_000
 REFUSAL_US = 31_000
 
 _ERRORS: dict[str, tuple[ErrorClass, str, int | None]] = {

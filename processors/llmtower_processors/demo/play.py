@@ -72,9 +72,9 @@ class Play:
         self._screen = replace(self._screen, addresses=(("Kafka", endpoints.kafka), ("ClickHouse", endpoints.clickhouse)))
         provider = str((await standin.line(START_S))["url"])
         await apps.say({"standin": provider, "kafka": endpoints.kafka, "apps": list(APPS), "seed": self._seed})
+        urls = {line["app"]: line["url"] for line in [await apps.line(START_S) for _ in APPS]}
         if sender is not None:
             await self._start_history(sender, endpoints)
-        urls = {line["app"]: line["url"] for line in [await apps.line(START_S) for _ in APPS]}
         traffic = Traffic(apps=urls, standin=provider, rate=self._rate, script=self._script, seed=self._seed)
         await self._run(traffic, sender)
         await self._collect(apps, provider)

@@ -18,7 +18,7 @@ def render_books(title: str, books: Books, *, width: int) -> RenderableType:
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim", title=title, title_justify="left", title_style="bold", expand=False)
     table.add_column("app", no_wrap=True)
     headings = ["calls\nemitted", "calls\nstored", "miss-\ning", "dupli-\ncated", "events\nemitted", "events\nstored"]
-    headings += ["provider\nsaw", "dead\nletters", "p50\ns", "p95\ns", "TTFT\np50 s", "TTFT\np95 s"] if wide else ["p95\ns"]
+    headings += ["provider\nsaw", "dead\nletters", "p50\ns", "p95\ns", "TTFT\np50 s", "TTFT\np95 s"] if wide else []
     for heading in (*headings, "un-\npriced", "cost"):
         table.add_column(heading, justify="right", no_wrap=True)
     for app, entry in books.apps.items():
@@ -43,8 +43,7 @@ def _cells(entry: AppBooks, *, wide: bool) -> Iterable[str]:
         yield "-" if entry.provider_saw is None else count(entry.provider_saw)
         yield count(stored.dead_letters)
         yield seconds(stored.duration_p50_us)
-    yield seconds(stored.duration_p95_us)
-    if wide:
+        yield seconds(stored.duration_p95_us)
         yield "-" if stored.ttft_p50_us is None else seconds(stored.ttft_p50_us)
         yield "-" if stored.ttft_p95_us is None else seconds(stored.ttft_p95_us)
     yield from (count(stored.unpriced_calls), dollars(stored.cost_nano_usd))

@@ -203,7 +203,7 @@ def _unpriced(calls: int) -> str:
 
 
 def _age(live: Live) -> str:
-    return UNKNOWN if live.newest_age_s is None else f"{significant(max(0.0, live.newest_age_s))} s old"
+    return "more than 600 s old" if live.newest_age_s is None else f"{significant(max(0.0, live.newest_age_s))} s old"
 
 
 def _failed(row: Row) -> int:
