@@ -5,18 +5,22 @@ from bisect import bisect_left
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Final, Protocol, Self, TypeVar
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from llmtower_processors.errors import Unreachable
+from llmtower_processors.runtime.edges import LogUnavailableError
+from llmtower_processors.runtime.fencing import incarnations
 from llmtower_processors.runtime.model import Record
 from llmtower_schemas.settings import KafkaSettings
 
 T = TypeVar("T")
 
 POLL_MS = 1_000
+READING: Final = {"enable_auto_commit": False, "auto_offset_reset": "none", "isolation_level": "read_committed"}
+"""As the runtime reads: what it steps over is no record here either."""
 QUIET_POLLS = 10
 """Empty answers in a row after which a range that should have records is given up."""
 
@@ -105,7 +109,7 @@ class MemoryRecords:
 class KafkaRecords:
     """Records of a real Kafka, read without a consumer group. Use as a context manager, from one thread at a time."""
 
-    def __init__(self, kafka: KafkaSettings, incarnation: Callable[[str], str]) -> None:
+    def __init__(self, kafka: KafkaSettings, incarnation: Callable[[str], str] | None = None) -> None:
         self._options: dict[str, Any] = kafka.client_options()
         self._where = kafka.bootstrap_servers
         self._incarnation = incarnation
@@ -123,8 +127,15 @@ class KafkaRecords:
             self._runner.close()
 
     def incarnation(self, topic: str) -> str:
-        """Cluster id and topic id, as in the ledger."""
-        return self._incarnation(topic)
+        """Cluster id and topic id, as in the ledger; asked from Kafka unless another source was given."""
+        if self._incarnation is not None:
+            return self._incarnation(topic)
+
+        async def ask() -> dict[str, str]:
+            await self._partitions(topic)
+            return await incarnations(self._consumer, [topic])
+
+        return self._run(ask)[topic]
 
     def ends(self, topic: str) -> Mapping[int, LogEnds]:
         """Give the ends of every partition."""
@@ -175,7 +186,7 @@ class KafkaRecords:
         return batch, await self._consumer.position(where)
 
     async def _start(self) -> AIOKafkaConsumer:
-        consumer = AIOKafkaConsumer(**self._options, enable_auto_commit=False, auto_offset_reset="none")
+        consumer = AIOKafkaConsumer(**self._options, **READING)
         try:
             await consumer.start()
         except KafkaError:
@@ -197,7 +208,7 @@ class KafkaRecords:
 
         try:
             return self._runner.run(bounded())
-        except (KafkaError, TimeoutError) as error:
+        except (KafkaError, LogUnavailableError, TimeoutError) as error:
             raise Unreachable(f"Kafka at {self._where} does not answer ({type(error).__name__}). Is it running?") from error
 
 
