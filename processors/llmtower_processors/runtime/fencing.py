@@ -130,7 +130,8 @@ async def leave(consumer: AIOKafkaConsumer, timeout_s: float) -> None:
     """Leave the group and forget who we were; the coordinator's own task then joins again as somebody new."""
     coordinator = consumer._coordinator
     try:
-        await asyncio.wait_for(coordinator._maybe_leave_group(), timeout_s)
+        async with asyncio.timeout(timeout_s):
+            await coordinator._maybe_leave_group()
     except (TimeoutError, kafka_errors.KafkaError):
         coordinator.reset_generation()
 

@@ -142,7 +142,8 @@ class KafkaLog:
         if self._started is not None:
             consumer, self._started = self._started, None
             with contextlib.suppress(TimeoutError, kafka_errors.KafkaError):
-                await asyncio.wait_for(consumer.stop(), _STOP_S)
+                async with asyncio.timeout(_STOP_S):
+                    await consumer.stop()
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no type hints

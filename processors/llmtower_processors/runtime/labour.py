@@ -19,14 +19,15 @@ from llmtower_processors.runtime.metrics import Metrics
 from llmtower_processors.runtime.model import Block, Processor
 from llmtower_processors.runtime.pending import Pending
 from llmtower_processors.runtime.share import Share
-from llmtower_processors.runtime.work import blocks, look_up, missing
+from llmtower_processors.runtime.work import BlockError, blocks, look_up, missing
 
 log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-BACK_OFF_S: Final = (0.1, 10.0)
+BACK_OFF_S = (0.1, 10.0)
+"""Shortest and longest wait between two attempts."""
 _THREADS: Final = 4
 
 
@@ -77,6 +78,8 @@ class Labour:
                 return steps.Refused(str(error))
             await self._failed(share, "look-up", error)
             return steps.RunFailed(self._clock.now_ms())
+        except BlockError as error:
+            return steps.Refused(str(error))
         except Exception as error:
             return steps.Refused(f"processor {self._processor.name} raised {_where(error)} on offsets {pending.first}-{pending.last}")
         share.failures = 0

@@ -35,9 +35,9 @@ from llmtower_processors.runtime.share import Membership, Share
 log = logging.getLogger(__name__)
 
 POLL_S: Final = 0.5
-PACE_S: Final = 0.05
+PACE_S = 0.05
 """Pause after a poll that brought something, so that a trickle does not cost a request per record."""
-CHECK_S: Final = 1.0
+CHECK_S = 1.0
 """How often the topics' incarnations are read when nothing happens; before each commit they are read anyway."""
 GRACE_S: Final = 5.0
 """How long a range under way may take to finish when its partition is taken away or the process stops."""
@@ -365,7 +365,8 @@ class ProcessorLoop:
         until = min((share.next_due(self._limits) for share in shares), default=float("inf"))
         delay = max(0.0, min(until, self._checked + CHECK_S, now + CHECK_S) - now)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), max(delay, 0.001))
+            async with asyncio.timeout(max(delay, 0.001)):  # wait_for() of Python 3.11 can swallow a cancellation
+                await self._wake.wait()
         self._wake.clear()
 
     async def _turn(self, m: Membership) -> None:

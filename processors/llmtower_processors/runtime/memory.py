@@ -164,7 +164,8 @@ class MemoryLog:
         self._member = ""
         self._fence: Fence | None = None
         self._positions: dict[TopicPartition, int | None] = {}
-        self._paused: set[TopicPartition] = set()
+        self.paused: set[TopicPartition] = set()
+        self.polls = 0
         self._on_assigned: OnAssigned = lambda fence, partitions: None
 
     async def start(self, on_assigned: OnAssigned, on_revoked: OnRevoked) -> None:
@@ -191,18 +192,19 @@ class MemoryLog:
             raise LogUnavailableError("not a member")
         self._fence = assigned[0]
         self._positions = dict.fromkeys(assigned[1])
-        self._paused.clear()
+        self.paused.clear()
         self._on_assigned(*assigned)
 
     async def poll(self, timeout_s: float) -> Mapping[TopicPartition, Sequence[Record]]:
         """Return what there is at the positions sought."""
         self._call("poll")
+        self.polls += 1
         await self._follow()
         waited = 0.0
         while True:
             out, lost = {}, []
             for partition, position in self._positions.items():
-                if position is None or partition in self._paused:
+                if position is None or partition in self.paused:
                     continue
                 try:
                     records, self._positions[partition] = self.broker.read(partition, position, self._limit)
@@ -233,11 +235,11 @@ class MemoryLog:
 
     def pause(self, partition: TopicPartition) -> None:
         """Return nothing of this partition until `resume`."""
-        self._paused.add(partition)
+        self.paused.add(partition)
 
     def resume(self, partition: TopicPartition) -> None:
         """Return records of this partition again."""
-        self._paused.discard(partition)
+        self.paused.discard(partition)
 
     async def states(self, partitions: Iterable[TopicPartition]) -> Mapping[TopicPartition, State]:
         """Commits, log ends and incarnations."""
