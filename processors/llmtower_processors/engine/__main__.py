@@ -47,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data-dir", type=Path, required=True, help="holds the data, credentials.json and, while it runs, engine.json")
     parser.add_argument("--port", type=int, required=True, help="0 picks a free one")
     parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--database", default=DATABASE, help="the database whose tables the content and dashboards readers may read")
     parser.add_argument("--allow-remote", action="store_true", help="listen beyond this machine; every request then needs a password")
     return parser
 
@@ -75,7 +76,7 @@ async def _serve(data_dir: Path, options: argparse.Namespace) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     restricted = frozenset(name for name, table in TABLES.items() if table.restricted)
-    server = Server(Face(engine, people, inbox, database=DATABASE, restricted=restricted), allow_remote=options.allow_remote)
+    server = Server(Face(engine, people, inbox, database=options.database, restricted=restricted), allow_remote=options.allow_remote)
     try:
         port = await server.start(options.host, options.port)
         _publish(endpoint, port)
