@@ -26,6 +26,7 @@ from llmtower_processors.runtime.kafka import KafkaLog
 from llmtower_processors.runtime.loop import ProcessorLoop
 from llmtower_processors.runtime.metrics import Metrics
 from llmtower_processors.runtime.model import Processor
+from llmtower_processors.timers import Timers
 from llmtower_schemas.settings import KafkaSettings, Settings
 
 log = logging.getLogger(__name__)
@@ -40,12 +41,14 @@ def run_worker(settings: Settings, names: tuple[str, ...] = (), *, resume: bool 
     """
     logging.basicConfig(level=logging.WARNING, format=_LOG_FORMAT, stream=sys.stderr)
     logging.getLogger("llmtower_processors").setLevel(logging.INFO)
-    processors = select(build_processors(load_price_book(settings.prices_file)), names)
+    known = build_processors(load_price_book(settings.prices_file))
+    processors = select(known, names)
     require_current(clickhouse_client(settings))
     registry = CollectorRegistry()
     metrics = Metrics(registry)
     loops = [build_loop(settings, processor, metrics, resume=resume) for processor in processors]
     app = build_app(settings, loops, registry)
+    app.service(_timers(Timers(settings, known)))
     worker = faust.Worker(app, loglevel="warn", redirect_stdouts=False, quiet=True, override_logging=False)
     try:
         worker.execute_from_commandline()
@@ -114,6 +117,17 @@ def _service(loop: ProcessorLoop) -> type[mode.Service]:
 
     Loop.__name__ = loop.processor.name
     return Loop
+
+
+def _timers(timers: Timers) -> type[mode.Service]:
+    class TimerService(mode.Service):
+        """The timers, if this process is the leader."""
+
+        @mode.Service.task
+        async def _run(self) -> None:
+            await timers.run()
+
+    return TimerService
 
 
 def _pages(app: faust.App, loops: list[ProcessorLoop], registry: CollectorRegistry) -> None:

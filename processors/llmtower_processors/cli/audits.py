@@ -1,19 +1,17 @@
 """`llmtower audit`: connect what an audit works with, run it, print what it found."""
 
-import asyncio
 import time
 from datetime import UTC, datetime
 
 import typer
-from aiokafka import AIOKafkaConsumer
 
 from llmtower_processors.audit import Auditor, Finding, KafkaRecords, Report
 from llmtower_processors.cli.data import show
 from llmtower_processors.connection import clickhouse_client, kafka_settings
+from llmtower_processors.incarnations import incarnation
 from llmtower_processors.pricing import load_price_book
 from llmtower_processors.registry import build_processors
-from llmtower_processors.runtime import fencing
-from llmtower_schemas.settings import KafkaSettings, Settings
+from llmtower_schemas.settings import Settings
 
 _COLUMNS = ("check", "hour", "processor", "found", "repaired", "detail")
 
@@ -25,20 +23,6 @@ def run_audit(settings: Settings, *, repair: bool, start: datetime | None, end: 
         report = auditor.run(time.time_ns() // 1_000_000, start=_seconds(start), end=_seconds(end), repair=repair)
     _print(report, output)
     return 0 if report.clean else 1
-
-
-def incarnation(kafka: KafkaSettings, topic: str) -> str:
-    """Ask Kafka for a topic's cluster id and topic id, as the ledger names them. Raises LogUnavailableError."""
-    return asyncio.run(_incarnation(kafka, topic))
-
-
-async def _incarnation(kafka: KafkaSettings, topic: str) -> str:
-    consumer = AIOKafkaConsumer(**kafka.client_options())
-    await consumer.start()
-    try:
-        return (await fencing.incarnations(consumer, [topic]))[topic]
-    finally:
-        await consumer.stop()
 
 
 def _print(report: Report, output: str) -> None:

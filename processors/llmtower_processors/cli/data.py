@@ -60,7 +60,10 @@ def _table(columns: Any, rows: Any) -> None:
         table.add_column(name, justify="right" if right else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text("unknown" if value is None else str(value)) for value in row))
-    Console().print(table)
+    console = Console()
+    if not console.is_terminal:
+        console.width = 10_000
+    console.print(table)
 
 
 def _moment(text: str | None) -> datetime | None:

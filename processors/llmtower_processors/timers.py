@@ -1,0 +1,91 @@
+"""What the leader of the timers does: watermarks every 5 s, a word on new dead letters every minute, an audit of closed hours."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+from llmtower_processors.audit import Auditor, KafkaRecords
+from llmtower_processors.connection import clickhouse_client, kafka_settings
+from llmtower_processors.errors import Unreachable
+from llmtower_processors.incarnations import incarnation
+from llmtower_processors.leader import Firing, KafkaElection, Leader, Timer
+from llmtower_processors.runtime.edges import SystemClock
+from llmtower_processors.runtime.model import Processor
+from llmtower_processors.watermark import KafkaBacklog, update_watermarks
+from llmtower_schemas.settings import Settings
+
+if TYPE_CHECKING:
+    from clickhouse_connect.driver.client import Client
+
+log = logging.getLogger(__name__)
+
+WATERMARK_S: Final = 5.0
+REPORT_S: Final = 60.0
+_RETRY_S: Final = 5.0
+_NEW_LETTERS: Final = """
+SELECT project, app, count() AS letters, topK(1)(reason)[1] AS reason FROM dead_letters
+WHERE at >= fromUnixTimestamp64Milli({since:Int64}) AND at < fromUnixTimestamp64Milli({until:Int64})
+GROUP BY project, app ORDER BY letters DESC LIMIT 20
+"""
+
+
+class Timers:
+    """The timers of one worker process; they run only while it leads."""
+
+    def __init__(self, settings: Settings, processors: Mapping[str, Processor]) -> None:
+        self._settings = settings
+        self._kafka = kafka_settings(settings)
+        self._processors = dict(processors)
+        self._clients: dict[str, Client] = {}
+
+    async def run(self) -> None:
+        """Stand for election until cancelled; when Kafka cannot be reached, wait and begin again."""
+        group = f"{self._settings.worker.group_prefix}.timers"
+        while True:
+            try:
+                async with KafkaBacklog(self._kafka, self._processors.values(), self._settings.worker.group_prefix) as backlog:
+                    await Leader(KafkaElection(self._kafka, group), self._table(backlog), group, SystemClock()).run()
+            except Unreachable as error:
+                log.warning("timers: %s Trying again in %.0f s.", error, _RETRY_S)
+            await asyncio.sleep(_RETRY_S)
+
+    def _table(self, backlog: KafkaBacklog) -> list[Timer]:
+        async def watermark(firing: Firing) -> None:
+            client = await asyncio.to_thread(self._client, "watermark")
+            await update_watermarks(client, backlog, SystemClock().now_ms(), firing.token)
+
+        async def letters(firing: Firing) -> None:
+            await asyncio.to_thread(self._report_letters, firing)
+
+        async def audit(firing: Firing) -> None:
+            await asyncio.to_thread(self._audit, firing)
+
+        timers = [Timer("watermark", WATERMARK_S, watermark), Timer("dead letters", REPORT_S, letters)]
+        minutes = self._settings.worker.audit_minutes
+        return [*timers, Timer("audit", minutes * 60.0, audit)] if minutes else timers
+
+    def _client(self, timer: str) -> "Client":
+        """One client per timer: a client runs one query at a time."""
+        if timer not in self._clients:
+            self._clients[timer] = clickhouse_client(self._settings)
+        return self._clients[timer]
+
+    def _report_letters(self, firing: Firing) -> None:
+        window = {"since": firing.window_end_ms - int(REPORT_S * 1_000), "until": firing.window_end_ms}
+        for project, app, count, reason in self._client("dead letters").query(_NEW_LETTERS, parameters=window).result_rows:
+            log.warning(
+                "%s/%s: %d dead letters in the last minute, most of them '%s'; see `llmtower dead-letters list`",
+                project,
+                app,
+                count,
+                reason,
+            )
+
+    def _audit(self, firing: Firing) -> None:
+        with KafkaRecords(self._kafka, lambda topic: incarnation(self._kafka, topic)) as records:
+            auditor = Auditor(self._client("audit"), records, self._processors, self._settings.retention)
+            report = auditor.run(firing.window_end_ms, token=firing.token)
+        for finding in report.findings:
+            log.error("audit: %s, hour %d: %d %s: %s", finding.check, finding.hour, finding.found, finding.processor, finding.detail)
+        log.info("audit: %d records of %d hours: %s", report.records, len(report.hours), "clean" if report.clean else "NOT clean")
