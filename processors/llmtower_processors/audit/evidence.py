@@ -80,6 +80,7 @@ class Evidence:
     """Cases with all that is known of them, and what follows: which rows are missing, and which are too many."""
 
     cases: Sequence[Case]
+    homes: tuple[str, ...]
     stored: list[Stored]
     ledger: dict[int, list[Stored]]
     """Ledger rows by offset; `hour` is 1 for a duplicate."""
@@ -107,7 +108,7 @@ def gather(scene: Scene, span: Span, cases: Sequence[Case]) -> Evidence:
     ledger: dict[int, list[Stored]] = defaultdict(list)
     for offset, _, duplicate, part, number in positions(scene.client, "ledger", span, offsets):
         ledger[offset].append(Stored("ledger", (offset, 0), duplicate, part, number))
-    evidence = Evidence(cases, stored, ledger, _duplicates(scene, span, cases, ledger))
+    evidence = Evidence(cases, scene.ledgered.homes, stored, ledger, _duplicates(scene, span, cases, ledger))
     fresh = [case.record for case in cases if case.record and not evidence.dropped(case.offset)]
     evidence.blocks = _run(scene, span, fresh, evidence.failed)
     _compare(scene, evidence)
@@ -119,10 +120,14 @@ def findings(evidence: Evidence) -> Counter[tuple[str, int, int]]:
     missing = _events(position for positions_ in evidence.missing.values() for position in positions_)
     surplus = _events(row.position for row in evidence.surplus)
     present = _events(row.position for row in evidence.stored)
+    at_home = _events(row.position for row in evidence.stored if row.table in evidence.homes)
     found: Counter[tuple[str, int, int]] = Counter()
     for case in evidence.cases:
         offset = case.offset
-        for check, count in _verdict(evidence, case, len(missing[offset]), len(surplus[offset]), len(present[offset])):
+        lost = len(missing[offset])
+        if case.record is None or offset in evidence.failed:
+            lost = max(0, (case.expected or 1) - len(at_home[offset]))
+        for check, count in _verdict(evidence, case, lost, len(surplus[offset]), len(present[offset])):
             if count:
                 found[check, case.hour, offset] += count
     return found
@@ -137,8 +142,6 @@ def _events(found: Iterable[Position]) -> dict[int, set[int]]:
 
 def _verdict(evidence: Evidence, case: Case, missing: int, surplus: int, present: int) -> Iterable[tuple[str, int]]:
     rows = evidence.ledger.get(case.offset, [])
-    if case.record is None or case.offset in evidence.failed:
-        missing = max(0, (case.expected or 1) - present)
     if not rows:
         yield "rows_without_ledger", present
         if case.record is not None:

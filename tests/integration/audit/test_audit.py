@@ -1,12 +1,16 @@
 """The audit finds exactly what was planted, and nothing on clean data; repair mends it, and a second audit is clean."""
 
 from collections.abc import Callable
+from typing import Any, cast
 
 import pytest
-from tests.integration.audit.world import World, found
+from clickhouse_connect.driver.client import Client
+from tests.integration.audit.world import CLOSED, FIRST, HOUR, NOW, World, found, heartbeat, request, response
 
+from llmtower_processors.audit import Auditor
 from llmtower_processors.runtime.model import Record
-from llmtower_schemas.topics import CALLS
+from llmtower_schemas.settings import RetentionSettings
+from llmtower_schemas.topics import CALLS, SIGNALS
 
 pytestmark = pytest.mark.integration
 
@@ -107,5 +111,174 @@ def test_planted_faults_are_found_exactly_and_mended(world: World, name: str) ->
     repaired = world.audit(repair=True)
     assert repaired.clean
     assert found(repaired).items() >= {check: count for check, count in expected.items() if not check.endswith("from_producers")}.items()
+    assert found(world.audit()) == {}
+    assert world.truth() == before
+
+
+def wrong_minute(world: World, own: list[Record]) -> None:
+    """A minute of `rollup_1m` counts too much, and so does the hour fed by it."""
+    world.client.command("INSERT INTO rollup_1m SELECT * FROM rollup_1m ORDER BY minute LIMIT 1")
+
+
+def lost_minute(world: World, own: list[Record]) -> None:
+    """A view missed an insert into `calls`."""
+    world.delete("rollup_1m", f"minute = toDateTime({FIRST}, 'UTC')")
+
+
+def wrong_money(world: World, own: list[Record]) -> None:
+    """One nano-dollar too much in `rollup_1h`."""
+    world.client.command("INSERT INTO rollup_1h (hour, project, cost_nano_usd) SELECT max(hour), 'default', 1 FROM rollup_1h")
+
+
+def lost_user(world: World, own: list[Record]) -> None:
+    """A user's hour is gone from `rollup_user_1h`."""
+    world.delete("rollup_user_1h", f"user_id = 'user1' AND hour = toDateTime({FIRST}, 'UTC')")
+
+
+ROLLUPS: dict[str, tuple[Plant, set[str]]] = {
+    "wrong_minute": (wrong_minute, {"rollup_1m"}),
+    "lost_minute": (lost_minute, {"rollup_1m", "rollup_1h"}),
+    "wrong_money": (wrong_money, {"rollup_1h"}),
+    "lost_user": (lost_user, {"rollup_user_1h"}),
+}
+
+
+@pytest.mark.parametrize("name", ROLLUPS)
+def test_wrong_rollups_are_found_and_rebuilt(world: World, name: str) -> None:
+    plant, expected = ROLLUPS[name]
+    own = world.clean()
+    before = world.truth()
+    plant(world, own)
+    assert world.truth() != before
+    assert set(found(world.audit())) == expected
+    assert world.audit(repair=True).clean
+    assert found(world.audit()) == {}
+    assert world.truth() == before
+
+
+def test_lost_events_of_a_producer_are_found(world: World) -> None:
+    """Three events were acknowledged by Kafka, as the producer says, and nobody has them."""
+    world.clean()
+    beat = world.send([heartbeat("p", CLOSED - 50, emitted=101, delivered=101, closing=True)], topic=SIGNALS, producer="p", at=CLOSED - 50)
+    world.store([beat])
+    report = world.audit()
+    assert found(report) == {"missing_from_producers": 3}
+    assert "producer p: emitted 101" in report.findings[0].detail
+    assert not report.clean
+
+
+def test_gaps_are_told_apart(world: World) -> None:
+    """A marker is no loss, a record is, and what Kafka has deleted is named as such."""
+    records = [world.send([response(number, FIRST)]) for number in range(8)]
+    log = world.records.logs[CALLS, 0]
+    del log[3]  # a transaction marker stands here
+    world.store([record for record in records if record.offset not in (3, 5)])
+    report = world.audit()
+    assert [(f.check, f.found, f.detail) for f in report.findings] == [("missing_records", 1, "llmtower.calls[0] offsets 5")]
+    world.records.starts[CALLS, 0] = 6
+    assert found(world.audit()) == {"expired_records": 2}
+    assert not world.audit(repair=True).clean
+
+
+def test_old_records_that_nobody_processed_are_named(world: World) -> None:
+    first, *_ = (world.send([response(number, FIRST)]) for number in range(3))
+    world.store([first])
+    world.send([response(9, CLOSED + 60)], at=CLOSED + 60)  # in an hour that is not closed
+    report = world.audit(repair=True)
+    assert found(report) == {"unprocessed_records": 2}
+    assert "llmtower.calls[0] offsets 1-2" in report.findings[0].detail
+
+
+def test_an_earlier_incarnation_is_audited_without_kafka(world: World) -> None:
+    """Its records cannot be read again: a loss is found and stays, a double is mended."""
+    own = world.clean()
+    missing_row(world, own)
+    doubled_contents(world, own)
+    world.records.incarnations[CALLS] = "cluster.anew"
+    assert found(world.audit())["missing_events"] == 1
+    repaired = world.audit(repair=True)
+    assert {f.check: f.open for f in repaired.findings} == {"missing_events": 1, "doubled_rows": 0, "rollup_1m": 0, "rollup_user_1h": 0}
+
+
+def test_an_audit_goes_on_where_the_last_one_ended_and_looks_again_at_what_is_open(world: World) -> None:
+    own = world.clean()
+    missing_row(world, own)
+    first = world.audit(start=None, end=None)
+    assert first.goes_on
+    assert (first.start, first.end, found(first)["missing_events"]) == (FIRST, CLOSED, 1)
+    late = world.send([response(700, FIRST)], at=FIRST, producer="late")  # stored long after its hour was audited
+    world.store([late])
+    world.client.command(
+        f"ALTER TABLE calls DELETE WHERE kafka_offset = {late.offset} AND kafka_partition = 0", settings={"mutations_sync": 2}
+    )
+    second = world.audit(start=None, end=None, now=NOW + HOUR, repair=True)
+    assert (second.start, second.end, found(second)["missing_events"]) == (CLOSED, CLOSED + HOUR, 2)
+    assert second.clean
+    third = world.audit(start=None, end=None, now=NOW + 2 * HOUR)
+    assert (third.start, third.records, third.findings) == (CLOSED + HOUR, 0, [])
+    assert world.audit(start=None, end=None, now=NOW + 2 * HOUR).hours == ()
+
+
+def test_what_retention_removes_is_not_missing(world: World) -> None:
+    """Requests are kept for 30 days, calls longer: an old request that came late may be gone already."""
+    old = FIRST - 40 * 86_400
+    late = world.send([request(1, old), response(2, old)])
+    world.store([late])
+    world.client.command("OPTIMIZE TABLE requests FINAL")
+    assert world.count("SELECT count() FROM requests") == 0
+    assert found(world.audit(repair=True)) == {}
+
+
+class Killed(Exception):  # noqa: N818 - reads as a state
+    """The audit was killed here."""
+
+
+class DyingClient:
+    """A client that is cut off before its n-th write."""
+
+    def __init__(self, client: Any, writes: int) -> None:
+        self._client = client
+        self._left = writes
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def _spend(self) -> None:
+        if not self._left:
+            raise Killed
+        self._left -= 1
+
+    def insert(self, *arguments: Any, **options: Any) -> Any:
+        """Insert, or die before it."""
+        self._spend()
+        return self._client.insert(*arguments, **options)
+
+    def command(self, *arguments: Any, **options: Any) -> Any:
+        """Run a command, or die before it."""
+        self._spend()
+        return self._client.command(*arguments, **options)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", ["missing_record", "doubled_envelope", "everything"])
+def test_a_repair_killed_between_any_two_writes_is_finished_by_the_next(world: World, name: str) -> None:
+    """Each round lets one more write through, so the repair dies at every one of its steps in turn."""
+    own = world.clean()
+    before = world.truth()
+    plants = [missing_row, doubled_row, doubled_envelope, lost_user] if name == "everything" else [PLANTED[name][0]]
+    for plant in plants:
+        plant(world, own)
+    writes, deaths = 1, 0
+    while True:
+        dying = cast(Client, DyingClient(world.client, writes))
+        try:
+            Auditor(dying, world.records, world.processors, RetentionSettings()).run(
+                (NOW + writes) * 1_000, start=FIRST, end=CLOSED, repair=True
+            )
+        except Killed:
+            writes, deaths = writes + 1, deaths + 1
+            continue
+        break
+    assert deaths >= 3
     assert found(world.audit()) == {}
     assert world.truth() == before
