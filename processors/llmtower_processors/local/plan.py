@@ -15,6 +15,8 @@ from llmtower_processors.local.kafka import KafkaProcess, answers
 from llmtower_processors.local.ports import LOOPBACK, PortReservation
 from llmtower_processors.local.supervisor import ChildSpec
 
+# After kill -9 of the worker its successor gets the partitions when the old session has ended: 10 s is enough on one machine.
+_DEFAULTS = {"LLMTOWER_WORKER__SESSION_TIMEOUT_MS": "10000"}
 _REPLACED = ("LLMTOWER_KAFKA__", "LLMTOWER_CLICKHOUSE__")
 
 
@@ -60,7 +62,7 @@ class Site:
             "LLMTOWER_CLICKHOUSE__PASSWORD": read_credentials(self.data_dir)["writer"],
             "LLMTOWER_WORKER__WEB_PORT": str(self.worker_web.port),
         }
-        return {**{name: value for name, value in os.environ.items() if not name.startswith(_REPLACED)}, **own}
+        return {**_DEFAULTS, **{name: value for name, value in os.environ.items() if not name.startswith(_REPLACED)}, **own}
 
     def close(self) -> None:
         """Give back the ports and the data directory."""
@@ -115,7 +117,8 @@ def _worker(site: Site) -> ChildSpec:
         argv=(*CLI, "worker"),
         env=site.environment(),
         log_path=site.log_path("worker"),
-        ready=_in_thread(lambda _pid: _is_ok(site.worker_web.port, "/readyz")),
+        ready=_in_thread(lambda _pid: _processors_are_ready(site.worker_web.port)),
+        ready_timeout_s=120.0,  # after an unclean end it waits for its predecessor's session
     )
 
 
@@ -147,12 +150,14 @@ def _names_pid(path: Path, pid: int) -> bool:
         return False
 
 
-def _is_ok(port: int, path: str) -> bool:
+def _processors_are_ready(port: int) -> bool:
+    """Ask the worker's /readyz; a partition that waits for a person (`worker --resume`) does not keep the stack from starting."""
     connection = http.client.HTTPConnection(LOOPBACK, port, timeout=2)
     try:
-        connection.request("GET", path)
-        return connection.getresponse().status == http.HTTPStatus.OK
-    except (OSError, http.client.HTTPException):
+        connection.request("GET", "/readyz")
+        state = json.loads(connection.getresponse().read())
+        return all(processor["ready"] for processor in state["processors"].values())
+    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError, AttributeError):
         return False
     finally:
         connection.close()

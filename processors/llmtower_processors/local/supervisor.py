@@ -140,15 +140,22 @@ class _Child:
             status = await self._process.wait()
             self._changed()
             failures = 1 if time.monotonic() - since >= self._backoff.healthy_s else failures + 1
-            delay = self._backoff.delay_s(failures)
-            self._say(f"{self.spec.name} {describe_exit(status)}; starting it again in {delay:.1f} s ({self._hint()})")
-            await asyncio.sleep(delay)
-            try:
-                await self.launch()
-            except (ChildFailedError, OSError) as error:
-                self._say(str(error))
-            else:
-                self._say(f"{self.spec.name} is ready again (pid {self._process.pid})")
+            event = f"{self.spec.name} {describe_exit(status)}"
+            while not await self._revive(event, failures):
+                failures += 1
+                event = f"{self.spec.name} could not be started"
+
+    async def _revive(self, event: str, failures: int) -> bool:
+        delay = self._backoff.delay_s(failures)
+        self._say(f"{event}; starting it again in {delay:.1f} s ({self._hint()})")
+        await asyncio.sleep(delay)
+        try:
+            await self.launch()
+        except (ChildFailedError, OSError):
+            self._changed()
+            return False
+        self._say(f"{self.spec.name} is ready again (pid {self.pid})")
+        return True
 
     async def let_go(self) -> None:
         if self._keeper:
