@@ -1,6 +1,7 @@
 """The transport over Kafka: one idempotent aiokafka producer. The only module that imports aiokafka."""
 
 import asyncio
+import logging
 from contextlib import suppress
 from typing import Any
 
@@ -15,11 +16,24 @@ from aiokafka.errors import (
 )
 
 from llmtower.errors import Rejected, Undelivered
-from llmtower.transport import Envelope
+from llmtower.transport import THREAD, Envelope
 from llmtower_schemas.topics import CALLS, MAX_RECORD_BYTES, SIGNALS
 
 _FOR_GOOD = (MessageSizeTooLargeError, RecordListTooLargeError, InvalidMessageError, CorruptRecordException)
 _STOP_S = 0.3
+_TOPIC_S = 3.0
+
+
+class _Quiet(logging.Filter):
+    """Keeps aiokafka's complaints of our own thread out of the host's logs: the courier says once, in one sentence, what is wrong."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let other threads' records pass."""
+        return record.threadName != THREAD
+
+
+for _name in [name for name in logging.root.manager.loggerDict if name.split(".")[0] == "aiokafka"]:
+    logging.getLogger(_name).addFilter(_Quiet())
 
 
 class KafkaTransport:
@@ -48,7 +62,7 @@ class KafkaTransport:
             )
             await producer.start()
             for topic in (CALLS, SIGNALS):
-                self._partitions[topic] = len(await producer.partitions_for(topic))
+                self._partitions[topic] = await _partitions_of(producer, topic)
         except (KafkaError, OSError) as error:
             raise Undelivered(_reason(error), attempted=False) from error
 
@@ -85,6 +99,15 @@ class KafkaTransport:
                 await asyncio.wait_for(producer.client.close(), _STOP_S)
         with suppress(Exception, asyncio.CancelledError):
             await stopping
+
+
+async def _partitions_of(producer: AIOKafkaProducer, topic: str) -> int:
+    try:
+        async with asyncio.timeout(_TOPIC_S):
+            return len(await producer.partitions_for(topic))
+    except (TimeoutError, TypeError):  # aiokafka waits, or gives None
+        reason = f"topic {topic} is not there; `llmtower topics create` makes it"
+        raise Undelivered(reason, attempted=False) from None
 
 
 async def _acknowledged(answer: "asyncio.Future[Any]") -> None:

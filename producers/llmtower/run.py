@@ -21,7 +21,7 @@ from llmtower.ids import new_run
 from llmtower.lines import SIGNALS
 from llmtower.outbox import Outbox, Tally
 from llmtower.spool import Spool
-from llmtower.transport import OpenTransport, seal
+from llmtower.transport import THREAD, OpenTransport, seal
 
 HEARTBEAT_S = 5.0
 _RESERVE_S = 0.5
@@ -86,7 +86,7 @@ class Run:
                 loop.call_soon_threadsafe(self.courier.nudge)
         elif self._starting.acquire(blocking=False):
             self._loop = _Loop()
-            self.thread = threading.Thread(target=self._main, args=(self._loop,), name="llmtower", daemon=True)
+            self.thread = threading.Thread(target=self._main, args=(self._loop,), name=THREAD, daemon=True)
             self.thread.start()
 
     def stats(self) -> books.Stats:

@@ -10,6 +10,9 @@ from llmtower.errors import Rejected, Undelivered
 from llmtower.truncation import MAX_EVENT_BYTES
 from llmtower_schemas.codec import EnvelopeHeaders, encode
 
+THREAD = "llmtower"
+"""Name of the courier's thread."""
+
 MAX_EVENTS = 500
 MAX_BYTES = 512_000
 """An envelope is closed at this many events or bytes; one larger event travels alone."""

@@ -4,11 +4,11 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-USAGE = {
+USAGE: dict[str, Any] = {
     "prompt_tokens": 20,
     "completion_tokens": 12,
     "total_tokens": 32,
@@ -71,8 +71,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("x-ratelimit-remaining-requests", "99")
         self.send_header("x-ratelimit-remaining-tokens", "1234")
         self.send_header("retry-after-ms", "1")
-        self.end_headers()
-        self.wfile.write(raw)
+        with suppress(OSError):  # the client did not wait
+            self.end_headers()
+            self.wfile.write(raw)
 
     def _stream(self, body: dict[str, Any]) -> None:
         self.send_response(200)

@@ -1,0 +1,333 @@
+"""The SDK against a real Kafka, which is killed, frozen and restarted under it."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+import llmtower
+from llmtower.kafka import KafkaTransport
+from llmtower.transport import Envelope, MemoryTransport, OpenTransport, Transport, seal
+from llmtower_processors.local.kafka import KafkaProcess
+from llmtower_schemas.codec import Malformed, decode
+from llmtower_schemas.topics import CALLS, MAX_RECORD_BYTES, SIGNALS
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaProcess]:
+    with KafkaProcess(tmp_path_factory.mktemp("kafka")) as process:
+        asyncio.run(_topics(process.bootstrap_servers))
+        yield process
+
+
+async def _topics(address: str) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=address)
+    await admin.start()
+    limit = {"max.message.bytes": str(MAX_RECORD_BYTES)}
+    await admin.create_topics([NewTopic(topic, 4, 1, topic_configs=limit) for topic in (CALLS, SIGNALS)])
+    await admin.close()
+
+
+def read(address: str, producers: set[str] | None = None) -> list[ConsumerRecord]:
+    """Read everything that stands in `llmtower.calls`, of some producers."""
+
+    async def all_records() -> list[ConsumerRecord]:
+        consumer = AIOKafkaConsumer(bootstrap_servers=address, auto_offset_reset="none", enable_auto_commit=False)
+        await consumer.start()
+        try:
+            places = [TopicPartition(CALLS, number) for number in range(4)]
+            ends = await consumer.end_offsets(places)
+            consumer.assign(places)
+            for place in places:
+                consumer.seek(place, 0)
+            found: list[ConsumerRecord] = []
+            while any([await consumer.position(place) < ends[place] for place in places]):
+                for records in (await consumer.getmany(timeout_ms=200)).values():
+                    found += records
+            return found
+        finally:
+            await consumer.stop()
+
+    records = asyncio.run(all_records())
+    return [record for record in records if producers is None or header(record, "producer") in producers]
+
+
+def header(record: ConsumerRecord, name: str) -> str:
+    value: bytes = dict(record.headers)[name]
+    return value.decode()
+
+
+def exact(records: list[ConsumerRecord]) -> list[str]:
+    """Give the call ids of responses as the runtime would store them: re-sent envelopes are recognised and must be identical."""
+    first: dict[tuple[str, str], ConsumerRecord] = {}
+    for record in sorted(records, key=lambda record: (record.partition, record.offset)):
+        known = first.setdefault((header(record, "producer"), header(record, "seq")), record)
+        assert (known.partition, known.value, known.headers) == (record.partition, record.value, record.headers)
+    for producer in {key[0] for key in first}:
+        ranges = sorted((int(header(r, "seq")), int(header(r, "count"))) for key, r in first.items() if key[0] == producer)
+        assert [start for start, _ in ranges] == [sum(count for _, count in ranges[:place]) for place in range(len(ranges))]
+    events = [event for record in first.values() for event in decode(record.value)]
+    assert not [event for event in events if isinstance(event, Malformed)]
+    return [event.call_id for event in events if not isinstance(event, Malformed) and event.type == "response"]
+
+
+def emit(count: int, text: str = "hello") -> list[str]:
+    ids = []
+    for _ in range(count):
+        with llmtower.call(provider="openai", model="gpt-4o", input=text) as call:
+            call.finish(output="world", usage={"prompt_tokens": 5, "completion_tokens": 1})
+        ids.append(call.id)
+    return ids
+
+
+@pytest.fixture
+def configured(node: KafkaProcess, tmp_path: Path) -> Iterator[Path]:
+    llmtower.configure(app="shop", bootstrap_servers=node.bootstrap_servers, spool_dir=tmp_path / "spool")
+    yield tmp_path / "spool"
+    llmtower.close()
+
+
+def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "did not happen in time"
+        time.sleep(0.05)
+
+
+# The contract of a transport, on both implementations.
+
+
+@pytest.fixture(params=["memory", "kafka"])
+def opened(request: pytest.FixtureRequest, node: KafkaProcess) -> OpenTransport:
+    memory = MemoryTransport()
+    options = {"bootstrap_servers": node.bootstrap_servers, "request_timeout_ms": 5_000}
+    return (lambda: memory) if request.param == "memory" else (lambda: KafkaTransport(options))
+
+
+def envelope(number: int, size: int = 10) -> Envelope:
+    return seal(CALLS, "p", "a", [b'{"x":"%s"}' % (b"y" * size)], producer=f"contract-{os.getpid()}-{size}", seq=number, at_ns=1)
+
+
+def driven(opened: OpenTransport, work: Callable[[Transport], object]) -> None:
+    async def main() -> None:
+        transport = opened()
+        await transport.start()
+        try:
+            answer = work(transport)
+            assert asyncio.iscoroutine(answer)
+            await answer
+        finally:
+            await transport.stop()
+
+    asyncio.run(main())
+
+
+def test_a_transport_delivers_and_knows_its_partitions(opened: OpenTransport) -> None:
+    async def work(transport: Transport) -> None:
+        assert transport.partitions(CALLS) == transport.partitions(SIGNALS) == 4
+        await asyncio.gather(*[transport.send(envelope(number).placed(4)) for number in range(20)])
+
+    driven(opened, work)
+
+
+def test_a_transport_takes_the_largest_event(opened: OpenTransport) -> None:
+    driven(opened, lambda transport: transport.send(envelope(0, 999_990).placed(4)))
+
+
+def test_a_transport_says_what_can_never_be_delivered(opened: OpenTransport) -> None:
+    from llmtower.errors import Rejected
+
+    async def work(transport: Transport) -> None:
+        with pytest.raises(Rejected):
+            await transport.send(envelope(0, 2_000_000).placed(4))
+
+    driven(opened, work)
+
+
+def test_a_transport_can_be_stopped_at_any_time(opened: OpenTransport) -> None:
+    async def main() -> None:
+        await opened().stop()
+        transport = opened()
+        starting = asyncio.ensure_future(transport.start())
+        await asyncio.sleep(0)
+        starting.cancel()
+        await asyncio.wait([starting])
+        await transport.stop()
+        await transport.stop()
+
+    asyncio.run(main())
+
+
+def test_what_was_sent_is_what_stands_in_kafka(node: KafkaProcess) -> None:
+    sent = [envelope(number, 77).placed(4) for number in range(5)]
+
+    async def work(transport: Transport) -> None:
+        for one in sent:
+            await transport.send(one)
+
+    driven(lambda: KafkaTransport({"bootstrap_servers": node.bootstrap_servers}), work)
+    found = {int(header(record, "seq")): record for record in read(node.bootstrap_servers, {sent[0].producer})}
+    assert [(found[e.seq].partition, found[e.seq].value, tuple(found[e.seq].headers)) for e in sent] == [
+        (e.partition, e.value, e.headers) for e in sent
+    ]
+
+
+# The SDK.
+
+
+def test_every_call_arrives_exactly_once(node: KafkaProcess, configured: Path) -> None:
+    ids = emit(2_000)
+
+    report = llmtower.flush(20)
+    stats = llmtower.stats()
+    assert report.complete
+    assert (stats.emitted, stats.delivered, stats.dropped, stats.queued) == (4_000, 4_000, 0, 0)
+    assert sorted(exact(read(node.bootstrap_servers, {stats.producer}))) == sorted(ids)
+
+
+def test_huge_events_take_nobody_along(node: KafkaProcess, configured: Path) -> None:
+    ids = [*emit(3), *emit(2, "ä" * 3_000_000), *emit(3)]
+
+    assert llmtower.flush(20).complete
+    assert sorted(exact(read(node.bootstrap_servers, {llmtower.stats().producer}))) == sorted(ids)
+
+
+def test_a_killed_broker_costs_nothing(node: KafkaProcess, configured: Path) -> None:
+    ids = emit(200)
+    llmtower.flush(20)
+    producer = llmtower.stats().producer
+    node.kill()
+    for _ in range(40):
+        ids += emit(10)
+        time.sleep(0.02)
+    until(lambda: llmtower.stats().spooled > 0)
+    ids += emit(100)
+    node.restart()
+
+    until(lambda: llmtower.flush(5).complete, 60)
+    stats = llmtower.stats()
+    assert (stats.emitted, stats.delivered, stats.spooled, stats.dropped) == (1_400, 1_400, 0, 0)
+    assert sorted(exact(read(node.bootstrap_servers, {producer}))) == sorted(ids)
+    assert [path for path in configured.rglob("*") if path.is_file()] == []
+
+
+def test_a_frozen_broker_is_bridged_and_envelopes_stay_identical(node: KafkaProcess, configured: Path) -> None:
+    ids = emit(50)
+    llmtower.flush(20)
+    producer = llmtower.stats().producer
+    assert node.pid is not None
+    os.kill(node.pid, signal.SIGSTOP)
+    try:
+        ids += emit(50)
+        until(lambda: llmtower.stats().spooled == 100, 10)
+        ids += emit(50)
+        until(lambda: llmtower.stats().spooled == 200, 10)
+        started = time.monotonic()
+        llmtower.close()
+        assert time.monotonic() - started < 2.2
+        stats = llmtower.stats()
+        assert (stats.emitted, stats.delivered, stats.spooled, stats.queued, stats.dropped) == (300, 100, 200, 0, 0)
+    finally:
+        os.kill(node.pid, signal.SIGCONT)
+
+    llmtower.configure(app="shop", bootstrap_servers=node.bootstrap_servers, spool_dir=configured)
+    until(lambda: llmtower.stats().replayed == 200, 30)
+    assert sorted(exact(read(node.bootstrap_servers, {producer}))) == sorted(ids)
+
+
+KILLED = """
+import sys, time, llmtower
+llmtower.configure(app="shop", bootstrap_servers=sys.argv[1], spool_dir=sys.argv[2])
+number = 0
+while True:
+    with llmtower.call(model="m", input="x" * 200) as call: call.finish(output="y")
+    number += 1
+    if number % 20 == 0:
+        s = llmtower.stats()
+        print(s.producer, s.delivered, s.spooled, flush=True)
+        time.sleep(0.004)
+"""
+
+
+def test_kill_9_loses_nothing_that_was_delivered_or_on_the_disk(node: KafkaProcess, tmp_path: Path) -> None:
+    promised: dict[str, int] = {}
+    for turn in range(3):
+        process = subprocess.Popen(
+            [sys.executable, "-c", KILLED, node.bootstrap_servers, str(tmp_path / "spool")], stdout=subprocess.PIPE, text=True
+        )
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(1.0)
+        if turn == 1:
+            node.kill()
+            time.sleep(2.0)
+        process.kill()
+        out, _ = process.communicate()
+        last = [line.split() for line in out.splitlines() if line.count(" ") == 2][-1]
+        promised[last[0]] = int(last[1]) + int(last[2])
+        if turn == 1:
+            node.restart()
+    llmtower.configure(app="shop", bootstrap_servers=node.bootstrap_servers, spool_dir=tmp_path / "spool")
+    try:
+        until(lambda: not list((tmp_path / "spool").rglob("*.spool")), 60)
+    finally:
+        llmtower.close()
+
+    for producer, count in promised.items():
+        records = {header(r, "seq"): r for r in read(node.bootstrap_servers, {producer})}
+        assert sum(int(header(record, "count")) for record in records.values()) >= count
+
+
+def test_two_processes_share_the_work_of_a_dead_one(node: KafkaProcess, tmp_path: Path) -> None:
+    body = "import sys, llmtower\nllmtower.configure(app='shop', bootstrap_servers='127.0.0.1:9', spool_dir=sys.argv[1])\n"
+    body += "for _ in range(300):\n  with llmtower.call(model='m'): pass\n"
+    left = [subprocess.Popen([sys.executable, "-c", body, str(tmp_path)]) for _ in range(3)]
+    assert [process.wait(30) for process in left] == [0, 0, 0]
+
+    again = """
+import sys, time, llmtower
+from pathlib import Path
+llmtower.configure(app="shop", bootstrap_servers=sys.argv[1], spool_dir=sys.argv[2])
+while list(Path(sys.argv[2]).rglob("*.spool")): time.sleep(0.05)
+llmtower.close()
+print(llmtower.stats().replayed, llmtower.stats().producer)
+"""
+    command = [sys.executable, "-c", again, node.bootstrap_servers, str(tmp_path)]
+    rivals = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    replayed = [int(process.communicate(timeout=30)[0].split()[0]) for process in rivals]
+
+    assert sum(replayed) == 1_800
+
+
+def test_a_short_script_delivers_before_it_ends(node: KafkaProcess, tmp_path: Path) -> None:
+    body = "import sys, llmtower\nllmtower.configure(app='shop', bootstrap_servers=sys.argv[1], spool_dir=sys.argv[2])\n"
+    body += "with llmtower.call(model='m') as call: call.finish(output='x')\nprint(llmtower.stats().producer)"
+    command = [sys.executable, "-W", "error", "-c", body, node.bootstrap_servers.replace("127.0.0.1", "localhost"), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
+
+    assert "Traceback" not in done.stderr
+    assert len(exact(read(node.bootstrap_servers, {done.stdout.strip()}))) == 1
+
+
+def test_a_missing_topic_keeps_events_on_the_disk(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with KafkaProcess(tmp_path / "kafka") as bare:
+        llmtower.configure(app="shop", bootstrap_servers=bare.bootstrap_servers, spool_dir=tmp_path / "spool")
+        ids = emit(5)
+        until(lambda: llmtower.stats().spooled == 10 and "is not there" in caplog.text, 30)
+        asyncio.run(_topics(bare.bootstrap_servers))
+        until(lambda: llmtower.flush(2).complete, 60)
+        producer = llmtower.stats().producer
+        llmtower.close()
+        assert sorted(exact(read(bare.bootstrap_servers, {producer}))) == sorted(ids)
+    assert caplog.text.count("topic llmtower.calls is not there") == 1
+    assert "aiokafka" not in caplog.text.replace("aiokafka.consumer", "")
