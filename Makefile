@@ -50,13 +50,12 @@ demo: $(STAMP) ## run the demonstration: real Kafka, engine, worker, live figure
 	@$(BIN)/llmtower demo $(DEMO)
 
 test: setup ## lint, types and all tests
-	@echo "ruff check"; $(BIN)/ruff check .
-	@echo "ruff format"; $(BIN)/ruff format --check .
-	@echo "mypy"; $(BIN)/mypy
-	@mkdir -p build
-	@$(BIN)/coverage run -m pytest --junitxml=build/tests.xml; status=$$?; \
+	@mkdir -p build; status=0; \
+	for step in "ruff check ." "ruff format --check ." mypy; do echo "$$step"; $(BIN)/$$step || status=1; done; \
+	lint=$$status; echo "pytest"; $(BIN)/coverage run -m pytest --junitxml=build/tests.xml || status=1; \
 	$(BIN)/coverage report > build/coverage.txt; echo "coverage: $$(tail -n 1 build/coverage.txt) (build/coverage.txt)"; \
-	$(BIN)/python -c "$$counts" build/tests.xml || exit 1; exit $$status
+	if [ $$lint != 0 ]; then echo "FAILED: lint or types, see above the tests"; fi; \
+	$(BIN)/python -c "$$counts" build/tests.xml || status=1; exit $$status
 
 # The closing line: counts as pytest reports them, errors counted as failures; what was skipped is said before it.
 define counts
