@@ -72,5 +72,5 @@ def judge(error: Exception, table: str, columns: Collection[str], column: str = 
 
 
 def _column(message: str, columns: Collection[str]) -> str:
-    named = [word for word in re.findall(r"\w+", message) if word in columns]
+    named = [word for word in re.findall(r"(?:[Cc]olumn |[Cc]olumn [`'\"]|[`'\"(])(\w+)", message) if word in columns]
     return f", column {named[0]}" if named else ""
