@@ -50,7 +50,7 @@ demo: $(STAMP) ## run the demonstration: real Kafka, engine, worker, live figure
 	@$(BIN)/llmtower demo $(DEMO)
 
 test: setup ## lint, types and all tests
-	@mkdir -p build; status=0; \
+	@mkdir -p build; rm -f build/tests.xml; status=0; \
 	for step in "ruff check ." "ruff format --check ." mypy; do echo "$$step"; $(BIN)/$$step || status=1; done; \
 	lint=$$status; echo "pytest"; $(BIN)/coverage run -m pytest --junitxml=build/tests.xml || status=1; \
 	$(BIN)/coverage report > build/coverage.txt; echo "coverage: $$(tail -n 1 build/coverage.txt) (build/coverage.txt)"; \

@@ -140,14 +140,14 @@ class _Child:
             status = await self._process.wait()
             self._changed()
             failures = 1 if time.monotonic() - since >= self._backoff.healthy_s else failures + 1
-            event = f"{self.spec.name} {describe_exit(status)}"
+            event = f"{self.spec.name} {describe_exit(status)} ({self._hint() if status > 0 else f'see {self.spec.log_path}'})"
             while not await self._revive(event, failures):
                 failures += 1
-                event = f"{self.spec.name} could not be started"
+                event = f"{self.spec.name} could not be started ({self._hint()})"
 
     async def _revive(self, event: str, failures: int) -> bool:
         delay = self._backoff.delay_s(failures)
-        self._say(f"{event}; starting it again in {delay:.1f} s ({self._hint()})")
+        self._say(f"{event}; starting it again in {delay:.1f} s")
         await asyncio.sleep(delay)
         try:
             await self.launch()
