@@ -16,8 +16,6 @@ OLDEST_MS = 400 * 86_400_000
 """Events older than this are dead letters: they would open table partitions without end."""
 AHEAD_MS = 3_600_000
 """Events further in the future than this are dead letters: a clock is wrong."""
-MAX_LINES = 10_000
-"""Lines in one record; a record with more is one dead letter."""
 
 TimeOf = Callable[[Any], int]
 """Gives the time of an event, in nanoseconds, by which its row is partitioned."""
@@ -40,6 +38,15 @@ class Arrivals(NamedTuple):
     lines: list[int]
     unknown: list[str]
     """JSON of the fields that this version does not know, or ''."""
+
+    def extend(self, events: list[Any], record: Record, sender: Envelope, lines: list[int], unknown: Mapping[int, str]) -> None:
+        """Append events of one record."""
+        n = len(events)
+        self.events.extend(events)
+        self.records.extend([record] * n)
+        self.senders.extend([sender] * n)
+        self.lines.extend(lines)
+        self.unknown.extend([unknown.get(line, "") for line in lines] if unknown else [""] * n)
 
     def place(self, index: int) -> Arrival:
         """Give the place of one event."""
@@ -69,32 +76,28 @@ def sort_events(batch: Batch, types: Mapping[type, TimeOf]) -> Sorted:
     dead: list[DeadLetter] = []
     for record in batch.records:
         sender = envelope(record)
-        if record.value and record.value.count(b"\n") > MAX_LINES:
-            dead.append(_bury(Malformed(record.value, f"more than {MAX_LINES} lines in one record"), Arrival(record, sender, 0)))
-            continue
         events, unknown = read_record(record.value)
-        for line, event in enumerate(events):
-            if type(event) not in found:
-                dead.append(_bury(event, Arrival(record, sender, line), "event does not belong on this topic"))
-                continue
-            group = found[type(event)]
-            group.events.append(event)
-            group.records.append(record)
-            group.senders.append(sender)
-            group.lines.append(line)
-            group.unknown.append(unknown.get(line, ""))
+        kinds = list(map(type, events))
+        for kind in dict.fromkeys(kinds):
+            mask = [each is kind for each in kinds]
+            lines = list(compress(range(len(mask)), mask))
+            if kind in found:
+                found[kind].extend(list(compress(events, mask)), record, sender, lines, unknown)
+            else:
+                dead += [_bury(events[line], Arrival(record, sender, line), "event does not belong on this topic") for line in lines]
     checked = {kind: _check(batch, kind, group, types[kind], dead) for kind, group in found.items() if group.events}
     return Sorted({kind: group for kind, group in checked.items() if group.events}, dead)
 
 
 def _check(batch: Batch, kind: type, group: Arrivals, time_of: TimeOf, dead: list[DeadLetter]) -> Arrivals:
     """Bury what has bad identifiers or a time out of range; give the rest."""
-    for index in doubtful(kind, group.events):
+    doubts = doubtful(kind, group.events)
+    for index in doubts:
         group.events[index], group.unknown[index] = read_slowly(_line(group.place(index)))
     oldest, newest = (batch.time_ms - OLDEST_MS) * 1_000_000, (batch.time_ms + AHEAD_MS) * 1_000_000
-    keep = [type(event) is kind and oldest <= time_of(event) <= newest for event in group.events]
-    if all(keep):
+    if not doubts and oldest <= min(map(time_of, group.events)) and max(map(time_of, group.events)) <= newest:
         return group
+    keep = [type(event) is kind and oldest <= time_of(event) <= newest for event in group.events]
     dead.extend(_bury(group.events[i], group.place(i), "time out of range") for i, kept in enumerate(keep) if not kept)
     return Arrivals(*(list(compress(column, keep)) for column in group))
 

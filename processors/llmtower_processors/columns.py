@@ -11,6 +11,26 @@ from llmtower_processors.runtime.model import Batch, Block
 Column = Sequence[Any]
 Columns = dict[str, Column]
 
+USUALLY_EMPTY = frozenset(
+    {
+        *("release", "user_id", "session_id", "request_id", "route", "trace_id", "span_id", "prompt_name", "prompt_version", "tags"),
+        *("error_class", "error_type", "finish_reasons", "service_tier", "usage_convention", "usage_raw", "instrumentation"),
+        *("cache_read_tokens", "cache_write_tokens", "cache_write_1h_tokens", "reasoning_tokens", "audio_input_tokens"),
+        *("audio_output_tokens", "image_input_tokens", "tool_fees", "parameters", "attributes", "retrieved_ids", "retrieved_scores"),
+        *("input", "output", "retrieved", "error_message", "comment", "correction", "embedding", "embedder", "extra"),
+        *("label", "dropped_by_reason"),
+    }
+)
+"""Columns that are left out of a block where no row has anything in them: the table's own default is the same, and costs nothing."""
+
+USUALLY_NULL = frozenset(
+    {
+        *("parent_id", "ttft_us", "http_status", "retries", "rate_limit_remaining_requests", "rate_limit_remaining_tokens"),
+        *("timeout_ms", "oldest_unsent_at"),
+    }
+)
+"""The same for columns that are NULL in every row."""
+
 CONTENT_DEFAULTS: dict[str, Any] = {
     **dict.fromkeys(("input", "output", "retrieved", "parameters", "error_message", "comment", "correction", "embedder", "extra"), ""),
     "embedding": [],
@@ -40,20 +60,33 @@ def origin(batch: Batch, found: Arrivals) -> Columns:
 def content(batch: Batch, found: Arrivals, kind: str, carried: Columns, texts: Columns) -> Columns:
     """Give the `contents` columns of those events that have any of `texts` or unknown fields; `carried` goes along."""
     texts = texts | {"extra": found.unknown}
+    if any(map(all, texts.values())):
+        return {"kind": [kind] * len(found.events), **carried, **texts, **position(batch, found)}
     mask = list(map(any, zip(*texts.values(), strict=True)))
     if not any(mask):
         return {}
     given = {"kind": [kind] * len(mask), **carried, **texts, **position(batch, found)}
-    return given if all(mask) else {name: list(compress(column, mask)) for name, column in given.items()}
+    return {name: list(compress(column, mask)) for name, column in given.items()}
 
 
 def contents_block(parts: Iterable[Columns]) -> Block:
     """Join the contents of several kinds of events: one table is one insert under one token."""
     kept = [part for part in parts if part]
     if len(kept) <= 1:
-        return Block("contents", kept[0] if kept else {})
+        return Block("contents", spare(kept[0]) if kept else {})
     names = sorted({name for part in kept for name in part})
-    return Block("contents", {name: [value for part in kept for value in _column(part, name)] for name in names})
+    return Block("contents", spare({name: [value for part in kept for value in _column(part, name)] for name in names}))
+
+
+def spare(columns: Columns) -> Columns:
+    """Leave out the columns that hold nothing but their default."""
+    return {name: column for name, column in columns.items() if not _is_spare(name, column)}
+
+
+def _is_spare(name: str, column: Column) -> bool:
+    if name in USUALLY_EMPTY:
+        return not any(column)
+    return name in USUALLY_NULL and column.count(None) == len(column)
 
 
 def _column(part: Columns, name: str) -> Column:

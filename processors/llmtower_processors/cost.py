@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from llmtower_processors.arrivals import Arrivals, dead_letter_blocks, sort_events
-from llmtower_processors.columns import Column, Columns, content, contents_block, fields, origin, ticks
+from llmtower_processors.columns import Column, Columns, content, contents_block, fields, origin, spare, ticks
 from llmtower_processors.jsontext import content_text, flat_object, nested_object
 from llmtower_processors.pricing import PriceBook
 from llmtower_processors.runtime.model import Batch, Block, Processor
@@ -55,7 +55,7 @@ def process_calls(batch: Batch, *, price_book: PriceBook) -> Sequence[Block]:
         _STEP: _steps,
     }
     made = {kind: makers[kind](batch, found) for kind, found in arrivals.items()}
-    blocks = [Block(_TABLE_OF[kind], columns) for kind, (columns, _) in made.items()]
+    blocks = [Block(_TABLE_OF[kind], spare(columns)) for kind, (columns, _) in made.items()]
     blocks += [contents_block(texts for _, texts in made.values()), *dead_letter_blocks(batch, dead)]
     return [block for block in blocks if block.rows]
 
@@ -76,7 +76,7 @@ def _calls(batch: Batch, found: Arrivals, *, price_book: PriceBook) -> tuple[Col
         "retrieved": _documents(source["retrieved"]),
         "parameters": [whole for _, whole in split],
         "error_message": source["error_message"],
-        "embedding": [vector or [] for vector in source["embedding"]],
+        "embedding": [vector or [] for vector in source["embedding"]] if any(source["embedding"]) else [[]] * len(events),
     }
     carried = {name: columns[name] for name in ("call_id", "project", "app", "started_at")} | {"embedder": source["embedder"]}
     return columns | origin(batch, found), content(batch, found, "call", carried, texts)
@@ -91,6 +91,8 @@ def _usage(events: Sequence[Any]) -> Columns:
 
 
 def _documents(column: Column) -> Column:
+    if not any(column):
+        return [""] * len(column)
     return [_write(documents).decode() if documents else "" for documents in column]
 
 

@@ -5,7 +5,7 @@ from operator import attrgetter
 from typing import Any
 
 from llmtower_processors.arrivals import Arrivals, dead_letter_blocks, sort_events
-from llmtower_processors.columns import Columns, content, contents_block, fields, origin, ticks
+from llmtower_processors.columns import Columns, content, contents_block, fields, origin, spare, ticks
 from llmtower_processors.runtime.model import Batch, Block, Processor
 from llmtower_processors.structs import STRUCTS
 from llmtower_schemas import topics
@@ -36,7 +36,7 @@ def process_signals(batch: Batch) -> Sequence[Block]:
     """Turn one batch of `llmtower.signals` into blocks, at most one per table, none of them empty."""
     arrivals, dead = sort_events(batch, _TYPES)
     made = {kind: _MAKERS[kind](batch, found) for kind, found in arrivals.items()}
-    blocks = [Block(_TABLE_OF[kind], columns) for kind, (columns, _) in made.items()]
+    blocks = [Block(_TABLE_OF[kind], spare(columns)) for kind, (columns, _) in made.items()]
     blocks += [contents_block(texts for _, texts in made.values()), *dead_letter_blocks(batch, dead)]
     return [block for block in blocks if block.rows]
 

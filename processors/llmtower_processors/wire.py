@@ -5,7 +5,7 @@ A number sent as text, a field of a newer producer, a broken line: the models al
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any, Union
 
 import msgspec
@@ -23,6 +23,12 @@ _RAW: Mapping[type[BaseModel], frozenset[str]] = {
     model: frozenset(field.name for field in msgspec.structs.fields(struct) if field.type is msgspec.Raw)
     for model, struct in STRUCTS.items()
 }
+_first_byte = itemgetter(slice(0, 1))
+_OBJECT = {b"", b"{"}
+"""How a JSON object begins, or nothing."""
+
+MAX_LINES = 10_000
+"""Lines in one record; a record with more is one `Malformed`."""
 
 Unknown = str
 """JSON of the fields that this version does not know, or ''."""
@@ -36,6 +42,8 @@ def read_record(value: bytes | None) -> tuple[Sequence[Any], Mapping[int, Unknow
     if not value or value.isspace():
         return [Malformed(raw=value or b"", reason="empty record")], {}
     lines = split_lines(value)
+    if len(lines) > MAX_LINES:
+        return [Malformed(raw=value, reason=f"more than {MAX_LINES} lines in one record")], {}
     if _is_utf8(value):
         try:
             return list(map(_read, lines)), {}
@@ -75,7 +83,9 @@ def doubtful(kind: type[msgspec.Struct], events: Sequence[Any]) -> Sequence[int]
         if _ids_hold("".join(filter(None, texts))) is None:
             doubts.update(i for i, text in enumerate(texts) if text is not None and (not text or _ids_hold(text) is None))
     for name in OBJECT_FIELDS[kind]:
-        doubts.update(i for i, raw in enumerate(map(bytes, map(attrgetter(name), events))) if raw and raw[0] != ord("{"))
+        begins = list(map(_first_byte, map(bytes, map(attrgetter(name), events))))
+        if not set(begins) <= _OBJECT:
+            doubts.update(i for i, begin in enumerate(begins) if begin not in _OBJECT)
     return sorted(doubts)
 
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import orjson
-from tests.benchmarks.prose import documents
 
 from llmtower_schemas.codec import EnvelopeHeaders, encode
+from tests.benchmarks.prose import documents
 
 MODELS = (
     ("openai", "gpt-4o-mini", "gpt-4o-mini-2024-07-18"),

@@ -46,5 +46,12 @@ def encode(block: Block) -> bytes:
 
 
 def rows(block: Block) -> list[dict[str, Any]]:
-    """A block's rows as dictionaries, for comparing."""
-    return [dict(zip(block.columns, row, strict=True)) for row in zip(*block.columns.values(), strict=True)]
+    """A block's rows as dictionaries, with the defaults of the columns it leaves out."""
+    left_out = {name: _default(of) for name, of in ddl()[block.table].items() if name not in block.columns}
+    return [left_out | dict(zip(block.columns, row, strict=True)) for row in zip(*block.columns.values(), strict=True)]
+
+
+def _default(of: ClickHouseType) -> Any:
+    if of.nullable:
+        return None
+    return {"Array": [], "Map": {}, "String": ""}.get(of.base_type or "", 0)

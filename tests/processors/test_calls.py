@@ -7,10 +7,11 @@ from typing import Any
 import orjson
 import pytest
 
-from llmtower_processors.arrivals import AHEAD_MS, MAX_LINES, OLDEST_MS
+from llmtower_processors.arrivals import AHEAD_MS, OLDEST_MS
 from llmtower_processors.pricing import PriceBook
 from llmtower_processors.registry import build_processors
 from llmtower_processors.runtime.model import Block
+from llmtower_processors.wire import MAX_LINES
 from llmtower_schemas.codec import encode, encode_event
 from llmtower_schemas.examples import AT_NS, EXAMPLES
 from tests.processors.batches import NOW_MS, Rows, batch, record, run

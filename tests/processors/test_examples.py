@@ -2,7 +2,7 @@
 
 import pytest
 
-from llmtower_processors.columns import CONTENT_DEFAULTS
+from llmtower_processors.columns import USUALLY_EMPTY, USUALLY_NULL
 from llmtower_processors.pricing import PriceBook
 from llmtower_processors.registry import build_processors
 from llmtower_processors.runtime.model import Processor
@@ -40,7 +40,7 @@ def test_every_column_of_every_table_is_filled(chosen: Processor) -> None:
     assert {block.table for block in blocks} == set(chosen.tables)
     for block in blocks:
         missing = set(ddl()[block.table]) - set(block.columns)
-        assert missing <= (set(CONTENT_DEFAULTS) if block.table == "contents" else set())
+        assert missing <= USUALLY_EMPTY | USUALLY_NULL
         assert not set(block.columns) - set(ddl()[block.table])
         assert encode_block(block)
 
