@@ -191,7 +191,7 @@ def test_an_empty_record_is_one_dead_letter(value: bytes | None) -> None:
 
 
 def test_a_record_of_endless_lines_is_one_dead_letter() -> None:
-    value = b"\n" * (MAX_LINES + 1)
+    value = b"{\n" * (MAX_LINES + 1)
     rows = run(CALLS.function, batch(record(value), record(line("request"), offset=1)))
     assert only(rows, "dead_letters")["reason"] == f"more than {MAX_LINES} lines in one record"
     assert only(rows, "dead_letter_bytes")["raw"] == value
