@@ -1,34 +1,20 @@
 """The stand-in speaks OpenAI's wire format: read here by the real `openai` client over a socket."""
 
-import threading
-import time
 from collections.abc import Iterator
 
 import httpx
 import openai
 import pytest
-import uvicorn
 from openai import OpenAI
 from openai.types.chat import ChatCompletion
 
-from llmtower_processors.demo.child import listen
 from llmtower_processors.demo.scenario import BY_NAME
-from llmtower_processors.demo.standin import application
 
 
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    """Serve a stand-in from a thread."""
-    server_socket = listen(0)
-    server = uvicorn.Server(uvicorn.Config(application(seed=3), log_level="warning", timeout_graceful_shutdown=1))
-    thread = threading.Thread(target=server.run, args=([server_socket],))
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    yield f"http://127.0.0.1:{server_socket.getsockname()[1]}"
-    server.should_exit = True
-    thread.join()
-    server_socket.close()
+@pytest.fixture
+def url(provider: str) -> str:
+    """Where the stand-in listens."""
+    return provider
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from clickhouse_connect.driver.client import Client
 
 from . import figures
 from .books import Books, balance
+from .numbers import count
 from .runs import Run, Runs, write_runs
 from .said import Said
 from .scenario import APPS
@@ -19,7 +20,8 @@ class Accounts:
     def __init__(self, data_dir: Path, runs: Runs) -> None:
         self.data_dir = data_dir
         self.runs = runs
-        self.history_note = "seven days are in this data directory from an earlier demo; not sent again" if runs.has_history else ""
+        sent = sum(said.calls for said in runs.said if said.kind == "history")
+        self.history_note = f"{count(sent)} calls of an earlier demo are in this data directory; not sent again" if runs.has_history else ""
 
     def open(self, *, history: bool, began: str) -> None:
         """Remember that a run has begun; before it sends anything."""

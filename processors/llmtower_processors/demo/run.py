@@ -25,6 +25,7 @@ from .summary import print_books
 PLAIN_SECONDS = 60
 """Length of a demo without a terminal, unless another one is asked for."""
 SEED = 7
+INTERRUPTED = 130
 Result = TypeVar("Result")
 
 
@@ -40,39 +41,45 @@ def run(
     json_file: Path | None,
 ) -> int:
     """Run the demo; gives 0 when the books balance, 1 when they do not or something failed, 130 when it was stopped before it was live."""
-    console = Console(soft_wrap=False)
+    console = Console()
     if seconds is None and not console.is_terminal:
         seconds = PLAIN_SECONDS
     options = StackOptions(data_dir=data_dir, kafka_port=kafka_port, clickhouse_port=clickhouse_port, web_port=web_port)
     try:
-        runs = read_runs(data_dir)
-        stack = Stack(options, say=lambda line: console.print(f"  {line}", style="dim", highlight=False, markup=False, soft_wrap=True))
-        accounts = Accounts(data_dir, runs)
+        if json_file is not None and not json_file.absolute().parent.is_dir():
+            raise DemoError(f"there is no folder {json_file.parent} for --json: make it, or name another file")
+        stack = Stack(options, say=lambda line: _tell(console, f"  {line}"))
+        accounts = Accounts(data_dir, read_runs(data_dir))
         return asyncio.run(_demo(stack, accounts, console, seconds=seconds, rate=rate, history=history, json_file=json_file))
     except (DemoError, LocalStackError, ValueError) as error:
         sys.stderr.write(f"llmtower demo: {error}\n")
         return 1
+    except asyncio.CancelledError:
+        _tell(console, "ended at once; the books are not closed")
+        return INTERRUPTED
 
 
 async def _demo(
     stack: Stack, accounts: Accounts, console: Console, *, seconds: float | None, rate: float, history: bool, json_file: Path | None
 ) -> int:
     ending = Ending()
-    _on_signals(ending, console)
+    _on_signals(ending)
     sends = history and not accounts.runs.has_history
-    console.print("[bold cyan]Llmtower demo[/]: starting Kafka, the ClickHouse engine, the worker, a stand-in provider and four apps")
     async with contextlib.AsyncExitStack() as stack_exit, contextlib.AsyncExitStack() as children:
-        standin = await _child(children, accounts.data_dir, "standin", "--bound", "--seed", str(SEED))
-        apps = await _child(children, accounts.data_dir, "apps")
-        sender = await _child(children, accounts.data_dir, "sender") if sends else None
-        endpoints = await _or_interrupted(stack_exit.enter_async_context(stack), ending)
+        with _busy(console, "starting Kafka, the ClickHouse engine, the worker, a provider and four apps"):
+            standin = await _child(children, accounts.data_dir, "standin", "--bound", "--seed", str(SEED))
+            apps = await _child(children, accounts.data_dir, "apps")
+            sender = await _child(children, accounts.data_dir, "sender") if sends else None
+            endpoints = await _or_interrupted(stack_exit.enter_async_context(stack), ending)
         if endpoints is None:
-            console.print("stopped before anything was sent")
-            return 130
+            _tell(console, "stopped before anything was sent")
+            return INTERRUPTED
         play = Play(accounts, console, ending, seconds=seconds, rate=rate, seed=SEED)
         accounts.open(history=sends, began=datetime.now(UTC).isoformat(timespec="seconds"))
         await play.perform(endpoints, standin=standin, apps=apps, sender=sender)
-        return await _close(accounts, play, console, json_file)
+        code = await _close(accounts, play, console, json_file)
+        _tell(console, "stopping the worker, the engine and Kafka; the data stays where it is")
+        return code
 
 
 async def _close(accounts: Accounts, play: Play, console: Console, json_file: Path | None) -> int:
@@ -88,7 +95,7 @@ async def _close(accounts: Accounts, play: Play, console: Console, json_file: Pa
     else:
         print_books(console, "The books", overall)
     for note in accounts.notes():
-        console.print(note, style="dim", highlight=False)
+        _tell(console, note)
     if json_file is not None:
         await asyncio.to_thread(json_file.write_text, json.dumps(summary, indent=2) + "\n", "utf-8")
     return 0 if overall.balanced else 1
@@ -117,7 +124,7 @@ async def _or_interrupted(work: Coroutine[Any, Any, Result], ending: Ending) -> 
     return None
 
 
-def _on_signals(ending: Ending, console: Console) -> None:
+def _on_signals(ending: Ending) -> None:
     """The first Ctrl-C closes cleanly, the second at once."""
     main = asyncio.current_task()
 
@@ -129,3 +136,15 @@ def _on_signals(ending: Ending, console: Console) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, on_signal)
+
+
+def _tell(console: Console, line: str) -> None:
+    console.print(line, style="dim", highlight=False, markup=False, soft_wrap=True)
+
+
+def _busy(console: Console, what: str) -> contextlib.AbstractContextManager[object]:
+    """Say what is being done while it lasts: a spinner on a terminal, one line elsewhere."""
+    if console.is_terminal:
+        return console.status(what, spinner_style="cyan")
+    _tell(console, f"Llmtower demo: {what}")
+    return contextlib.nullcontext()

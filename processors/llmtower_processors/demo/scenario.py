@@ -72,7 +72,7 @@ APPS: dict[str, AppProfile] = {
             "support-answer",
             "7",
             traffic=0.42,
-            stream_share=0.9,
+            stream_share=0.8,
             retrieves=True,
             release="2.3.1",
         ),

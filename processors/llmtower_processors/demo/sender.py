@@ -23,7 +23,7 @@ MAX_QUEUED = 4_000
 """Events left in the SDK's memory at most: far below the size at which it would drop."""
 
 
-NICE = 5
+NICE = 10
 """The live calls come first."""
 
 

@@ -27,7 +27,7 @@ from .texts import tokens
 
 HANG_S = 30.0
 """A request that hangs is held this long, beyond any client's patience."""
-CHUNKS = 12
+CHUNKS = 8
 REQUESTS_PER_MINUTE = 5_000
 TOKENS_PER_MINUTE = 2_000_000
 FINGERPRINT = "fp_demo_51f0c2"
