@@ -42,7 +42,7 @@ class Labour:
 
     def __init__(self, processor: Processor, store: Store, metrics: Metrics, clock: Clock) -> None:
         self._processor = processor
-        self._store = store
+        self.store = store
         self._metrics = metrics
         self._clock = clock
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix=processor.name)
@@ -89,12 +89,12 @@ class Labour:
         held = share.held
         if held is None or not held.records:
             return []
-        known = await self.thread(look_up, self._processor, self._store, pending, held.records, held.envelopes)
+        known = await self.thread(look_up, self._processor, self.store, pending, held.records, held.envelopes)
         async with self._one_function:
             begun = time.perf_counter()
             made = await self.thread(blocks, self._processor, pending, held.records, held.envelopes, known)
             self._metrics.run_seconds.labels(self._processor.name).observe(time.perf_counter() - begun)
-        return await self.thread(missing, self._store, pending, made, share.partition) if pending.by_rows else made
+        return await self.thread(missing, self.store, pending, made, share.partition) if pending.by_rows else made
 
     async def _insert(self, share: Share, action: steps.Insert) -> steps.Event:
         block, pending = share.blocks[action.index], action.pending
@@ -102,7 +102,7 @@ class Labour:
             return steps.InsertUnknown(self._clock.now_ms())
         begun = time.perf_counter()
         try:
-            await self.thread(self._store.insert, block, pending.token(self._processor.name, *share.partition))
+            await self.thread(self.store.insert, block, pending.token(self._processor.name, *share.partition))
         except EdgeError as error:
             if not error.retriable:
                 return steps.Refused(str(error))

@@ -119,6 +119,7 @@ class Ranges:
         pending = _beginning(state, known, floor)
         if state.log_start > pending.first and floor >= pending.last:
             pending = _nothing(pending.incarnation, pending.last + 1)
+        self.pending = pending
         read = max(floor, pending.last, event.highest)
         if state.log_end <= read:
             return self._doubt(f"the log ends at offset {state.log_end}, but offset {read} was read before", resumable=False)
@@ -207,11 +208,11 @@ class Ranges:
         return self._commit(self.pending.salted(now_ms)) if self.pending.stale(now_ms) else (action,)
 
     def _log_moved(self) -> tuple[steps.Action, ...]:
-        """A range that is under way is finished first: it belongs to the log it was read from."""
+        """A range under way is finished first, it belongs to the log it was read from; what halted a partition was in that log, too."""
         if self.phase in (Phase.RUNNING, Phase.INSERTING):
             self._moved = True
             return ()
-        if self.phase in (Phase.TAKING, Phase.COMMITTING):
+        if self.phase in (Phase.TAKING, Phase.COMMITTING, Phase.HALTED):
             return self._read(self.phase)
         return ()
 

@@ -69,13 +69,22 @@ class Share:
         """First offset that is not known to be stored."""
         return self.ranges.pending.first
 
-    @property
-    def oldest_ms(self) -> int | None:
-        """Time of the oldest record in hand; None if there is none."""
+    def lag(self, end: int | None, seen: tuple[int, int]) -> int:
+        """Events not stored yet: those in hand as they were counted, the rest by the average of those seen (events, records)."""
+        held = self.held
+        in_hand = len(self.buffer.records) + (len(held.records) if held else 0)
+        rows = self.buffer.rows + (sum(max(e.events, 1) for e in held.envelopes) if held else 0)
+        beyond = max(0, (end or 0) - self.stored_to - in_hand)
+        events, records = seen
+        return rows + (beyond * events // records if records else beyond)
+
+    def oldest(self, lag: int) -> int | None:
+        """Time of the oldest record that is not stored, as far as it was read; None if there is none."""
         for records in (self.held.records if self.held else (), self.buffer.records):
             if records:
-                return records[0].timestamp_ms
-        return None
+                self.last_time_ms = records[0].timestamp_ms
+                return self.last_time_ms
+        return self.last_time_ms if lag else None
 
     @property
     def settled(self) -> bool:
