@@ -8,6 +8,7 @@ import multiprocessing
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.sharedctypes import Synchronized
 from typing import Any
@@ -25,7 +26,7 @@ PARTITIONS = 4
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """One record: where it went and when the broker had acknowledged it (monotonic seconds)."""
+    """One record: where it went and when it was handed to the client (monotonic seconds, the same clock in every process)."""
 
     partition: int
     offset: int
@@ -77,6 +78,10 @@ class Sender:
         """Let it send; it was ready when it was made."""
         self._pipe.send("go")
 
+    def ended(self) -> bool:
+        """It has sent all it was to send, and the broker has it."""
+        return self._pipe.poll()
+
     def result(self) -> Outcome:
         """Wait for its end."""
         outcome: Outcome = self._pipe.recv()
@@ -93,11 +98,8 @@ def _process(job: Job, sent: Any, stored: Any, pipe: Connection) -> None:
 
 def make_bodies(job: Job) -> list[bytes]:
     """Make the envelopes; every event starts at the marker."""
-    lines = [
-        line
-        for call in calls(job.distinct_calls, seed=job.seed, start_ns=MARKER_NS, spacing_ns=0)
-        for line in (call.request, call.response)
-    ]
+    made = calls(job.distinct_calls, seed=job.seed, start_ns=MARKER_NS, spacing_ns=0)
+    lines = [line for call in made for line in (call.request, call.response)]
     return [encode(lines[first : first + job.lines]) for first in range(0, len(lines), job.lines)]
 
 
@@ -113,21 +115,21 @@ async def _send(job: Job, bodies: list[bytes], sent: Any, stored: Any) -> Outcom
             body = bodies[number % len(bodies)].replace(MARKER, b"%d" % time.time_ns())
             headers = EnvelopeHeaders(run, number * job.lines, body.count(b"\n") + 1, "bench", "bench").encode()
             future = await producer.send(CALLS, body, partition=number % PARTITIONS, headers=headers)
-            future.add_done_callback(lambda done: _note(done, records))
+            future.add_done_callback(partial(_note, at=time.monotonic(), records=records))
             number += 1
             sent.value = int(number * calls_each)
         await producer.flush()
     return Outcome(int(number * calls_each), time.monotonic() - began, time.process_time() - cpu, records)
 
 
-def _note(done: "asyncio.Future[Any]", records: list[Sent]) -> None:
+def _note(done: "asyncio.Future[Any]", at: float, records: list[Sent]) -> None:
     metadata = done.result()
-    records.append(Sent(metadata.partition, metadata.offset, time.monotonic()))
+    records.append(Sent(metadata.partition, metadata.offset, at))
 
 
 async def _wait_turn(job: Job, began: float, so_far: float, stored: Any) -> None:
     if job.rate:
-        while (early := so_far / job.rate - (time.monotonic() - began)) > 0:
-            await asyncio.sleep(early)
-    while not job.rate and so_far - stored.value > job.ahead and time.monotonic() - began < job.seconds:
+        await asyncio.sleep(max(0.0, so_far / job.rate - (time.monotonic() - began)))
+        return
+    while so_far - stored.value > job.ahead and time.monotonic() - began < job.seconds:  # noqa: ASYNC110 - another process sets it
         await asyncio.sleep(0.005)
