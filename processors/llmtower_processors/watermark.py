@@ -151,9 +151,9 @@ class KafkaBacklog:
             raise self._unreachable(error) from error
 
     async def _group(self, group: str, names: Sequence[str]) -> list[Backlog]:
-        partitions = [
+        partitions = sorted(
             TopicPartition(t["topic"], p["partition"]) for t in await self._admin.describe_topics(list(names)) for p in t["partitions"]
-        ]
+        )
         if not partitions:
             raise Unreachable(f"Kafka at {self._where} has none of the topics {', '.join(names)}. Run: llmtower topics create")
         commits = await self._admin.list_consumer_group_offsets(group, partitions=partitions)

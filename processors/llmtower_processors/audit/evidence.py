@@ -162,7 +162,8 @@ def _duplicates(scene: Scene, span: Span, cases: Sequence[Case], ledger: Mapping
     known = [key for key in keys.values() if key[0]]
     columns = {"producers": [producer for producer, _ in known], "seqs": [seq for _, seq in known]}
     homes: dict[tuple[str, int], list[tuple[bool, int, int]]] = defaultdict(list)
-    for producer, seq, incarnation, partition, offset in select(scene.client, _SENDERS, {**span.place.parameters(), **columns}):
+    rows = select(scene.client, _SENDERS, {**span.place.parameters(), **columns}) if known else ()
+    for producer, seq, incarnation, partition, offset in rows:
         homes[str(producer), int(seq)].append((incarnation == scene.incarnation, int(partition), int(offset)))
     found: set[int] = set()
     seen: set[tuple[str, int]] = set()

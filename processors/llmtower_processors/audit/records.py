@@ -117,7 +117,11 @@ class KafkaRecords:
 
     def __enter__(self) -> Self:
         self._runner = asyncio.Runner()
-        self._consumer = self._run(self._start)
+        try:
+            self._consumer = self._run(self._start)
+        except BaseException:
+            self._runner.close()
+            raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -166,8 +170,7 @@ class KafkaRecords:
         if last < first:
             return
         where = TopicPartition(topic, partition)
-        self._consumer.assign([where])
-        self._consumer.seek(where, first)
+        self._run(lambda: self._seek(where, first))
         quiet = 0
         while True:
             batch, position = self._run(lambda: self._poll(where))
@@ -180,6 +183,10 @@ class KafkaRecords:
             quiet = 0 if batch else quiet + 1
             if quiet == QUIET_POLLS:
                 raise Unreachable(f"Kafka at {self._where} gave no records of {topic}[{partition}] from offset {position} on.")
+
+    async def _seek(self, where: TopicPartition, offset: int) -> None:
+        self._consumer.assign([where])
+        self._consumer.seek(where, offset)
 
     async def _poll(self, where: TopicPartition) -> tuple[list[Any], int]:
         batch = (await self._consumer.getmany(where, timeout_ms=POLL_MS, max_records=500)).get(where, [])

@@ -195,6 +195,7 @@ def test_an_earlier_incarnation_is_audited_without_kafka(world: World) -> None:
     missing_row(world, own)
     doubled_contents(world, own)
     world.records.incarnations[CALLS] = "cluster.anew"
+    world.records.logs |= {(CALLS, 0): [], (CALLS, 1): []}
     assert found(world.audit())["missing_events"] == 1
     repaired = world.audit(repair=True)
     assert {f.check: f.open for f in repaired.findings} == {"missing_events": 1, "doubled_rows": 0, "rollup_1m": 0, "rollup_user_1h": 0}
