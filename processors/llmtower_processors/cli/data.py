@@ -107,6 +107,7 @@ def dead_letters_list(data_dir: DataDir = DATA_DIR, output: Format = "table") ->
 
 
 def dead_letters_show(
+    letter: Annotated[str, typer.Argument(metavar="[ID]", help="Only this one: topic:partition:offset:event index.")] = "",
     app: Annotated[str, typer.Option(help="Only of this application.")] = "",
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many, newest first.")] = 20,
     raw: Annotated[bool, typer.Option("--raw", help="Print their bytes too: they may hold prompts.")] = False,
@@ -119,7 +120,7 @@ def dead_letters_show(
     """
     from llmtower_processors.cli.letters import show_letters
 
-    show_letters(load_settings(data_dir), app=app, limit=limit, raw=raw, output=output)
+    show_letters(load_settings(data_dir), letter=letter, app=app, limit=limit, raw=raw, output=output)
 
 
 def dead_letters_replay(
