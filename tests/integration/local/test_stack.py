@@ -24,14 +24,27 @@ from llmtower_schemas.topics import TOPICS
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
-UP = (sys.executable, "-m", "llmtower_processors.cli", "up", "--kafka-port", "0", "--clickhouse-port", "0", "--data-dir")
+CLI_UP = (sys.executable, "-m", "llmtower_processors.cli", "up", "--kafka-port", "0", "--clickhouse-port", "0", "--data-dir")
+# The stack without its worker, whose start is most of the time: for what does not depend on it.
+_SHORT_UP = """
+import sys
+from pathlib import Path
+from llmtower_processors.errors import LlmtowerError
+from llmtower_processors.local.plan import PLAN
+from llmtower_processors.local.stack import run_up
+try:
+    sys.exit(run_up(data_dir=Path(sys.argv[1]), kafka_port=0, clickhouse_port=0, plan=PLAN[:2]))
+except LlmtowerError as error:
+    sys.exit(str(error))
+"""
+SHORT_UP = (sys.executable, "-c", _SHORT_UP)
 
 
 @contextmanager
-def running_up(data_dir: Path, said: Path) -> Iterator[tuple[subprocess.Popen[bytes], Endpoints]]:
+def running_up(data_dir: Path, said: Path, command: tuple[str, ...] = SHORT_UP) -> Iterator[tuple[subprocess.Popen[bytes], Endpoints]]:
     with (
         said.open("ab") as output,
-        subprocess.Popen([*UP, str(data_dir)], stdout=output, stderr=output, start_new_session=True) as process,
+        subprocess.Popen([*command, str(data_dir)], stdout=output, stderr=output, start_new_session=True) as process,
     ):
         try:
             yield process, until(lambda: find_endpoints(data_dir) if process.poll() is None else pytest.fail(said.read_text()))
@@ -78,23 +91,23 @@ async def topics(address: str) -> set[str]:
 def test_the_life_of_an_up(tmp_path: Path) -> None:
     data, said = tmp_path / "data", tmp_path / "said"
     with running_up(data, said) as (up, endpoints):
-        assert endpoints.pids.keys() == {"up", "kafka", "clickhouse", "worker"}
+        assert endpoints.pids.keys() == {"up", "kafka", "clickhouse"}
         assert endpoints.pids["up"] == up.pid
         assert endpoints.web is None
         assert set(TOPICS) <= asyncio.run(topics(endpoints.kafka))
         assert rows(data, endpoints) == 1
 
-        second = subprocess.run([*UP, str(data)], capture_output=True, text=True, timeout=60, check=False)
+        second = subprocess.run([*SHORT_UP, str(data)], capture_output=True, text=True, timeout=60, check=False)
         assert second.returncode == 1
         assert f"another llmtower up (pid {up.pid}) runs on {data}: stop it, or choose another --data-dir" in second.stderr
         assert find_endpoints(data) == endpoints, "the refused one leaves the running one's files alone"
 
-        for name in ("worker", "clickhouse", "kafka"):
+        for name in ("clickhouse", "kafka"):
             before = endpoints.pids[name]
             os.kill(before, signal.SIGKILL)
             endpoints = until(partial(changed, data, name, before))
-        assert said.read_text().count("was killed by SIGKILL") == said.read_text().count("; starting it again in 0.5 s") == 3
-        assert until(lambda: said.read_text().count("is ready again") == 3 or None)
+        assert said.read_text().count("was killed by SIGKILL") == said.read_text().count("; starting it again in 0.5 s") == 2
+        assert until(lambda: said.read_text().count("is ready again") == 2 or None)
         assert rows(data, endpoints) == 2
 
         up.send_signal(signal.SIGTERM)
@@ -116,6 +129,25 @@ def test_the_life_of_an_up(tmp_path: Path) -> None:
         assert rows(data, endpoints) == 4
         up.send_signal(signal.SIGINT)
         assert up.wait(60) == 0
+
+
+def test_the_command_starts_everything_with_the_worker_and_stops_it(tmp_path: Path) -> None:
+    data, said = tmp_path / "data", tmp_path / "said"
+    with running_up(data, said, CLI_UP) as (up, endpoints):
+        assert endpoints.pids.keys() == {"up", "kafka", "clickhouse", "worker"}
+        assert set(TOPICS) <= asyncio.run(topics(endpoints.kafka))
+        up.send_signal(signal.SIGTERM)
+        assert up.wait(60) == 0
+    assert all(is_gone(pid) for pid in endpoints.pids.values())
+    lines = said.read_text().splitlines()
+    assert sorted(line.partition(": ready")[0] for line in lines if ": ready" in line) == [
+        "clickhouse",
+        "kafka",
+        "migrations",
+        "topics",
+        "worker",
+    ]
+    assert lines[-1] == "stopped"
 
 
 def changed(data_dir: Path, name: str, before: int) -> Endpoints | None:
