@@ -6,6 +6,7 @@ import fcntl
 import json
 import logging
 import os
+import resource
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -34,6 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         log.error("--host %s is reachable from other machines: use 127.0.0.1, or add --allow-remote if that is wanted.", options.host)
         return 2
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.environ["TZ"] = "UTC"  # Read when the engine is loaded: days and hours are the same on every machine, as on a server.
+    _raise_file_limit()
     try:
         with _alone(data_dir):
             return asyncio.run(_serve(data_dir, options))
@@ -50,6 +53,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--database", default=DATABASE, help="the database whose tables the content and dashboards readers may read")
     parser.add_argument("--allow-remote", action="store_true", help="listen beyond this machine; every request then needs a password")
     return parser
+
+
+def _raise_file_limit() -> None:
+    """Parts and the engine's threads hold files open: take as many as the system lets this process have."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 @contextmanager

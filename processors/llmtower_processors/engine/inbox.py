@@ -16,13 +16,17 @@ _SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - the folder made in it i
 _HEADROOM: Final = 64 * 2**20
 
 
+def folder_name(data_dir: Path) -> str:
+    """The folder in shared memory that belongs to one data directory."""
+    return f"llmtower-{os.getuid()}-{hashlib.sha256(str(data_dir.resolve()).encode()).hexdigest()[:16]}"
+
+
 class Inbox:
     """Hands out files that live for one INSERT; what a killed engine left behind is removed at start."""
 
     def __init__(self, data_dir: Path, *, shared_memory: Path = _SHARED_MEMORY) -> None:
-        name = f"llmtower-{os.getuid()}-{hashlib.sha256(str(data_dir.resolve()).encode()).hexdigest()[:16]}"
         self._disk = data_dir / "inbox"
-        self._memory = shared_memory / name if os.access(shared_memory, os.W_OK) else None
+        self._memory = shared_memory / folder_name(data_dir) if os.access(shared_memory, os.W_OK) else None
         self._numbers = itertools.count()
         self.close()
         self._disk.mkdir(mode=0o700, parents=True, exist_ok=True)

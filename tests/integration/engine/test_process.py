@@ -16,6 +16,7 @@ import pytest
 from tests.integration.engine.raw import Raw
 
 from llmtower_processors.engine import EngineProcess, EngineStartError, Role
+from llmtower_processors.engine.inbox import folder_name
 
 pytestmark = pytest.mark.integration
 
@@ -311,10 +312,18 @@ def test_rows_of_an_insert_leave_no_file_behind(shared_engine: EngineProcess) ->
     client.ok("CREATE TABLE default.left (a Int64) ENGINE = MergeTree ORDER BY a")
     client.ok("INSERT INTO default.left VALUES (1)")
     assert client.send("INSERT INTO default.left FORMAT CSV\nx").status == 400
-    shared = Path("/dev/shm")
-    leftovers = [*shared.glob("llmtower-*/*"), *(shared_engine.data_dir / "inbox").iterdir()]
-    assert leftovers == []
+    shared = Path("/dev/shm") / folder_name(shared_engine.data_dir)
+    assert shared.is_dir() == os.access("/dev/shm", os.W_OK)
+    assert [*shared.glob("*"), *(shared_engine.data_dir / "inbox").iterdir()] == []
     client.ok("DROP TABLE default.left")
+
+
+def test_its_clock_is_utc_wherever_the_machine_is(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    with EngineProcess(data_dir) as engine:
+        client = _writer(engine)
+        assert client.send("SELECT 1").headers["X-ClickHouse-Timezone"] == "UTC"
+        assert client.ok("SELECT timezone(), toString(toDateTime(0))") == "UTC\t1970-01-01 00:00:00"
 
 
 def test_interrupt_ends_it_too(data_dir: Path) -> None:
