@@ -8,7 +8,7 @@ from llmtower_processors.runtime.envelopes import Envelope, envelope
 from llmtower_processors.runtime.model import Record
 
 _ROWS_OF_A_RECORD: Final = 10_000
-"""Most rows one record may count for, whatever its header says."""
+"""A record whose header says more, or nothing, counts as one row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +74,8 @@ class Buffer:
         fresh = [envelope(record) for record in records]
         self.records.extend(records)
         self._envelopes.extend(fresh)
-        self.rows += sum(map(_rows, fresh))
-        self.bytes += sum(map(_bytes, records))
+        self.rows += _rows(fresh)
+        self.bytes += _bytes(records)
 
     @property
     def last(self) -> int:
@@ -88,8 +88,8 @@ class Buffer:
         count = self._until(last) if last is not None else min(self._within(limits), self._until(upto))
         held = Held(first, self.records[:count], self._envelopes[:count])
         del self.records[:count], self._envelopes[:count]
-        self.rows -= sum(map(_rows, held.envelopes))
-        self.bytes -= sum(map(_bytes, held.records))
+        self.rows = self.rows - _rows(held.envelopes) if self.records else 0
+        self.bytes = self.bytes - _bytes(held.records) if self.records else 0
         self.cursor = (held.last if last is None else last) + 1
         self.since = now - limits.flush_s if self.records else now
         return held
@@ -102,8 +102,8 @@ class Buffer:
             return len(self.records)
         rows = size = 0
         for number, (record, sender) in enumerate(zip(self.records, self._envelopes, strict=True)):
-            rows += _rows(sender)
-            size += _bytes(record)
+            rows += _rows([sender])
+            size += _bytes([record])
             if number and (rows > limits.rows or size > limits.bytes):
                 return number
         return len(self.records)
@@ -112,13 +112,13 @@ class Buffer:
         """Put a range back in front, as it was never begun."""
         self.cursor = held.first
         self.records[:0], self._envelopes[:0] = held.records, held.envelopes
-        self.rows += sum(map(_rows, held.envelopes))
-        self.bytes += sum(map(_bytes, held.records))
+        self.rows += _rows(held.envelopes)
+        self.bytes += _bytes(held.records)
 
 
-def _rows(sender: Envelope) -> int:
-    return min(max(sender.events, 1), _ROWS_OF_A_RECORD)
+def _rows(senders: Sequence[Envelope]) -> int:
+    return sum([n if 0 < (n := sender.events) <= _ROWS_OF_A_RECORD else 1 for sender in senders])
 
 
-def _bytes(record: Record) -> int:
-    return len(record.value) if record.value else 0
+def _bytes(records: Sequence[Record]) -> int:
+    return sum([len(record.value) for record in records if record.value])

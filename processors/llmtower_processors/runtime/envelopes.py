@@ -1,6 +1,7 @@
 """What the headers of a record say about its envelope, and the ledger rows made of it."""
 
 from collections.abc import Container, Iterable, Sequence
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from llmtower_processors.runtime.model import Block, Record
@@ -8,6 +9,9 @@ from llmtower_processors.runtime.pending import Pending
 
 LEDGER: Final = "ledger"
 """Name of the ledger table: one row per record and processor, inserted last of a range."""
+
+OLDEST_MS: Final = 400 * 86_400_000
+AHEAD_MS: Final = 3_600_000
 
 _LIMIT: Final = 1 << 62
 _COUNT_LIMIT: Final = 1 << 31
@@ -25,14 +29,15 @@ class Envelope(NamedTuple):
 
 def envelope(record: Record) -> Envelope:
     """Read a record's headers; one bad value makes it anonymous, never an error."""
-    headers = dict(record.headers)
-    project, app = _text(headers.get("project")), _text(headers.get("app"))
-    producer, seq, count = _text(headers.get("producer")), _number(headers.get("seq")), _number(headers.get("count"))
+    header = dict(record.headers).get
+    project, app = _text(header("project")), _text(header("app"))
+    producer, seq, count = _text(header("producer")), _number(header("seq")), _number(header("count"))
     if not producer or seq is None or count is None or count >= _COUNT_LIMIT:
         return Envelope("", 0, 0, project, app)
     return Envelope(producer, seq, count, project, app)
 
 
+@lru_cache(maxsize=4096)
 def _text(value: bytes | None) -> str:
     try:
         return value.decode() if value else ""
@@ -66,7 +71,7 @@ def duplicates(envelopes: Sequence[Envelope], known: Container[tuple[str, int]])
 def ledger_block(
     processor: str, pending: Pending, records: Sequence[Record], envelopes: Sequence[Envelope], duplicate: Sequence[bool]
 ) -> Block:
-    """One ledger row per record; `minute` from the record's own time, clamped to what the column can hold."""
+    """One ledger row per record; `minute` is the record's own, from 400 days before the range to an hour after."""
     n = len(records)
     return Block(
         LEDGER,
@@ -82,10 +87,12 @@ def ledger_block(
             "duplicate": [int(d) for d in duplicate],
             "project": [e.project for e in envelopes],
             "app": [e.app for e in envelopes],
-            "minute": [_minute(r.timestamp_ms) for r in records],
+            "minute": _minutes(records, pending.time_ms),
         },
     )
 
 
-def _minute(timestamp_ms: int) -> int:
-    return min(max(timestamp_ms // 60_000, 0), (1 << 32) // 60 - 1) * 60
+def _minutes(records: Sequence[Record], now_ms: int) -> list[int]:
+    """Times that are absurd would open table partitions without end, which ClickHouse refuses to insert into at once."""
+    oldest, newest = max(0, now_ms - OLDEST_MS), now_ms + AHEAD_MS
+    return [min(max(record.timestamp_ms, oldest), newest) // 60_000 * 60 for record in records]
