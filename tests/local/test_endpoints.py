@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from llmtower_processors.local.endpoints import DataDirLock, Endpoints, find_endpoints, remove_endpoints, write_endpoints
-from llmtower_processors.local.errors import DataDirBusyError
+from llmtower_processors.local.errors import DataDirBusyError, LocalStackError
 
 RUNNING = Endpoints(kafka="127.0.0.1:9092", clickhouse="http://127.0.0.1:8123", pids={"up": os.getpid(), "kafka": 17})
 
@@ -63,3 +63,11 @@ def test_a_second_claim_on_a_folder_is_refused_while_the_first_lives(tmp_path: P
         first.wait()
         DataDirLock(folder).release()
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(
+        LocalStackError, match=r"^cannot write to .*file/data \(Not a directory\): choose another --data-dir$"
+    ):
+        DataDirLock(tmp_path / "file" / "data")

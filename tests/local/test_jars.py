@@ -115,3 +115,11 @@ def test_a_jar_nobody_has_is_one_sentence(mirror: Mirror) -> None:
     del mirror.files["/org/example/one/1.0/one-1.0.jar"]
     with pytest.raises(LocalStackError, match=r"^could not download org\.example:one:1\.0 \(RuntimeError\): check the network"):
         ensure_jars()
+
+
+def test_a_cache_that_cannot_be_written_is_one_sentence(mirror: Mirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("LLMTOWER_CACHE_DIR", str(tmp_path / "file"))
+    with pytest.raises(LocalStackError, match=r"^cannot write to the cache folder .* \(Not a directory\): set LLMTOWER_CACHE_DIR$"):
+        ensure_jars()
+    assert mirror.asked == []

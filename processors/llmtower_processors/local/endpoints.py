@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from llmtower_processors.local.errors import DataDirBusyError
+from llmtower_processors.local.errors import DataDirBusyError, LocalStackError
 
 FILE_NAME = "endpoints.json"
 CREDENTIALS_NAME = "credentials.json"
@@ -57,8 +57,11 @@ class DataDirLock:
     """The claim of one `up` on its data directory; the kernel gives it up when the process ends, however it ends."""
 
     def __init__(self, data_dir: Path) -> None:
-        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._file = os.open(data_dir / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._file = os.open(data_dir / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise LocalStackError(f"cannot write to the data directory {data_dir} ({error.strerror}): choose another --data-dir") from error
         if not _claim(self._file):
             holder = os.read(self._file, 32).decode("ascii", "replace").strip() or "unknown"
             os.close(self._file)

@@ -60,7 +60,7 @@ def is_intact(path: Path, jar: LockedJar) -> bool:
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest() == jar.sha256
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
 
 
@@ -73,8 +73,11 @@ def ensure_jars() -> tuple[list[Path], bool]:
     with ThreadPoolExecutor(CONNECTIONS) as pool:
         intact = pool.map(lambda jar: is_intact(folder / jar.file_name, jar), jars)
         wanted = [jar for jar, good in zip(jars, intact, strict=True) if not good]
-        if wanted:
-            _fetch_all(wanted, folder, pool)
+        try:
+            if wanted:
+                _fetch_all(wanted, folder, pool)
+        except OSError as error:
+            raise LocalStackError(f"cannot write to the cache folder {folder} ({error.strerror}): set LLMTOWER_CACHE_DIR") from error
     return [folder / jar.file_name for jar in jars], bool(wanted)
 
 

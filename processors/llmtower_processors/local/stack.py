@@ -129,8 +129,10 @@ async def _until_signal(stack: Stack, data_dir: Path) -> None:
             task.cancel()
 
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, on_signal)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
+        loop.add_signal_handler(signal.SIGHUP, on_signal)
     with contextlib.suppress(asyncio.CancelledError):
         async with stack:
             _say(f"everything is ready; addresses in {data_dir / 'endpoints.json'}; Ctrl-C stops")
