@@ -10,13 +10,14 @@ from types import TracebackType
 from typing import Any, Self
 
 from llmtower import lines, scope, state
-from llmtower.classification import Failure, classify
+from llmtower.classification import classify
 from llmtower.errors import internal_error
 from llmtower.ids import entropy, uuid7
 from llmtower.outbox import OVERHEAD_BYTES
-from llmtower.snapshot import Snapshot, snapshot
+from llmtower.snapshot import snapshot
 
 _context, _parent = scope.fields.get, scope.parent.get
+_REQUEST, _RESPONSE = lines.request, lines.response
 
 
 def call(
@@ -34,37 +35,47 @@ def call(
 
     Without `with`, call `finish` or `fail` yourself. `timeout` is in seconds. Without `configure` nothing is recorded.
     """
-    return Call((provider, model, operation, stream, timeout, instrumentation), input, parameters)
+    return Call(provider, model, operation, stream, timeout, instrumentation, input, parameters)
 
 
 class Call:
-    """A call that was started; a call that is never finished stays visible as its `request` event alone."""
+    """A call that was started; a call that is never finished stays visible as its `request` event alone.
 
-    __slots__ = (
-        *("_outbox", "_token", "at_ns", "bits", "context", "end", "failure"),
-        *("input", "parameters", "parent", "request", "result", "start", "ttft"),
-    )
+    Each event is one flat tuple: what the garbage collector has to look at is what hurts the slowest calls.
+    """
 
-    def __init__(self, request: tuple[Any, ...], input: Any, parameters: Mapping[str, Any] | None) -> None:  # noqa: A002
-        self.at_ns = time_ns()
-        self.bits = entropy(74)
-        self.ttft = self.end = 0
-        self.result: tuple[Any, ...] | None = None
-        self.failure: Failure | None = None
+    __slots__ = ("_input", "_outbox", "_parameters", "_request", "_start", "_token", "_ttft", "at_ns", "bits", "closed", "stream")
+
+    def __init__(
+        self,
+        provider: str,
+        model: str,
+        operation: str,
+        stream: bool,
+        timeout: float | None,
+        instrumentation: str,
+        input: Any,  # noqa: A002
+        parameters: Mapping[str, Any] | None,
+    ) -> None:
+        self.at_ns = at_ns = time_ns()
+        self.bits = bits = entropy(74)
+        self._ttft = 0
+        self.closed = False
+        self.stream = stream
         self._outbox = outbox = state.outbox
         if outbox is None:
-            self.start = perf_counter_ns()
+            self._start = perf_counter_ns()
             return state.unconfigured()
         try:
-            self.request = request
-            self.input: Snapshot = snapshot(input)
-            self.parameters: Snapshot = snapshot(parameters) if parameters else None
-            self.context, self.parent = _context(), _parent()
-            outbox.put((lines.request, self, OVERHEAD_BYTES, self.at_ns))
+            self._input = None if input is None else snapshot(input)
+            self._parameters = snapshot(parameters) if parameters else None
+            about = (provider, model, operation, stream, timeout, instrumentation)
+            self._request = request = (_REQUEST, bits, OVERHEAD_BYTES, at_ns, _context(), _parent(), *about)
+            outbox.put(request)
         except Exception:
             self._outbox = None
             internal_error("call")
-        self.start = perf_counter_ns()
+        self._start = perf_counter_ns()
         return None
 
     @property
@@ -74,8 +85,8 @@ class Call:
 
     def first_token(self) -> None:
         """Say that the first token has arrived: the call is a streamed one and has a time to first token."""
-        if not self.ttft:
-            self.ttft = perf_counter_ns() - self.start
+        if not self._ttft:
+            self._ttft = perf_counter_ns() - self._start
 
     def finish(
         self,
@@ -97,27 +108,31 @@ class Call:
         `usage` is the provider's own object or dict, or `llmtower.Usage`. `details` are further fields of the `response` event
         (`service_tier`, `retries`, `http_status` …). With `error` the call has failed, and what else is given is what came before.
         """
-        if self.end:
+        if self.closed:
             return
-        self.end = perf_counter_ns()
+        self.closed = True
+        taken_ns = perf_counter_ns() - self._start
         outbox = self._outbox
         if outbox is None:
             return
         try:
-            said = snapshot(output)
+            said = None if output is None else snapshot(output)
             used = None if usage is None else snapshot(usage)
             found = None if retrieved == () else snapshot(list(retrieved))
             vector = None if embedding is None else _freeze(embedding)
             reasons = tuple(finish_reasons) if finish_reasons else ()
             extra = snapshot(details) if details else None
-            if error is not None:
-                self.failure = classify(error)
-            self.result = (said, used, response_id, response_model, reasons, found, vector, embedder, cost_usd, extra)
+            failure = None if error is None else classify(error)
+            asked = self._input
             size = OVERHEAD_BYTES
-            for part in (self.input, said, found, vector):
-                if part is not None:
-                    size += part.__sizeof__()
-            outbox.put((lines.response, self, size, self.at_ns + self.end - self.start))
+            if asked is not None:
+                size += asked.__sizeof__()
+            if said is not None:
+                size += said.__sizeof__()
+            if found is not None or vector is not None:
+                size += (found or "").__sizeof__() + 4 * (vector or ()).__sizeof__()
+            ended = (_RESPONSE, self._request, size, self.at_ns + taken_ns, taken_ns, self._ttft, asked, self._parameters, said, used)
+            outbox.put((*ended, response_id, response_model, reasons, found, vector, embedder, cost_usd, extra, failure))
         except Exception:
             internal_error("finish")
 
@@ -132,7 +147,7 @@ class Call:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         with suppress(ValueError):  # left in another context than entered
             scope.parent.reset(self._token)
-        if not self.end:
+        if not self.closed:
             self.finish(error=error)
 
     async def __aenter__(self) -> Self:

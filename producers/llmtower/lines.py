@@ -9,6 +9,8 @@ import orjson
 
 from llmtower.classification import Failure
 from llmtower.contents import Limits, Policy, documents, message, parameters, prepare, stages
+from llmtower.ids import uuid7
+from llmtower.outbox import Item
 from llmtower.scope import name
 from llmtower.snapshot import dump_safely
 from llmtower.truncation import MAX_EVENT_BYTES
@@ -41,28 +43,28 @@ class TooLarge(Exception):  # noqa: N818 - never leaves the courier
     """An event that no policy makes small enough."""
 
 
-def request(call: Any, policy: Policy) -> Line:
+def request(item: Item, policy: Policy) -> Line:
     """Assemble the `request` event of a call."""
-    event = {"type": "request", **_call(call, policy)}
-    timeout = call.request[4]
+    event = {"type": "request", **_call(item, policy)}
+    timeout = item[10]
     if isinstance(timeout, (int, float)) and isfinite(timeout) and 0 <= timeout < 1e9:
         event["timeout_ms"] = int(timeout * 1_000)
     return _line(CALLS, policy.head, event)
 
 
-def response(call: Any, policy: Policy) -> Line:
+def response(item: Item, policy: Policy) -> Line:
     """Assemble the `response` event of a call."""
-    return _fit(policy, lambda limits: _response(call, policy, limits))
+    return _fit(policy, lambda limits: _response(item, policy, limits))
 
 
-def step(item: Any, policy: Policy) -> Line:
+def step(item: Item, policy: Policy) -> Line:
     """Assemble the `step` event of a step."""
-    return _fit(policy, lambda limits: _step(item, policy, limits))
+    return _fit(policy, lambda limits: _step(item[1], policy, limits))
 
 
-def recorded(item: tuple[str, bytes], policy: Policy) -> Line:
+def recorded(item: Item, policy: Policy) -> Line:
     """Assemble an event that was given to `record`: contents cleaned like those of calls, unknown fields kept."""
-    topic, raw = item
+    topic, raw = item[1]
     return _fit(policy, lambda limits: _recorded(topic, raw, policy, limits))
 
 
@@ -83,32 +85,33 @@ def _line(topic: str, head: Mapping[str, Any], event: dict[str, Any]) -> Line:
     return Line(topic, head["project"], head["app"], raw)
 
 
-def _call(call: Any, policy: Policy) -> dict[str, Any]:
-    provider, model, operation, stream, _, instrumentation = call.request
+def _call(item: Item, policy: Policy) -> dict[str, Any]:
+    _, bits, _, at_ns, context, parent, provider, model, operation, stream, _, instrumentation = item
     event: dict[str, Any] = {
-        "call_id": call.id,
+        "call_id": uuid7(at_ns, bits),
         **policy.head,
-        **call.context,
+        **context,
         "operation": name(operation) or "chat",
         "provider": name(provider),
         "request_model": name(model),
-        "started_at_ns": call.at_ns,
+        "started_at_ns": at_ns,
     }
     if stream:
         event["stream"] = True
     if instrumentation:
         event["instrumentation"] = name(instrumentation)
-    if call.parent is not None:
-        event["parent_id"] = call.parent.id
+    if parent is not None:
+        event["parent_id"] = parent.id
     return event
 
 
-def _response(call: Any, policy: Policy, limits: Limits) -> Line:
-    output, usage, response_id, response_model, reasons, found, vector, embedder, cost, extra = call.result
-    event = {"type": "response", **_call(call, policy), "duration_us": max(0, call.end - call.start) // 1_000}
+def _response(item: Item, policy: Policy, limits: Limits) -> Line:
+    asked, _, _, taken_ns, ttft_ns, given_input, given_parameters, output, usage, *rest = item[1:]
+    response_id, response_model, reasons, found, vector, embedder, cost, extra, failure = rest
+    event = {"type": "response", **_call(asked, policy), "duration_us": max(0, taken_ns) // 1_000}
     event |= _given(response_id=name(response_id), response_model=name(response_model), embedder=name(embedder))
-    if call.ttft:
-        event |= {"stream": True, "ttft_us": max(0, call.ttft) // 1_000}
+    if ttft_ns:
+        event |= {"stream": True, "ttft_us": max(0, ttft_ns) // 1_000}
     if reasons:
         event["finish_reasons"] = [name(reason) for reason in reasons[:32]]
     if cost is not None:
@@ -117,10 +120,10 @@ def _response(call: Any, policy: Policy, limits: Limits) -> Line:
         event |= _usage(usage)
     if extra is not None:
         event |= _details(extra)
-    event |= _failure(call.failure, policy)
+    event |= _failure(failure, policy)
     event |= _given(
-        parameters=parameters(call.parameters, policy, limits),
-        input=prepare(call.input, policy, limits),
+        parameters=parameters(given_parameters, policy, limits),
+        input=prepare(given_input, policy, limits),
         output=prepare(output, policy, limits),
         retrieved=documents(found, policy, limits),
         embedding=_vector(vector, limits),

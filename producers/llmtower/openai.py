@@ -143,7 +143,7 @@ class _Endpoint:
     def _raw(self, opened: Call, result: Any) -> None:
         """The caller reads the response by itself: record what is known without reading it for them."""
         try:
-            answer = result.parse() if result is not None and not opened.request[3] else None
+            answer = result.parse() if result is not None and not opened.stream else None
             extra = details(getattr(result, "http_response", None), getattr(result, "retries_taken", None))
         except Exception:  # the answer does not parse: the caller will see that themselves
             answer, extra = None, {}

@@ -14,8 +14,8 @@ from llmtower.errors import internal_error
 OVERHEAD_BYTES = 900
 """What an event costs in memory beside its contents."""
 
-Item = tuple[Callable[[Any, Any], Any], Any, int, int]
-"""How to turn it into a line, the thing itself, its size in bytes, its time in nanoseconds."""
+Item = tuple[Any, ...]
+"""How to turn it into a line (a function of the item and the policy), the thing itself, its size in bytes, its time in nanoseconds, …"""
 
 
 class Tally:
@@ -102,6 +102,7 @@ class Outbox:
     def oldest_ns(self) -> int | None:
         """Give the time of the oldest event that waits."""
         try:
-            return self.items[0][3]
+            oldest: int = self.items[0][3]
+            return oldest
         except IndexError:
             return None

@@ -9,7 +9,7 @@ from llmtower.lines import Line, TooLarge
 from llmtower.outbox import Item, Outbox
 from llmtower.transport import MAX_BYTES, MAX_EVENTS, Envelope, seal
 
-_BREATH = 16
+_BREATH = 4
 """After this many events the courier gives the interpreter away, so that the host never waits long for it."""
 
 
@@ -49,7 +49,7 @@ class Packer:
 
     def _line(self, item: Item) -> Line | None:
         try:
-            line: Line = item[0](item[1], self._policy)
+            line: Line = item[0](item, self._policy)
             return line
         except TooLarge:
             self._dropped("too_large")

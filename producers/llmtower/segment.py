@@ -1,6 +1,5 @@
 """One file of the spool: who holds its lock owns it."""
 
-import fcntl
 import os
 import struct
 from contextlib import suppress
@@ -13,6 +12,12 @@ import orjson
 from llmtower.errors import LOG
 from llmtower.transport import Envelope
 
+try:
+    import fcntl
+except ImportError:  # Windows: no spool there, what cannot be delivered is dropped and counted
+    fcntl = None  # type: ignore[assignment]
+
+SUPPORTED = fcntl is not None
 SUFFIX = ".spool"
 _MAGIC = b"LLMTOWER-SPOOL-1\n"
 _HEAD = struct.Struct("<cII")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from llmtower.errors import LOG, SpoolFull
-from llmtower.segment import SUFFIX, Entry, Segment
+from llmtower.segment import SUFFIX, SUPPORTED, Entry, Segment
 from llmtower.transport import Envelope
 
 
@@ -32,6 +32,8 @@ class Spool:
         self._segments: list[Segment] = []
         self._current: Segment | None = None
         self._serial = 0
+        if not SUPPORTED:
+            raise OSError("this platform has no flock")
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def append(self, envelope: Envelope) -> Ref:

@@ -43,7 +43,7 @@ class _Record:
 
     def end(self, error: BaseException | None) -> None:
         """Close the call with what has come so far."""
-        if self._call.end:
+        if self._call.closed:
             return
         chunks = self._chunks
         self._call.finish(

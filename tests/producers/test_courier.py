@@ -12,7 +12,7 @@ from llmtower import courier as courier_module
 from llmtower.books import Stats
 from llmtower.contents import Policy
 from llmtower.lines import CALLS, Line
-from llmtower.outbox import Tally
+from llmtower.outbox import Item, Tally
 from llmtower.run import Options, Run
 from llmtower.spool import Spool
 from llmtower.transport import Envelope, MemoryTransport
@@ -45,8 +45,8 @@ def run(broker: MemoryTransport, tmp_path: Path) -> Iterator[Run]:
     made.close()
 
 
-def plain(number: int, policy: Policy) -> Line:
-    return Line(CALLS, "p", "a", b'{"n":%d}' % number)
+def plain(item: Item, policy: Policy) -> Line:
+    return Line(CALLS, "p", "a", b'{"n":%d}' % item[1])
 
 
 def emit(run: Run, count: int, first: int = 0) -> None:
@@ -81,7 +81,7 @@ def test_everything_arrives_once(run: Run, broker: MemoryTransport) -> None:
 
     report = run.flush(5)
     assert report.complete
-    assert report.delivered == 3_000
+    assert report.delivered <= run.stats().delivered == 3_000
     assert sorted(numbers(broker)) == list(range(3_000))
     assert run.stats().delivered_bytes == sum(len(e.value) for e in broker.records)
 
@@ -201,7 +201,7 @@ def test_what_was_sent_and_not_acknowledged_is_named_so(broker: MemoryTransport)
 def test_an_envelope_refused_for_good_is_dropped_and_the_rest_delivered(
     run: Run, broker: MemoryTransport, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def huge(number: int, policy: Policy) -> Line:
+    def huge(item: Item, policy: Policy) -> Line:
         return Line(CALLS, "p", "a", b"x" * 2_000_000)
 
     emit(run, 1)
@@ -272,7 +272,7 @@ def test_heartbeats_tell_the_books(broker: MemoryTransport, tmp_path: Path, monk
 def test_a_fault_of_ours_is_counted_and_delivery_goes_on(
     run: Run, broker: MemoryTransport, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def broken(number: int, policy: Policy) -> Line:
+    def broken(item: Item, policy: Policy) -> Line:
         raise KeyError("secret prompt")
 
     monkeypatch.delenv("PYTEST_VERSION")
