@@ -67,7 +67,5 @@ def test_a_second_claim_on_a_folder_is_refused_while_the_first_lives(tmp_path: P
 
 def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(
-        LocalStackError, match=r"^cannot write to .*file/data \(Not a directory\): choose another --data-dir$"
-    ):
+    with pytest.raises(LocalStackError, match=r"^cannot write to .*file/data \(Not a directory\): choose another --data-dir$"):
         DataDirLock(tmp_path / "file" / "data")
