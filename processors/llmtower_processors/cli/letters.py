@@ -30,12 +30,11 @@ def show_letters(settings: Settings, *, letter: str, app: str, limit: int, raw: 
     client = clickhouse_client(settings)
     found = [dead_letters.show(client, letter, raw=raw)] if letter else dead_letters.find(client, app=app, limit=limit, raw=raw)
     rows = [(d.id, d.app, d.reason, d.size, _at(d.at), d.producer, d.producer_seq, d.replayed) for d in found]
-    columns = _LETTER
-    if raw:
-        columns = (*_LETTER, "raw")
-        texts = [d.raw.decode("utf-8", "backslashreplace") if d.raw is not None else None for d in found]
-        rows = [(*row, text) for row, text in zip(rows, texts, strict=True)]
-    show(columns, rows, output)
+    if not raw:
+        show(_LETTER, rows, output)
+        return
+    texts = [d.raw.decode("utf-8", "backslashreplace") if d.raw is not None else None for d in found]
+    show((*_LETTER, "raw"), [(*row, text) for row, text in zip(rows, texts, strict=True)], output)
 
 
 def replay_letters(settings: Settings, *, app: str, reason: str) -> None:
