@@ -51,6 +51,7 @@ def test_the_token_is_found_in_the_settings(settings: str, token: str | None) ->
         (b"SELECT 1 format `CSV` settings a = 1", "CSV", "SELECT", "SELECT 1 format `CSV` settings a = 1"),
         (b"SELECT (SELECT format('x') AS format), ';' # c", None, "SELECT", "SELECT (SELECT format('x') AS format), ';'"),
         (b"INSERT INTO t SELECT 1", None, "INSERT", "INSERT INTO t SELECT 1"),
+        (b"SELECT format FROM t ORDER BY format DESC", None, "SELECT", "SELECT format FROM t ORDER BY format DESC"),
         (b"SET a = 1", None, "SET", "SET a = 1"),
         (b"SELECT $x$; ' \" $x$, $$;$$", None, "SELECT", "SELECT $x$; ' \" $x$, $$;$$"),
     ],

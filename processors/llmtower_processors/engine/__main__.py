@@ -93,6 +93,7 @@ async def _serve(data_dir: Path, options: argparse.Namespace) -> int:
         await stopped.wait()
     finally:
         endpoint.unlink(missing_ok=True)
+        engine.cancel_reads()
         await server.stop()
         engine.close()
         inbox.close()

@@ -26,6 +26,9 @@ MAX_WAITING: Final = 256
 """Requests queued in one lane before further ones are refused as a server refuses them."""
 
 
+_CANCEL_READS: Final = "KILL QUERY WHERE match(query, '(?i)^[[:space:](]*(SELECT|WITH|FROM)[[:space:](]') ASYNC"
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """Result of one query: the bytes in its format and the counts for the summary header."""
@@ -135,6 +138,10 @@ class Engine:
         self.version = str(self._anchor.query("SELECT version()", "TabSeparatedRaw")).strip()
         self.timezone = str(self._anchor.query("SELECT timezone()", "TabSeparatedRaw")).strip()
         self.lanes = {name: Lane(name, threads, connect, read_only=name == "read") for name, threads in LANES.items()}
+
+    def cancel_reads(self) -> None:
+        """End running SELECTs, so that a shutdown waits for inserts only."""
+        self._anchor.query(_CANCEL_READS, "Null")
 
     def close(self) -> None:
         """Finish what runs, close all connections, then the engine."""

@@ -134,7 +134,7 @@ def _output_format(found: list[Token]) -> str | None:
         token = found[index + 1]
         if token.kind == "symbol":
             depth += {b")": 1, b"(": -1}.get(token.text, 0)
-        if depth == 0 and found[index].is_word("FORMAT") and token.kind in ("word", "quoted"):
+        if depth == 0 and found[index].is_word("FORMAT") and token.kind in ("word", "quoted") and not token.is_word("ASC", "DESC"):
             before_end = index + 2 == len(found) or found[index + 2].is_word("SETTINGS")
             if before_end:
                 return token.name

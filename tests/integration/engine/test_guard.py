@@ -7,6 +7,7 @@ import pytest
 from tests.integration.engine.raw import Raw
 
 from llmtower_processors.engine import EngineProcess, Role
+from llmtower_processors.engine.lexer import tokens
 
 pytestmark = pytest.mark.integration
 
@@ -303,6 +304,21 @@ def test_dashboards_reader_is_served(readers: Readers, sql: str, expected: str |
     assert response.status == 200, response.text
     if expected is not None:
         assert response.text == expected
+
+
+def test_comments_case_and_spaces_are_no_disguise(readers: Readers) -> None:
+    for sql in REFUSED:
+        pieces = [token.text for token in tokens(sql.encode())]
+        for variant in (
+            b"/* x */".join(pieces),
+            b" -- x\n".join(pieces),
+            b"\t\n\r ".join(pieces),
+            b"(" + sql.encode() + b")",
+            sql.swapcase(),
+        ):
+            response = readers.dashboards.send(variant)
+            assert response.status >= 400, (variant, response.text)
+            assert SECRET in sql or SECRET not in response.text, variant
 
 
 def test_the_corpus_is_large_enough() -> None:

@@ -68,6 +68,22 @@ def test_stop_lets_a_running_insert_finish(data_dir: Path) -> None:
         assert _writer(engine).ok("SELECT count() FROM llmtower.calls") == "8"
 
 
+def test_stop_does_not_wait_for_slow_selects(data_dir: Path) -> None:
+    with EngineProcess(data_dir) as engine:
+        client = Raw(engine.host, engine.port)
+        codes: list[int] = []
+        slow = "SELECT sleepEachRow(1) FROM numbers(100)"
+        thread = threading.Thread(target=lambda: codes.append(client.send(slow, params={"max_block_size": "1"}).code))
+        thread.start()
+        time.sleep(1)
+        started = time.monotonic()
+        assert engine.stop() == 0
+        assert time.monotonic() - started < 30
+        thread.join()
+        assert codes == [394]
+        engine.start()
+
+
 def test_a_killed_engine_starts_again_and_lost_nothing(data_dir: Path) -> None:
     engine = EngineProcess(data_dir).start()
     passwords = engine.credentials
