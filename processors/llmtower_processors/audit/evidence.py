@@ -85,20 +85,24 @@ class Evidence:
     ledger: dict[int, list[Stored]]
     """Ledger rows by offset; `hour` is 1 for a duplicate."""
     duplicate: set[int]
+    """Offsets of records that another one came before."""
     blocks: list[Block] = field(default_factory=list)
     failed: set[int] = field(default_factory=set)
     """Offsets on which the processor raised."""
     missing: dict[str, set[Position]] = field(default_factory=dict)
     surplus: list[Stored] = field(default_factory=list)
 
-    def only_duplicate(self, offset: int) -> bool:
+    anonymous: set[int] = field(default_factory=set)
+    """Offsets of records whose sender is unknown, so that nobody can say what they are duplicates of."""
+
+    def only_marked(self, offset: int) -> bool:
         """Whether the ledger says of this record that it was dropped, and nothing else."""
         rows = self.ledger.get(offset, [])
         return bool(rows) and all(row.hour for row in rows)
 
     def dropped(self, offset: int) -> bool:
         """Whether a record should have no rows, as another one has its events."""
-        return offset in self.duplicate or self.only_duplicate(offset)
+        return offset in self.duplicate or (offset in self.anonymous and self.only_marked(offset))
 
 
 def gather(scene: Scene, span: Span, cases: Sequence[Case]) -> Evidence:
@@ -108,7 +112,9 @@ def gather(scene: Scene, span: Span, cases: Sequence[Case]) -> Evidence:
     ledger: dict[int, list[Stored]] = defaultdict(list)
     for offset, _, duplicate, part, number in positions(scene.client, "ledger", span, offsets):
         ledger[offset].append(Stored("ledger", (offset, 0), duplicate, part, number))
-    evidence = Evidence(cases, scene.ledgered.homes, stored, ledger, _duplicates(scene, span, cases, ledger))
+    keys = _keys(scene, span, cases)
+    evidence = Evidence(cases, scene.ledgered.homes, stored, ledger, _duplicates(scene, span, keys, ledger))
+    evidence.anonymous = {offset for offset, (producer, _) in keys.items() if not producer}
     fresh = [case.record for case in cases if case.record and not evidence.dropped(case.offset)]
     evidence.blocks = _run(scene, span, fresh, evidence.failed)
     _compare(scene, evidence)
@@ -146,8 +152,9 @@ def _verdict(evidence: Evidence, case: Case, missing: int, surplus: int, present
         yield "rows_without_ledger", present
         if case.record is not None:
             yield "missing_records", missing or int(not present)
-    elif evidence.only_duplicate(case.offset):
+    elif evidence.only_marked(case.offset):
         yield "rows_without_ledger", present
+        yield "missing_events", 0 if evidence.dropped(case.offset) else missing
     elif case.doubled:
         yield "doubled_envelopes", case.doubled
     else:
@@ -156,9 +163,8 @@ def _verdict(evidence: Evidence, case: Case, missing: int, surplus: int, present
     yield "doubled_ledger", max(0, len(rows) - 1)
 
 
-def _duplicates(scene: Scene, span: Span, cases: Sequence[Case], ledger: Mapping[int, Sequence[Stored]]) -> set[int]:
-    """Find the records that another one came before: the runtime's rule, and for those not in the ledger any other that is."""
-    keys = _keys(scene, span, cases)
+def _duplicates(scene: Scene, span: Span, keys: Mapping[int, tuple[str, int]], ledger: Mapping[int, Sequence[Stored]]) -> set[int]:
+    """Find the records that another one came before: the runtime's rule; for one not ledgered as stored, any other that is."""
     known = [key for key in keys.values() if key[0]]
     columns = {"producers": [producer for producer, _ in known], "seqs": [seq for _, seq in known]}
     homes: dict[tuple[str, int], list[tuple[bool, int, int]]] = defaultdict(list)

@@ -58,6 +58,16 @@ WHERE reached > first_seq AND incarnation = {{incarnation:String}} AND partition
 ORDER BY offset
 """  # noqa: S608 - names from literal tables
 
+_ORPHANS: Final = f"""
+SELECT offset, toUnixTimestamp(max(minute)), max(count) FROM ledger
+WHERE {place_filter("ledger")} AND duplicate = 1 AND (producer, first_seq) NOT IN (
+    SELECT producer, first_seq FROM ledger
+    WHERE processor = {{processor:String}} AND topic = {{topic:String}} AND duplicate = 0
+        AND producer IN (SELECT producer FROM ledger WHERE {place_filter("ledger")} AND duplicate = 1)
+)
+GROUP BY offset ORDER BY offset
+"""  # noqa: S608 - names from literal tables
+
 
 @dataclass(frozen=True, slots=True)
 class RecordState:
@@ -110,6 +120,11 @@ def gaps(client: "Client", span: Span) -> list[Gap]:
 def overlaps(client: "Client", span: Span, current: str) -> list[Overlap]:
     """Give the records of a slice whose events another record has too, and comes before it (older incarnation, lower offset)."""
     return [Overlap(*map(int, row)) for row in select(client, _OVERLAPS, {**span.parameters(), "current": current})]
+
+
+def orphans(client: "Client", span: Span) -> list[tuple[int, int, int]]:
+    """Give (offset, minute, events) of the records of a slice that were dropped as duplicates of a record that is not there."""
+    return [(int(offset), int(minute), int(events)) for offset, minute, events in select(client, _ORPHANS, span.parameters())]
 
 
 def _states_sql(ledgered: Ledgered) -> str:

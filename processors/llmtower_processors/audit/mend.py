@@ -6,7 +6,8 @@ Order, and what an audit finds after a kill behind each step:
 3. hours whose calls are to be deleted are written to `audits`                -> the same, and these hours are compared again
 4. rows that are too many are deleted                                         -> rollups differ
 5. rows that are missing are inserted, sides before homes                     -> missing_events, missing_records
-6. the ledger row of a record that had none, and rows that are one too many   -> nothing
+6. the ledger row of a record that had none, or was wrongly called duplicate  -> doubled_ledger
+7. ledger rows that are one too many are deleted                              -> nothing
 Rollups are compared and rebuilt after all records (`rollups`).
 """
 
@@ -57,6 +58,12 @@ def _write_ledger(scene: Scene, span: Span, evidence: Evidence, token: str) -> N
     whole = [record for record in absent if record.offset not in evidence.failed]
     _insert_ledger(scene, span, [r for r in whole if r.offset in evidence.duplicate], f"{token}:resent", duplicate=True)
     _insert_ledger(scene, span, [r for r in whole if r.offset not in evidence.duplicate], f"{token}:ledger", duplicate=False)
+    orphans = [
+        case.record for case in evidence.cases if case.record and evidence.only_marked(case.offset) and not evidence.dropped(case.offset)
+    ]
+    stored = [record for record in orphans if record.offset not in evidence.failed]
+    _insert_ledger(scene, span, stored, f"{token}:orphans", duplicate=False)
+    delete_records(scene.client, "ledger", span, [record.offset for record in stored], " AND duplicate = 1")
     spare = [row for case in evidence.cases for row in _spare(evidence, case.offset)]
     delete_rows(scene.client, "ledger", [(row.part, row.part_offset) for row in spare])
 

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from clickhouse_connect.driver.exceptions import OperationalError
+
 from llmtower_processors.audit.books import audit_books
 from llmtower_processors.audit.evidence import Scene, hour_of
 from llmtower_processors.audit.model import AUDITED, AUDITED_TO, CHECKS, HOUR_S, Finding, Ledgered, Report, Span
@@ -13,6 +15,7 @@ from llmtower_processors.audit.rollups import ROLLUPS, audit_rollup, repair_roll
 from llmtower_processors.audit.scope import Window, closed_until, oldest_hour, open_hours, spans, window
 from llmtower_processors.audit.slices import Repair, audit_slice
 from llmtower_processors.audit.tables import insert, touched_hours
+from llmtower_processors.errors import Unreachable
 from llmtower_processors.runtime.model import Block, Processor
 from llmtower_schemas.settings import RetentionSettings
 
@@ -36,12 +39,15 @@ class Auditor:
         `token` is the insert token of the result; `<timer>:<group>:<window end>` for a timer. Raises Unreachable when Kafka or
         ClickHouse does not answer; run again, what was mended until then stays mended.
         """
-        hours = window(self.client, self.audited, self.retention, now_ms // 1_000, start=start, end=end)
-        report = Report(hours.start, hours.end, hours.hours, hours.goes_on)
-        run = _Run(self, now_ms, hours, report, repair=repair)
-        if hours.hours:
-            run.go()
-            write(self.client, report, run.rollup_hours, now_ms, token or f"audit:{now_ms}")
+        try:
+            hours = window(self.client, self.audited, self.retention, now_ms // 1_000, start=start, end=end)
+            report = Report(hours.start, hours.end, hours.hours, hours.goes_on)
+            run = _Run(self, now_ms, hours, report, repair=repair)
+            if hours.hours:
+                run.go()
+                write(self.client, report, run.rollup_hours, now_ms, token or f"audit:{now_ms}")
+        except OperationalError as error:
+            raise Unreachable("ClickHouse did not answer during the audit; what was mended stays mended. Run it again.") from error
         return report
 
 

@@ -7,7 +7,7 @@ from itertools import chain
 from typing import Final
 
 from llmtower_processors.audit.evidence import Case, Scene, findings, gather, hour_of
-from llmtower_processors.audit.inspect import gaps, overlaps, states
+from llmtower_processors.audit.inspect import gaps, orphans, overlaps, states
 from llmtower_processors.audit.mend import BeforeDelete, mend
 from llmtower_processors.audit.model import HOUR_S, Finding, Span, describe
 from llmtower_processors.audit.records import ranges
@@ -74,6 +74,8 @@ def _cases(scene: Scene, span: Span, found: Found) -> Iterator[Case]:
     for twice in overlaps(scene.client, span, scene.incarnation):
         expected = suspects[twice.offset].expected if twice.offset in suspects else 0
         suspects[twice.offset] = Case(twice.offset, _hour(scene, twice.minute), expected, twice.doubled)
+    for offset, minute, events in orphans(scene.client, span):
+        suspects.setdefault(offset, Case(offset, _hour(scene, minute), events))
     stepped_over = {offset: _hour(scene, gap.minute) for gap in gaps(scene.client, span) for offset in range(gap.first, gap.last + 1)}
     start = _readable_from(scene, span)
     for offset, hour in stepped_over.items():

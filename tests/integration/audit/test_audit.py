@@ -5,9 +5,11 @@ from typing import Any, cast
 
 import pytest
 from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import OperationalError
 from tests.integration.audit.world import CLOSED, FIRST, HOUR, NOW, World, found, heartbeat, request, response
 
 from llmtower_processors.audit import Auditor
+from llmtower_processors.errors import Unreachable
 from llmtower_processors.runtime.model import Record
 from llmtower_schemas.settings import RetentionSettings
 from llmtower_schemas.topics import CALLS, SIGNALS
@@ -85,6 +87,12 @@ def stored_duplicate(world: World, own: list[Record]) -> None:
     world.records.logs[CALLS, 0].append(again)
     for block in [*world.rows(again), world.ledger(again, duplicate=True)]:
         world.insert(block)
+
+
+def orphan(world: World, own: list[Record]) -> None:
+    """An envelope was dropped as a duplicate of one that nobody has."""
+    lost = world.send([response(500, FIRST), response(501, FIRST)], producer="x")
+    world.insert(world.ledger(lost, duplicate=True))
 
 
 PLANTED: dict[str, tuple[Plant, dict[str, int]]] = {
@@ -240,6 +248,7 @@ class DyingClient:
     def __init__(self, client: Any, writes: int) -> None:
         self._client = client
         self._left = writes
+        self.query = client.query
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._client, name)
@@ -283,3 +292,40 @@ def test_a_repair_killed_between_any_two_writes_is_finished_by_the_next(world: W
     assert deaths >= 3
     assert found(world.audit()) == {}
     assert world.truth() == before
+
+
+def test_an_hour_with_a_range_under_way_is_not_rebuilt(world: World) -> None:
+    """The range will be replayed into the views: a rebuild now would count it twice."""
+    own = world.clean()
+    log = world.records.logs[CALLS, 0]
+    begun = world.send([response(800, FIRST)], at=NOW)
+    for block in world.rows(begun, "calls"):
+        world.insert(block)
+    lost_minute(world, own)
+    report = world.audit(repair=True)
+    assert {(f.check, f.open > 0) for f in report.findings} >= {("rollup_1m", True)}
+    assert all("run the audit again" in f.detail for f in report.findings)
+    world.insert(world.ledger(log[begun.offset]))
+    assert world.audit(repair=True).clean
+    assert world.count("SELECT sum(calls) FROM rollup_1h") == world.count("SELECT count() FROM calls")
+
+
+def test_a_server_that_does_not_answer_is_said_so(world: World) -> None:
+    def refuse(*arguments: Any, **options: Any) -> Any:
+        raise OperationalError("connection refused")
+
+    client = DyingClient(world.client, 10)
+    client.query = refuse
+    with pytest.raises(Unreachable, match="ClickHouse"):
+        Auditor(cast(Client, client), world.records, world.processors, RetentionSettings()).run(NOW * 1_000)
+
+
+def test_an_envelope_dropped_as_a_duplicate_of_nothing_is_stored(world: World) -> None:
+    own = world.clean()
+    calls = world.count("SELECT count() FROM calls")
+    orphan(world, own)
+    assert found(world.audit()) == {"missing_events": 2}
+    assert world.audit(repair=True).clean
+    assert found(world.audit()) == {}
+    assert world.count("SELECT count() FROM calls") == calls + 2
+    assert world.count("SELECT count() FROM ledger WHERE producer = 'x' AND NOT duplicate") == 1
