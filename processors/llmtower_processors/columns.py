@@ -1,6 +1,6 @@
 """From events to columns: the second half of every processor that stores events. Without per-row dictionaries."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import compress
 from operator import attrgetter
 from typing import Any
@@ -58,36 +58,35 @@ def origin(batch: Batch, found: Arrivals) -> Columns:
 
 
 def content(batch: Batch, found: Arrivals, kind: str, carried: Columns, texts: Columns) -> Columns:
-    """Give the `contents` columns of those events that have any of `texts` or unknown fields; `carried` goes along."""
+    """Give all `contents` columns of those events that have any text or unknown fields; `carried` goes along."""
+    n = len(found.events)
     texts = texts | {"extra": found.unknown}
+    rest = {name: [default] * n for name, default in CONTENT_DEFAULTS.items() if name not in texts and name not in carried}
+    given = {"kind": [kind] * n, **carried, **texts, **rest, **position(batch, found)}
     if any(map(all, texts.values())):
-        return {"kind": [kind] * len(found.events), **carried, **texts, **position(batch, found)}
+        return given
     mask = list(map(any, zip(*texts.values(), strict=True)))
-    if not any(mask):
-        return {}
-    given = {"kind": [kind] * len(mask), **carried, **texts, **position(batch, found)}
-    return {name: list(compress(column, mask)) for name, column in given.items()}
+    return {name: list(compress(column, mask)) for name, column in given.items()} if any(mask) else {}
 
 
-def contents_block(parts: Iterable[Columns]) -> Block:
-    """Join the contents of several kinds of events: one table is one insert under one token."""
-    kept = [part for part in parts if part]
-    if len(kept) <= 1:
-        return Block("contents", spare(kept[0]) if kept else {})
-    names = sorted({name for part in kept for name in part})
-    return Block("contents", spare({name: [value for part in kept for value in _column(part, name)] for name in names}))
+def blocks(parts: Iterable[tuple[str, Columns]]) -> list[Block]:
+    """Join parts to one block per table (one table is one insert under one token), without spare columns and without empty blocks."""
+    joined: dict[str, dict[str, list[Any]]] = {}
+    for table, columns in parts:
+        if table not in joined:
+            joined[table] = {name: list(column) for name, column in columns.items()}
+            continue
+        for name, column in columns.items():
+            joined[table].setdefault(name, []).extend(column)
+    made = (Block(table, _without_spare(columns)) for table, columns in joined.items())
+    return [block for block in made if block.rows]
 
 
-def spare(columns: Columns) -> Columns:
-    """Leave out the columns that hold nothing but their default."""
+def _without_spare(columns: Mapping[str, list[Any]]) -> Columns:
     return {name: column for name, column in columns.items() if not _is_spare(name, column)}
 
 
-def _is_spare(name: str, column: Column) -> bool:
+def _is_spare(name: str, column: list[Any]) -> bool:
     if name in USUALLY_EMPTY:
         return not any(column)
     return name in USUALLY_NULL and column.count(None) == len(column)
-
-
-def _column(part: Columns, name: str) -> Column:
-    return part[name] if name in part else [CONTENT_DEFAULTS[name]] * len(part["kind"])

@@ -1,14 +1,14 @@
 """The `calls` processor: what calls cost, how long they took and how they failed; their contents, their starts, their steps."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from operator import attrgetter
 from typing import Any
 
 import msgspec
 
-from llmtower_processors.arrivals import Arrivals, dead_letter_blocks, sort_events
-from llmtower_processors.columns import Column, Columns, content, contents_block, fields, origin, spare, ticks
+from llmtower_processors.arrivals import Arrivals, dead_letter_columns, portions, sort_events
+from llmtower_processors.columns import Column, Columns, blocks, content, fields, origin, ticks
 from llmtower_processors.jsontext import content_text, flat_object, nested_object
 from llmtower_processors.pricing import PriceBook
 from llmtower_processors.runtime.model import Batch, Block, Processor
@@ -48,16 +48,21 @@ def calls_processor(price_book: PriceBook) -> Processor:
 
 def process_calls(batch: Batch, *, price_book: PriceBook) -> Sequence[Block]:
     """Turn one batch of `llmtower.calls` into blocks, at most one per table, none of them empty."""
-    arrivals, dead = sort_events(batch, _TYPES)
     makers: Mapping[type, Callable[[Batch, Arrivals], tuple[Columns, Columns]]] = {
         _RESPONSE: partial(_calls, price_book=price_book),
         _REQUEST: _requests,
         _STEP: _steps,
     }
-    made = {kind: makers[kind](batch, found) for kind, found in arrivals.items()}
-    blocks = [Block(_TABLE_OF[kind], spare(columns)) for kind, (columns, _) in made.items()]
-    blocks += [contents_block(texts for _, texts in made.values()), *dead_letter_blocks(batch, dead)]
-    return [block for block in blocks if block.rows]
+    return blocks(part for portion in portions(batch) for part in _parts(portion, makers))
+
+
+def _parts(batch: Batch, makers: Mapping[type, Callable[[Batch, Arrivals], tuple[Columns, Columns]]]) -> Iterator[tuple[str, Columns]]:
+    arrivals, dead = sort_events(batch, _TYPES)
+    for kind, found in arrivals.items():
+        columns, texts = makers[kind](batch, found)
+        yield _TABLE_OF[kind], columns
+        yield "contents", texts
+    yield from dead_letter_columns(batch, dead)
 
 
 _TABLE_OF = {_RESPONSE: "calls", _REQUEST: "requests", _STEP: "steps"}

@@ -1,11 +1,11 @@
 """The `signals` processor: late facts about calls (feedback, scores), deploys, and the producers' own books."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
 from typing import Any
 
-from llmtower_processors.arrivals import Arrivals, dead_letter_blocks, sort_events
-from llmtower_processors.columns import Columns, content, contents_block, fields, origin, spare, ticks
+from llmtower_processors.arrivals import Arrivals, dead_letter_columns, portions, sort_events
+from llmtower_processors.columns import Columns, blocks, content, fields, origin, ticks
 from llmtower_processors.runtime.model import Batch, Block, Processor
 from llmtower_processors.structs import STRUCTS
 from llmtower_schemas import topics
@@ -34,11 +34,16 @@ def signals_processor() -> Processor:
 
 def process_signals(batch: Batch) -> Sequence[Block]:
     """Turn one batch of `llmtower.signals` into blocks, at most one per table, none of them empty."""
+    return blocks(part for portion in portions(batch) for part in _parts(portion))
+
+
+def _parts(batch: Batch) -> Iterator[tuple[str, Columns]]:
     arrivals, dead = sort_events(batch, _TYPES)
-    made = {kind: _MAKERS[kind](batch, found) for kind, found in arrivals.items()}
-    blocks = [Block(_TABLE_OF[kind], spare(columns)) for kind, (columns, _) in made.items()]
-    blocks += [contents_block(texts for _, texts in made.values()), *dead_letter_blocks(batch, dead)]
-    return [block for block in blocks if block.rows]
+    for kind, found in arrivals.items():
+        columns, texts = _MAKERS[kind](batch, found)
+        yield _TABLE_OF[kind], columns
+        yield "contents", texts
+    yield from dead_letter_columns(batch, dead)
 
 
 def _scored(event: Any) -> int:

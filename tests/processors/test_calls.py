@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from llmtower_processors.arrivals import AHEAD_MS, OLDEST_MS
+from llmtower_processors.arrivals import AHEAD_MS, OLDEST_MS, portions
 from llmtower_processors.pricing import PriceBook
 from llmtower_processors.registry import build_processors
 from llmtower_processors.runtime.model import Block
@@ -215,3 +215,24 @@ def test_the_same_batch_gives_the_same_blocks() -> None:
 
 def test_an_empty_batch_gives_nothing() -> None:
     assert CALLS.function(batch()) == []
+
+
+def test_a_large_batch_is_worked_on_in_portions_and_joined() -> None:
+    long = line("openai_streaming", output="x" * 200_000)
+    values = [
+        encode([line("request"), long]),
+        encode([line("unknown_model"), b"{"]),
+        encode([line("retrieval_step"), long, line("rate_limited")]),
+    ]
+    records = [record(value, offset=offset, seq=10 * offset) for offset, value in enumerate(values * 3)]
+    made = batch(*records)
+    assert len(list(portions(made))) > 1
+    rows = run(CALLS.function, made)
+    found = sorted((row["kafka_offset"], row["event_index"]) for table in ("calls", "requests", "steps") for row in rows[table])
+    broken = [(row["offset"], row["event_index"]) for row in rows["dead_letters"]]
+    assert found == sorted({(o, i) for o in range(9) for i in range((2, 2, 3)[o % 3])} - set(broken))
+    assert broken == [(1, 1), (4, 1), (7, 1)]
+    assert [row["producer_seq"] for row in rows["requests"]] == [0, 30, 60]
+    assert [row["input"] for row in rows["contents"] if row["kind"] == "step"] == ["parcel"] * 3
+    assert len(rows["contents"]) == 6 + 3 + 3
+    assert {row["cost_status"] for row in rows["calls"]} == {"priced", "unknown_model", "failed"}
