@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 import pytest
 from prometheus_client import CollectorRegistry
 
-from llmtower_processors.runtime import labour, life
+from llmtower_processors.runtime import cycle, labour, life
 from llmtower_processors.runtime.buffer import Limits
 from llmtower_processors.runtime.edges import (
     CommitUnknownError,
@@ -35,7 +35,8 @@ QUICK = Limits(rows=20, flush_s=0.02, acknowledge_s=0.1)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(labour, "BACK_OFF_S", (0.002, 0.02))
     monkeypatch.setattr(life, "PACE_S", 0.001)
-    monkeypatch.setattr(life, "CHECK_S", 0.05)
+    monkeypatch.setattr(cycle, "CHECK_S", 0.05)
+    monkeypatch.setattr(life, "AGAIN_S", 0.05)
 
 
 class Bench:

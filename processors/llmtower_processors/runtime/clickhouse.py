@@ -61,7 +61,7 @@ class ClickHouseStore:
             try:
                 client = clickhouse_connect.get_client(**self._options)
             except Exception as error:
-                raise StoreUnavailableError(f"cannot connect to ClickHouse ({type(error).__name__})") from error
+                raise StoreUnavailableError(f"cannot connect: {judge(error, 'system.settings', ())}") from error
             self._local.client = client
             self._clients.append(client)
         return client

@@ -8,11 +8,9 @@ from typing import Any, Final
 
 from llmtower_processors.runtime import steps
 from llmtower_processors.runtime.buffer import Limits
+from llmtower_processors.runtime.cycle import Cycle
 from llmtower_processors.runtime.edges import (
     Clock,
-    CommitNotSentError,
-    CommitRefusedError,
-    CommitUnknownError,
     EdgeError,
     Fence,
     Log,
@@ -23,7 +21,6 @@ from llmtower_processors.runtime.edges import (
 from llmtower_processors.runtime.labour import Labour, back_off
 from llmtower_processors.runtime.metrics import Metrics
 from llmtower_processors.runtime.model import Processor, Record
-from llmtower_processors.runtime.pending import Pending
 from llmtower_processors.runtime.ranges import Phase
 from llmtower_processors.runtime.share import Membership, Share
 
@@ -32,8 +29,8 @@ log = logging.getLogger(__name__)
 POLL_S: Final = 0.5
 PACE_S = 0.05
 """Pause after a poll that brought something, so that a trickle does not cost a request per record."""
-CHECK_S = 1.0
-"""How often the topics' incarnations are read when nothing happens; before each commit they are read anyway."""
+AGAIN_S = 1.0
+"""Pause before a doubtful state is read again."""
 GRACE_S: Final = 5.0
 """How long a range under way may take to finish when its partition is taken away or the process stops."""
 
@@ -53,11 +50,8 @@ class Life:
         self._limits = limits
         self._clock = clock
         self._resume = resume
-        self._wake = asyncio.Event()
         self._read_wanted = asyncio.Event()
-        self._turn_lock = asyncio.Lock()
-        self._checked = 0.0
-        self._seen = (0, 0)
+        self._cycle = Cycle(self, log_edge, metrics=metrics, limits=limits, clock=clock)
 
     async def start(self, tasks: asyncio.TaskGroup) -> None:
         """Join the group, however long it takes, and work in tasks of the group."""
@@ -70,7 +64,7 @@ class Life:
             else:
                 self.failures = 0
                 break
-        work: tuple[Coroutine[Any, Any, None], ...] = (self._poll(), self._cycle(), self._reader())
+        work: tuple[Coroutine[Any, Any, None], ...] = (self._poll(), self._cycle.run(), self._reader())
         for task in work:
             tasks.create_task(task)
 
@@ -87,11 +81,11 @@ class Life:
     def resume(self) -> None:
         """Let halted partitions go on."""
         for share in self.membership.shares.values() if self.membership else ():
-            self._do(share, share.ranges.step(steps.Resumed()))
+            self.do(share, share.ranges.step(steps.Resumed()))
 
     def lag(self, share: Share) -> int:
         """Events of a partition that are not stored yet."""
-        return share.lag(self._log.end(share.partition), self._seen)
+        return share.lag(self._log.end(share.partition), self._cycle.seen)
 
     async def failed(self, what: str, error: Exception) -> None:
         """Count a failure that passes, say so now and then, and wait."""
@@ -109,7 +103,7 @@ class Life:
         self.membership = Membership(fence, {p: Share(p) for p in sorted(partitions)})
         log.info("%s: %d partitions in generation %d", self.processor.name, len(self.membership.shares), fence.generation)
         for share in self.membership.shares.values():
-            self._do(share, share.ranges.step(steps.Assigned()))
+            self.do(share, share.ranges.step(steps.Assigned()))
 
     async def _on_revoked(self) -> None:
         if self.membership is not None:
@@ -128,17 +122,17 @@ class Life:
         if working:
             await asyncio.wait(working, timeout=GRACE_S)
         with contextlib.suppress(EdgeError, TimeoutError):
-            async with asyncio.timeout(GRACE_S), self._turn_lock:
+            async with asyncio.timeout(GRACE_S), self._cycle.lock:
                 for share in m.shares.values():
                     share.commit = None
                     if share.take is not None and share.ranges.pending.empty and not share.ranges.acknowledged:
                         share.take = None
-                        self._do(share, share.ranges.step(steps.Idle(self._clock.now_ms())))
+                        self.do(share, share.ranges.step(steps.Idle(self._clock.now_ms())))
                 last = {share.partition: share.commit for share in m.shares.values() if share.commit is not None}
                 if last and not m.left:
                     await self._log.commit(m.fence, last)
 
-    def _do(self, share: Share, actions: Sequence[steps.Action]) -> None:
+    def do(self, share: Share, actions: Sequence[steps.Action]) -> None:
         """Begin what the machine asks for."""
         for action in actions:
             match action:
@@ -152,7 +146,7 @@ class Life:
                     self._ask(share, action)
                 case steps.Commit():
                     share.commit = action.pending
-                    self._wake.set()
+                    self._cycle.wake.set()
                 case steps.Run() | steps.Insert():
                     share.task = self._tasks.create_task(self._work(share, action))
                 case steps.Leave():
@@ -164,11 +158,11 @@ class Life:
         if share.ask(take, self._clock.monotonic()):
             self._log.seek(share.partition, take.first)
         if share.paused or share.buffer.cursor == take.first:
-            self._relieve(share)
-        self._wake.set()
+            self.relieve(share)
+        self._cycle.wake.set()
 
     async def _work(self, share: Share, action: steps.Action) -> None:
-        self._do(share, await self._labour.carry(share, action))
+        self.do(share, await self._labour.carry(share, action))
 
     def _leave(self) -> None:
         m = self.membership
@@ -183,7 +177,7 @@ class Life:
         log.error("%s %s[%d] is paused: %s; %s", self.processor.name, *share.partition, halt.reason, remedy)
         if self._resume and halt.resumable:
             self._resume = False
-            self._do(share, share.ranges.step(steps.Resumed()))
+            self.do(share, share.ranges.step(steps.Resumed()))
 
     # --- reading the state
 
@@ -198,12 +192,12 @@ class Life:
                 await self._read(shares)
             except EdgeError as error:
                 for share in shares:
-                    self._do(share, share.ranges.step(steps.ReadFailed()))
+                    self.do(share, share.ranges.step(steps.ReadFailed()))
                 await self.failed("state", error)
             else:
                 self.failures = 0
                 if any(share.reading for share in shares):
-                    await asyncio.sleep(CHECK_S)
+                    await asyncio.sleep(AGAIN_S)
 
     async def _read(self, shares: Sequence[Share]) -> None:
         states = await self._log.states([share.partition for share in shares])
@@ -215,7 +209,7 @@ class Life:
         for share in shares:
             share.reading = False
             p = share.partition
-            self._do(share, share.ranges.step(steps.StateRead(states[p], floors[p], highest[p], self._clock.now_ms())))
+            self.do(share, share.ranges.step(steps.StateRead(states[p], floors[p], highest[p], self._clock.now_ms())))
 
     # --- polling
 
@@ -247,7 +241,7 @@ class Life:
             waited_s = (self._clock.now_ms() - records[0].timestamp_ms) / 1000
             share.buffer.add(records, now, min(max(waited_s, 0.0), self._limits.flush_s / 2))
             if first or share.due(self._limits, now, self._log.position(partition)):
-                self._wake.set()
+                self._cycle.wake.set()
             if share.buffer.rows >= self._limits.full_rows or share.buffer.bytes >= self._limits.full_bytes:
                 share.paused = True
                 self._log.pause(partition)
@@ -257,107 +251,15 @@ class Life:
         share = m.shares.get(partition) if m else None
         if share is not None and share.take is not None:
             share.take = None
-            self._do(share, share.ranges.step(steps.Moved()))
+            self.do(share, share.ranges.step(steps.Moved()))
 
-    def _relieve(self, share: Share) -> None:
+    def relieve(self, share: Share) -> None:
         """Fetch again once there is room."""
         if share.buffer.rows < self._limits.full_rows and share.buffer.bytes < self._limits.full_bytes:
             share.paused = False
             self._log.resume(share.partition)
 
-    # --- the cycle: what is due is cut, announced in one commit, and carried out
-
-    async def _cycle(self) -> None:
-        while True:
-            await self._sleep()
-            m = self.membership
-            if m is None or m.closing:
-                continue
-            async with self._turn_lock:
-                try:
-                    await self._turn(m)
-                except LogEndedError:
-                    raise
-                except EdgeError as error:
-                    await self.failed("cycle", error)
-            self._measure()
-
-    async def _sleep(self) -> None:
-        shares = self.membership.shares.values() if self.membership else ()
-        now = self._clock.monotonic()
-        until = min((share.next_due(self._limits) for share in shares), default=float("inf"))
-        delay = max(0.0, min(until, self._checked + CHECK_S, now + CHECK_S) - now)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(max(delay, 0.001)):  # wait_for() of Python 3.11 can swallow a cancellation
-                await self._wake.wait()
-        self._wake.clear()
-
-    async def _turn(self, m: Membership) -> None:
-        now = self._clock.monotonic()
-        due = [s for s in m.shares.values() if s.due(self._limits, now, self._log.position(s.partition))]
-        if not due and not any(s.commit for s in m.shares.values()) and now < self._checked + CHECK_S:
-            return
-        if due:
-            along = now + self._limits.flush_s / 2
-            due += [s for s in m.shares.values() if s.buffer.records and s not in due and s.due(self._limits, along, 0)]
-        upto = {share: share.buffer.last for share in due}
-        found = await self._log.incarnations(sorted({p.topic for p in m.shares}))
-        self._checked, self.failures = now, 0
-        if m is not self.membership or m.closing:
-            return
-        for share in m.shares.values():
-            self._compare(share, found[share.partition.topic])
-        for share in due:
-            if share.take is not None:
-                self._taken(share, share.take, upto[share])
-        commits = {share: share.commit for share in m.shares.values() if share.commit is not None}
-        if commits:
-            await self._commit(m, commits)
-
-    def _compare(self, share: Share, incarnation: str) -> None:
-        """A topic of another incarnation is another log; what was fetched before the comparison is of the one compared with."""
-        asked = share.take.incarnation if share.take else share.ranges.pending.incarnation
-        if asked and asked != incarnation and not share.reading:
-            share.take = None
-            share.commit = None
-            self._do(share, share.ranges.step(steps.Moved()))
-
-    def _taken(self, share: Share, take: steps.Take, upto: int) -> None:
-        now = self._clock.monotonic()
-        share.take = None
-        nothing = not share.buffer.records if take.last is None else self._log.position(share.partition) <= take.last
-        if nothing:
-            self._do(share, share.ranges.step(steps.Idle(self._clock.now_ms())))
-        else:
-            share.held = held = share.buffer.cut(self._limits, now, take.last, upto)
-            self._seen = (self._seen[0] + sum(max(e.events, 1) for e in held.envelopes), self._seen[1] + len(held.records))
-            if take.last is not None:
-                self._metrics.replays.labels(self.processor.name).inc()
-            last = held.last if take.last is None else take.last
-            self._do(share, share.ranges.step(steps.Taken(last, self._clock.now_ms())))
-        self._relieve(share)
-
-    async def _commit(self, m: Membership, commits: Mapping[Share, Pending]) -> None:
-        outcome: steps.Event
-        for share in commits:
-            share.commit = None
-        try:
-            with self._metrics.commit_seconds.labels(self.processor.name).time():
-                await self._log.commit(m.fence, {share.partition: pending for share, pending in commits.items()})
-            outcome = steps.Committed()
-        except CommitRefusedError as error:
-            log.info("%s: fenced out: %s", self.processor.name, error)
-            outcome = steps.CommitRefused()
-        except CommitNotSentError as error:
-            await self.failed("commit", error)
-            outcome = steps.CommitNotSent()
-        except (CommitUnknownError, EdgeError) as error:
-            log.warning("%s: outcome of a commit unknown, joining the group anew: %s", self.processor.name, error)
-            outcome = steps.CommitUnknown()
-        for share in commits:
-            self._do(share, share.ranges.step(outcome))
-
-    def _measure(self) -> None:
+    def measure(self) -> None:
         """Bring the gauges up to date."""
         shares = self.membership.shares.values() if self.membership else ()
         name = self.processor.name
