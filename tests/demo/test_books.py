@@ -9,6 +9,7 @@ from rich.console import Console
 
 from llmtower_processors.demo.books import Account, balance
 from llmtower_processors.demo.figures import Stored
+from llmtower_processors.demo.processes import DemoError
 from llmtower_processors.demo.runs import Run, Runs, read_runs, write_runs
 from llmtower_processors.demo.said import Said
 from llmtower_processors.demo.summary import render_books
@@ -122,5 +123,5 @@ def test_a_data_directory_remembers_its_demos(tmp_path: Path) -> None:
 
 def test_a_broken_memory_is_refused_with_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "demo.json").write_text("{", "utf-8")
-    with pytest.raises(ValueError, match="remove it, or choose another --data-dir"):
+    with pytest.raises(DemoError, match="remove it, or choose another --data-dir"):
         read_runs(tmp_path)

@@ -22,9 +22,12 @@ from .numbers import count
 from .processes import Process
 from .said import Said
 from .scenario import APPS, script
+from .staging import Ending, Parts, Wishes
 from .traffic import Traffic
 from .view import Progress, Screen
 
+SEED = 7
+"""Of the apps, the users and the history."""
 START_S = 60.0
 REFRESH_S = 1.0
 PATIENCE_S = 45.0
@@ -33,51 +36,37 @@ DATABASE = "llmtower"
 READER = "dashboards"
 
 
-class Ending:
-    """When the demo ends: `stop` when it is time, `interrupted` too when somebody pressed Ctrl-C."""
-
-    def __init__(self) -> None:
-        self.stop = asyncio.Event()
-        self.interrupted = asyncio.Event()
-
-    def interrupt(self) -> None:
-        """End now, the history included."""
-        self.interrupted.set()
-        self.stop.set()
-
-
 class Play:
     """The performance; afterwards `said` has what every producer said and `client` reads the tables."""
 
     client: Client
 
-    def __init__(self, accounts: Accounts, console: Console, ending: Ending, *, seconds: float | None, rate: float, seed: int) -> None:
+    def __init__(self, accounts: Accounts, console: Console, ending: Ending, wishes: Wishes) -> None:
         self.said: list[Said] = []
         self._accounts = accounts
         self._console = console
         self._ending = ending
-        self._seconds = seconds
-        self._rate = rate
-        self._seed = seed
-        self._script = script(seconds)
+        self._wishes = wishes
+        self._script = script(wishes.seconds)
         self._sent: Counter[str] = Counter()
         self._history_total = 0
         self._history_began = self._history_ended = 0.0
         self._screen = Screen()
 
-    async def perform(self, endpoints: Endpoints, *, standin: Process, apps: Process, sender: Process | None) -> None:
+    async def perform(self, parts: Parts) -> None:
         """Play until the end, then end the apps and collect what they said. Raises DemoError when a part fails."""
-        password = read_credentials(self._accounts.data_dir)[READER]
+        endpoints = parts.endpoints
+        password = read_credentials(self._wishes.data_dir)[READER]
         self.client = await asyncio.to_thread(figures.connect, endpoints.clickhouse, database=DATABASE, user=READER, password=password)
         self._screen = replace(self._screen, addresses=(("Kafka", endpoints.kafka), ("ClickHouse", endpoints.clickhouse)))
-        provider = str((await standin.line(START_S))["url"])
-        await apps.say({"standin": provider, "kafka": endpoints.kafka, "apps": list(APPS), "seed": self._seed})
-        urls = {line["app"]: line["url"] for line in [await apps.line(START_S) for _ in APPS]}
-        if sender is not None:
-            await self._start_history(sender, endpoints)
-        traffic = Traffic(apps=urls, standin=provider, rate=self._rate, script=self._script, seed=self._seed)
-        await self._run(traffic, sender)
-        await self._collect(apps, provider)
+        provider = str((await parts.standin.line(START_S))["url"])
+        await parts.apps.say({"standin": provider, "kafka": endpoints.kafka, "apps": list(APPS), "seed": SEED})
+        urls = {line["app"]: line["url"] for line in [await parts.apps.line(START_S) for _ in APPS]}
+        if parts.sender is not None:
+            await self._start_history(parts.sender, endpoints)
+        traffic = Traffic(apps=urls, standin=provider, rate=self._wishes.rate, script=self._script, seed=SEED)
+        await self._run(traffic, parts.sender)
+        await self._collect(parts.apps, provider)
 
     async def drain(self) -> None:
         """Wait until everything the producers delivered has arrived in ClickHouse, as long as it makes progress."""
@@ -94,7 +83,7 @@ class Play:
     async def _start_history(self, sender: Process, endpoints: Endpoints) -> None:
         calls = calls_by_app(CALLS)
         self._history_total, self._history_began = CALLS, time.monotonic()
-        await sender.say({"kafka": endpoints.kafka, "calls": calls, "end_ns": now_ns(), "seed": self._seed})
+        await sender.say({"kafka": endpoints.kafka, "calls": calls, "end_ns": now_ns(), "seed": SEED})
 
     async def _run(self, traffic: Traffic, sender: Process | None) -> None:
         """Play until the traffic has its answers and the history is sent; the first failure of a part ends everything."""
@@ -113,8 +102,8 @@ class Play:
             raise _first(group) from group
 
     async def _time(self) -> None:
-        if self._seconds is not None:
-            await asyncio.sleep(self._seconds)
+        if self._wishes.seconds is not None:
+            await asyncio.sleep(self._wishes.seconds)
             self._ending.stop.set()
 
     async def _cut_short(self, sender: Process) -> None:
@@ -169,7 +158,7 @@ class Play:
         return replace(
             self._screen,
             elapsed_s=elapsed,
-            left_s=None if self._seconds is None else self._seconds - elapsed,
+            left_s=None if self._wishes.seconds is None else self._wishes.seconds - elapsed,
             phase=traffic.phase,
             next_scene_s=self._script.until_next(elapsed),
             questions=traffic.asked.total(),

@@ -2,29 +2,24 @@
 
 import asyncio
 import contextlib
-import json
+import importlib
 import os
 import signal
 import sys
-from collections.abc import Coroutine
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from rich.console import Console
 
 from llmtower_processors.local.errors import LocalStackError
 from llmtower_processors.local.stack import Stack, StackOptions
 
-from .accounts import Accounts
-from .play import Ending, Play
 from .processes import DemoError, Process, start
-from .runs import read_runs
-from .summary import print_books
+from .runs import Runs, read_runs
+from .staging import Ending, Parts, Wishes
 
 PLAIN_SECONDS = 60
 """Length of a demo without a terminal, unless another one is asked for."""
-SEED = 7
 INTERRUPTED = 130
 Result = TypeVar("Result")
 
@@ -45,13 +40,12 @@ def run(
     if seconds is None and not console.is_terminal:
         seconds = PLAIN_SECONDS
     options = StackOptions(data_dir=data_dir, kafka_port=kafka_port, clickhouse_port=clickhouse_port, web_port=web_port)
+    wishes = Wishes(data_dir=data_dir, seconds=seconds, rate=rate, history=history, json_file=json_file)
     try:
-        if json_file is not None and not json_file.absolute().parent.is_dir():
-            raise DemoError(f"there is no folder {json_file.parent} for --json: make it, or name another file")
+        _check(wishes)
         stack = Stack(options, say=lambda line: _tell(console, f"  {line}"))
-        accounts = Accounts(data_dir, read_runs(data_dir))
-        return asyncio.run(_demo(stack, accounts, console, seconds=seconds, rate=rate, history=history, json_file=json_file))
-    except (DemoError, LocalStackError, ValueError) as error:
+        return asyncio.run(_demo(stack, read_runs(data_dir), wishes, console))
+    except (DemoError, LocalStackError) as error:
         sys.stderr.write(f"llmtower demo: {error}\n")
         return 1
     except asyncio.CancelledError:
@@ -59,60 +53,45 @@ def run(
         return INTERRUPTED
 
 
-async def _demo(
-    stack: Stack, accounts: Accounts, console: Console, *, seconds: float | None, rate: float, history: bool, json_file: Path | None
-) -> int:
+async def _demo(stack: Stack, runs: Runs, wishes: Wishes, console: Console) -> int:
     ending = Ending()
     _on_signals(ending)
-    sends = history and not accounts.runs.has_history
     async with contextlib.AsyncExitStack() as stack_exit, contextlib.AsyncExitStack() as children:
         with _busy(console, "starting Kafka, the ClickHouse engine, the worker, a provider and four apps"):
-            standin = await _child(children, accounts.data_dir, "standin", "--bound", "--seed", str(SEED))
-            apps = await _child(children, accounts.data_dir, "apps")
-            sender = await _child(children, accounts.data_dir, "sender") if sends else None
-            endpoints = await _or_interrupted(stack_exit.enter_async_context(stack), ending)
+            entering = asyncio.create_task(stack_exit.enter_async_context(stack))
+            standin = await _child(children, wishes, "standin", "--bound")
+            apps = await _child(children, wishes, "apps")
+            sender = await _child(children, wishes, "sender") if wishes.history and not runs.has_history else None
+            await asyncio.to_thread(importlib.import_module, f"{__package__}.performance")
+            endpoints = await _or_interrupted(entering, ending)
         if endpoints is None:
             _tell(console, "stopped before anything was sent")
             return INTERRUPTED
-        play = Play(accounts, console, ending, seconds=seconds, rate=rate, seed=SEED)
-        accounts.open(history=sends, began=datetime.now(UTC).isoformat(timespec="seconds"))
-        await play.perform(endpoints, standin=standin, apps=apps, sender=sender)
-        code = await _close(accounts, play, console, json_file)
+        from .performance import perform
+
+        parts = Parts(endpoints=endpoints, standin=standin, apps=apps, sender=sender)
+        code = await perform(parts, runs, wishes=wishes, console=console, ending=ending)
         _tell(console, "stopping the worker, the engine and Kafka; the data stays where it is")
         return code
 
 
-async def _close(accounts: Accounts, play: Play, console: Console, json_file: Path | None) -> int:
-    accounts.close(play.said)
-    await play.drain()
-    overall = await asyncio.to_thread(accounts.books, play.client, accounts.runs.said)
-    summary = overall.summary()
-    if len(accounts.runs.runs) > 1:
-        this = await asyncio.to_thread(accounts.books, play.client, play.said)
-        print_books(console, "This run", this)
-        summary["run"] = this.summary()
-        print_books(console, f"All {len(accounts.runs.runs)} demos on this data directory", overall)
-    else:
-        print_books(console, "The books", overall)
-    for note in accounts.notes():
-        _tell(console, note)
-    if json_file is not None:
-        await asyncio.to_thread(json_file.write_text, json.dumps(summary, indent=2) + "\n", "utf-8")
-    return 0 if overall.balanced else 1
+def _check(wishes: Wishes) -> None:
+    """Find out now what would fail at the end."""
+    if wishes.json_file is not None and not wishes.json_file.absolute().parent.is_dir():
+        raise DemoError(f"there is no folder {wishes.json_file.parent} for --json: make it, or name another file")
 
 
-async def _child(children: contextlib.AsyncExitStack, data_dir: Path, name: str, *arguments: str) -> Process:
+async def _child(children: contextlib.AsyncExitStack, wishes: Wishes, name: str, *arguments: str) -> Process:
     """Start a part of the demo with none of the user's `LLMTOWER_*` settings; its spool is in the data directory."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("LLMTOWER_")}
-    environment["LLMTOWER_SDK__SPOOL_DIR"] = str((data_dir / "demo-spool").absolute())
-    child = await start(name, (f"llmtower_processors.demo.{name}", *arguments), log_dir=data_dir / "logs", environment=environment)
+    environment["LLMTOWER_SDK__SPOOL_DIR"] = str(wishes.data_dir.absolute() / "demo-spool")
+    child = await start(name, (f"llmtower_processors.demo.{name}", *arguments), log_dir=wishes.data_dir / "logs", environment=environment)
     children.push_async_callback(child.end)
     return child
 
 
-async def _or_interrupted(work: Coroutine[Any, Any, Result], ending: Ending) -> Result | None:
-    """Await the work unless the user ends the demo first."""
-    task = asyncio.create_task(work)
+async def _or_interrupted(task: asyncio.Task[Result], ending: Ending) -> Result | None:
+    """Await a task unless the user ends the demo first."""
     interrupted = asyncio.create_task(ending.interrupted.wait())
     await asyncio.wait({task, interrupted}, return_when=asyncio.FIRST_COMPLETED)
     interrupted.cancel()

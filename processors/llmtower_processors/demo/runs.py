@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from .processes import DemoError
 from .said import Said
 
 FILE_NAME = "demo.json"
@@ -53,7 +54,7 @@ class Runs:
 
 
 def read_runs(data_dir: Path) -> Runs:
-    """Read what the data directory remembers; nothing when there is no file. Raises ValueError when the file is broken."""
+    """Read what the data directory remembers; nothing when there is no file. Raises DemoError when the file is broken."""
     path = data_dir / FILE_NAME
     if not path.exists():
         return Runs()
@@ -61,7 +62,7 @@ def read_runs(data_dir: Path) -> Runs:
         entries = json.loads(path.read_text("utf-8"))["runs"]
         return Runs(tuple(Run(**{**entry, "said": tuple(Said(**said) for said in entry["said"])}) for entry in entries))
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} cannot be read ({type(error).__name__}): remove it, or choose another --data-dir") from error
+        raise DemoError(f"{path} cannot be read ({type(error).__name__}): remove it, or choose another --data-dir") from error
 
 
 def write_runs(data_dir: Path, runs: Runs) -> None:

@@ -1,0 +1,42 @@
+"""From a running stack to closed books. Loaded while the stack starts: it needs what takes a second to import."""
+
+import asyncio
+import json
+from datetime import UTC, datetime
+
+from rich.console import Console
+
+from .accounts import Accounts
+from .play import Play
+from .runs import Runs
+from .staging import Ending, Parts, Wishes
+from .summary import print_books
+
+
+async def perform(parts: Parts, runs: Runs, *, wishes: Wishes, console: Console, ending: Ending) -> int:
+    """Play, close the books and print them; gives 0 when they balance, else 1. Raises DemoError when a part fails."""
+    accounts = Accounts(wishes.data_dir, runs)
+    play = Play(accounts, console, ending, wishes)
+    accounts.open(history=parts.sender is not None, began=datetime.now(UTC).isoformat(timespec="seconds"))
+    await play.perform(parts)
+    accounts.close(play.said)
+    await play.drain()
+    summary = await asyncio.to_thread(_publish, accounts, play, console)
+    if wishes.json_file is not None:
+        await asyncio.to_thread(wishes.json_file.write_text, json.dumps(summary, indent=2) + "\n", "utf-8")
+    return 0 if summary["balanced"] else 1
+
+
+def _publish(accounts: Accounts, play: Play, console: Console) -> dict[str, object]:
+    """Print the books of this run and, where there were others, of all on this data directory; gives the JSON summary of all."""
+    overall = accounts.books(play.client, accounts.runs.said)
+    summary = overall.summary()
+    demos = len(accounts.runs.runs)
+    if demos > 1:
+        this = accounts.books(play.client, play.said)
+        summary["run"] = this.summary()
+        print_books(console, "This run", this)
+    print_books(console, "The books" if demos == 1 else f"All {demos} demos on this data directory", overall)
+    for note in accounts.notes():
+        console.print(note, style="dim", highlight=False)
+    return summary
