@@ -1,6 +1,5 @@
 """Find what a command talks to: the settings first, then a running `llmtower up` through its data directory."""
 
-import json
 import logging
 import os
 from pathlib import Path
@@ -9,7 +8,8 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr, ValidationError
 
-from llmtower_processors.errors import LlmtowerError, NotConfigured, Unreachable, root
+from llmtower_processors.errors import NotConfigured, Unreachable, root
+from llmtower_processors.local.endpoints import CREDENTIALS_NAME, find_endpoints, read_credentials
 from llmtower_schemas.settings import PREFIX, ClickHouseSettings, KafkaSettings, Settings, unknown_names
 
 if TYPE_CHECKING:
@@ -70,42 +70,27 @@ def clickhouse_client(settings: Settings, *, with_database: bool = True) -> "Cli
 def _from_running_stack(settings: Settings, role: Role) -> Settings:
     if settings.kafka.bootstrap_servers and settings.clickhouse.host:
         return settings
-    found = running_endpoints(settings.data_dir)
+    found = find_endpoints(settings.data_dir)
     if found is None:
         return settings
     update: dict[str, object] = {}
     if not settings.kafka.bootstrap_servers:
-        update["kafka"] = settings.kafka.model_copy(update={"bootstrap_servers": found["kafka"]})
+        update["kafka"] = settings.kafka.model_copy(update={"bootstrap_servers": found.kafka})
     if not settings.clickhouse.host:
-        update["clickhouse"] = _clickhouse_of(settings, found["clickhouse"], role)
+        update["clickhouse"] = _clickhouse_of(settings, found.clickhouse, role)
     return settings.model_copy(update=update)
 
 
 def _clickhouse_of(settings: Settings, url: str, role: Role) -> ClickHouseSettings:
     address = urlsplit(url)
     try:
-        passwords = json.loads((settings.data_dir / "credentials.json").read_text("utf-8"))
+        passwords = read_credentials(settings.data_dir)
     except OSError as error:
         raise NotConfigured(
             f"Cannot read {settings.data_dir / 'credentials.json'}: {error.strerror}. Only the user who ran `up` may."
         ) from error
     login = {"host": address.hostname, "port": address.port, "user": role, "password": SecretStr(passwords[role])}
     return settings.clickhouse.model_copy(update=login)
-
-
-def running_endpoints(data_dir: Path) -> dict[str, str] | None:
-    """Give `kafka` and `clickhouse` of the `up` that runs on a data directory, else None. Raises LlmtowerError on a broken file."""
-    path = data_dir / "endpoints.json"
-    try:
-        content = json.loads(path.read_text("utf-8"))
-        os.kill(int(content["pids"]["up"]), 0)
-    except (FileNotFoundError, NotADirectoryError, ProcessLookupError):
-        return None
-    except PermissionError:
-        pass
-    except (ValueError, KeyError, TypeError) as error:
-        raise LlmtowerError(f"{path} is not what `llmtower up` writes. Delete it and start `llmtower up` again.") from error
-    return {name: str(content[name]) for name in ("kafka", "clickhouse")}
 
 
 def _sentence(location: tuple[int | str, ...], message: str) -> str:

