@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from hashlib import sha256
 from typing import Any, Literal
 
@@ -42,9 +43,9 @@ class Limits:
     embedding: int = 16_384
 
 
-def stages(policy: Policy) -> tuple[Limits, ...]:
-    """Give ever tighter limits: the last one fits any event into Kafka's."""
-    full = policy.content_bytes
+@cache
+def stages(full: int) -> tuple[Limits, ...]:
+    """Give ever tighter limits, from `full` bytes for a text on: the last one fits any event into Kafka's."""
     return (
         Limits(full, MAX_EVENT_BYTES * 9 // 10),
         Limits(max(256, full // 8), MAX_EVENT_BYTES // 5),

@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections import deque
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 from llmtower.books import Settled
@@ -242,12 +243,9 @@ class Courier:
         if time.monotonic() - self._adopted_at > _ADOPT_S:
             self._adopt()
         flying = {flight.ref for flight in self.flights if flight.ref is not None}
-        for ref in self.spool.pending():
-            if len(flying) >= _REPLAYS:
-                return
-            if ref not in flying:
-                self._resend(ref)
-                flying.add(ref)
+        first = list(islice(self.spool.pending(), len(flying) + _REPLAYS))
+        for ref in [ref for ref in first if ref not in flying][: max(0, _REPLAYS - len(flying))]:
+            self._resend(ref)
 
     def _resend(self, ref: Ref) -> None:
         assert self.spool is not None  # noqa: S101 - it gave the reference
@@ -263,10 +261,8 @@ class Courier:
         """Give the time of the oldest event that is not acknowledged."""
         times = [envelope.at_ns for envelope in self.ready]
         times += [flight.envelope.at_ns for flight in self.flights]
-        if self.spool is not None:
-            times += [ref.entry.at_ns for ref in self.spool.pending()]
-        waiting = self.outbox.oldest_ns()
-        return min([*times, waiting] if waiting is not None else times, default=None)
+        others = (self.outbox.oldest_ns(), self.spool.oldest_ns() if self.spool is not None else None)
+        return min([*times, *(time_ns for time_ns in others if time_ns is not None)], default=None)
 
 
 def _report(task: "asyncio.Task[None]") -> None:

@@ -70,7 +70,7 @@ def recorded(item: Item, policy: Policy) -> Line:
 
 def _fit(policy: Policy, build: Callable[[Limits], Line]) -> Line:
     """Build under ever tighter limits until the event fits."""
-    for limits in stages(policy):
+    for limits in stages(policy.content_bytes):
         line = build(limits)
         if len(line.json) <= MAX_EVENT_BYTES:
             return line

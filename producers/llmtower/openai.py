@@ -7,7 +7,7 @@ Nothing is patched globally: the functions are set on the client's own objects. 
 from collections.abc import Awaitable, Callable, Mapping
 from functools import wraps
 from importlib.util import find_spec
-from inspect import iscoroutinefunction, unwrap
+from inspect import isawaitable, iscoroutinefunction, unwrap
 from typing import Any, TypeVar
 
 from llmtower.calls import Call, call
@@ -175,7 +175,10 @@ def _recorded_sync(create: Callable[..., Any], endpoint: _Endpoint) -> Callable[
         opened, arguments, plain = endpoint.open(given)
         hide = endpoint.asks_usage(arguments, plain)
         try:
-            return endpoint.close(opened, create(*args, **arguments), plain, hide)
+            result = create(*args, **arguments)
+            if isawaitable(result):  # an asynchronous client behind a plain function
+                return _awaited(result, endpoint, opened, plain, hide)
+            return endpoint.close(opened, result, plain, hide)
         except BaseException as error:
             opened.finish(error=error, details=_of_error(error))
             raise
@@ -183,16 +186,20 @@ def _recorded_sync(create: Callable[..., Any], endpoint: _Endpoint) -> Callable[
     return recorded
 
 
+async def _awaited(result: Awaitable[Any], endpoint: _Endpoint, opened: Call, plain: bool, hide: bool) -> Any:
+    try:
+        return endpoint.close(opened, await result, plain, hide)
+    except BaseException as error:
+        opened.finish(error=error, details=_of_error(error))
+        raise
+
+
 def _recorded_async(create: Callable[..., Awaitable[Any]], endpoint: _Endpoint) -> Callable[..., Any]:
     @wraps(create)
     async def recorded(*args: Any, **given: Any) -> Any:
         opened, arguments, plain = endpoint.open(given)
         hide = endpoint.asks_usage(arguments, plain)
-        try:
-            return endpoint.close(opened, await create(*args, **arguments), plain, hide)
-        except BaseException as error:
-            opened.finish(error=error, details=_of_error(error))
-            raise
+        return await _awaited(create(*args, **arguments), endpoint, opened, plain, hide)
 
     return recorded
 

@@ -57,10 +57,14 @@ class Spool:
         return ref.segment.read(ref.entry)
 
     def pending(self) -> Iterator[Ref]:
-        """Give what is not acknowledged, oldest segment first."""
-        for segment in list(self._segments):
-            for entry in list(segment.open.values()):
+        """Give what is not acknowledged, oldest segment first; nothing may be acknowledged while it is read."""
+        for segment in self._segments:
+            for entry in segment.open.values():
                 yield Ref(segment, entry)
+
+    def oldest_ns(self) -> int | None:
+        """Give the time of the oldest envelope: the first of some segment."""
+        return min((next(iter(segment.open.values())).at_ns for segment in self._segments if segment.open), default=None)
 
     def adopt(self) -> int:
         """Take over the segments of processes that are gone; gives the number of events in them."""
