@@ -22,6 +22,7 @@ from .closing import close_books
 from .scenario import APPS
 
 GRACE_S = 12
+KEEP_ALIVE_S = 75
 
 
 def serve(name: str, setup: dict[str, Any]) -> None:
@@ -30,7 +31,9 @@ def serve(name: str, setup: dict[str, Any]) -> None:
     llmtower.configure(app=name, release=profile.release, bootstrap_servers=setup["kafka"])
     desk = Desk(profile, base_url=setup["standin"], seed=int(setup["seed"]))
     server_socket = listen(0)
-    config = uvicorn.Config(create_app(desk), log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE_S)
+    config = uvicorn.Config(
+        create_app(desk), log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE_S, timeout_keep_alive=KEEP_ALIVE_S
+    )
     server = uvicorn.Server(config)
     on_end_of_input(functools.partial(setattr, server, "should_exit", True))
     announce({"app": name, "url": f"http://127.0.0.1:{server_socket.getsockname()[1]}"})

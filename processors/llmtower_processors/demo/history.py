@@ -33,9 +33,9 @@ TIMEOUT_US = 8_000_000
 REFUSAL_US = 31_000
 
 _ERRORS: dict[str, tuple[ErrorClass, str, int | None]] = {
-    "rate_limit": (ErrorClass.RATE_LIMIT, "RateLimitError", 429),
-    "server": (ErrorClass.SERVER, "InternalServerError", 500),
-    "invalid": (ErrorClass.INVALID_REQUEST, "BadRequestError", 400),
+    "rate_limit": (ErrorClass.RATE_LIMIT, "rate_limit_exceeded", 429),
+    "server": (ErrorClass.SERVER, "server_error", 500),
+    "invalid": (ErrorClass.INVALID_REQUEST, "context_length_exceeded", 400),
     "hang": (ErrorClass.TIMEOUT, "APITimeoutError", None),
 }
 
@@ -230,7 +230,7 @@ def _answered(common: dict[str, Any], moment: Moment, exchange: Exchange, chance
         "usage_source": "provider",
         "usage_convention": "openai",
         "input": exchange.input,
-        "output": exchange.output,
+        "output": [{"role": "assistant", "content": exchange.output}],
         "retrieved": exchange.retrieved,
     }
 

@@ -51,4 +51,4 @@ def dollars(nano_usd: int | None) -> str:
 
 def per_thousand(nano_usd: int | None, calls: int) -> str:
     """Write the price of 1,000 calls."""
-    return UNKNOWN if nano_usd is None or not calls else f"${nano_usd * 1000 / calls / NANO:,.2f}"
+    return UNKNOWN if nano_usd is None or not calls else dollars(round(nano_usd * 1000 / calls))

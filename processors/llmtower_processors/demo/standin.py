@@ -27,6 +27,8 @@ from .texts import tokens
 
 HANG_S = 30.0
 """A request that hangs is held this long, beyond any client's patience."""
+KEEP_ALIVE_S = 75
+"""Longer than clients keep an idle connection, or now and then one would write to a connection that is being closed."""
 CHUNKS = 8
 REQUESTS_PER_MINUTE = 5_000
 TOKENS_PER_MINUTE = 2_000_000
@@ -234,7 +236,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1, help="seed of every answer")
     arguments = parser.parse_args()
     server_socket = listen(arguments.port)
-    server = uvicorn.Server(uvicorn.Config(application(arguments.seed), log_level="warning", access_log=False, timeout_graceful_shutdown=1))
+    server = uvicorn.Server(
+        uvicorn.Config(
+            application(arguments.seed), log_level="warning", access_log=False, timeout_graceful_shutdown=1, timeout_keep_alive=KEEP_ALIVE_S
+        )
+    )
     if arguments.bound:
         on_end_of_input(lambda: setattr(server, "should_exit", True))
     announce({"url": f"http://127.0.0.1:{server_socket.getsockname()[1]}"})
