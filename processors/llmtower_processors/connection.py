@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr, ValidationError
 
 from llmtower_processors.errors import NotConfigured, Unreachable, root
-from llmtower_processors.local.endpoints import CREDENTIALS_NAME, find_endpoints, read_credentials
+from llmtower_processors.local.endpoints import find_endpoints, read_credentials
 from llmtower_schemas.settings import PREFIX, ClickHouseSettings, KafkaSettings, Settings, unknown_names
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ refused (`tests/faults/test_faust_take.py` keeps the evidence).
 """
 
 import asyncio
+import gc
 import logging
 import sys
 from collections.abc import Iterable, Mapping
@@ -15,6 +16,7 @@ import mode
 from faust.web import Request, Response, View
 from prometheus_client import CollectorRegistry, generate_latest
 
+from llmtower_processors import native_columns
 from llmtower_processors.connection import clickhouse_client, kafka_settings
 from llmtower_processors.errors import NotConfigured
 from llmtower_processors.migrate import require_current
@@ -44,6 +46,8 @@ def run_worker(settings: Settings, names: tuple[str, ...] = (), *, resume: bool 
     known = build_processors(load_price_book(settings.prices_file))
     processors = select(known, names)
     require_current(clickhouse_client(settings))
+    native_columns.install()
+    gc.freeze()
     registry = CollectorRegistry()
     metrics = Metrics(registry)
     loops = [build_loop(settings, processor, metrics, resume=resume) for processor in processors]
