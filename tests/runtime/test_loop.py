@@ -13,6 +13,8 @@ from prometheus_client import CollectorRegistry
 from llmtower_processors.runtime import cycle, labour, life
 from llmtower_processors.runtime.buffer import Limits
 from llmtower_processors.runtime.edges import (
+    Clock,
+    CommitNotSentError,
     CommitUnknownError,
     LogEndedError,
     LogUnavailableError,
@@ -49,6 +51,8 @@ class Bench:
         self.logs: list[MemoryLog] = []
         self.registry = CollectorRegistry()
         self.seq = 0
+        self.workers = 0
+        self.trouble: Callable[[str], None] = lambda call: None
 
     def send(self, count: int, *, events: int = 3) -> None:
         for number in range(count):
@@ -59,12 +63,22 @@ class Bench:
 
     def log(self) -> MemoryLog:
         self.logs.append(MemoryLog(self.broker, GROUP, (TOPIC,), limit=50))
+        self.logs[-1].fault = lambda call: self.trouble(call)
         return self.logs[-1]
 
-    def worker(self, processor: Processor = CALLS, *, limits: Limits = QUICK, resume: bool = False) -> ProcessorLoop:
-        metrics = Metrics(CollectorRegistry() if self.logs else self.registry)
+    def worker(
+        self, processor: Processor = CALLS, *, limits: Limits = QUICK, resume: bool = False, clock: Clock | None = None
+    ) -> ProcessorLoop:
+        metrics = Metrics(CollectorRegistry() if self.workers else self.registry)
+        self.workers += 1
         return ProcessorLoop(
-            processor, log_factory=self.log, store_factory=lambda: self.store, metrics=metrics, limits=limits, resume=resume
+            processor,
+            log_factory=self.log,
+            store_factory=lambda: self.store,
+            metrics=metrics,
+            limits=limits,
+            resume=resume,
+            clock=clock,
         )
 
     @contextlib.asynccontextmanager
@@ -370,6 +384,41 @@ async def test_a_head_that_was_deleted_unread_halts_until_the_loss_is_accepted(b
     assert {r["offset"] for r in bench.store.tables["ledger"].rows if r["partition"] == 0} == {*range(10), *range(15, 20)}
 
 
+class HurriedClock:
+    """A clock on which a second is five minutes."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+
+    def now_ms(self) -> int:
+        return 1_795_000_000_000 + int((time.monotonic() - self._began) * 300_000)
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+
+@on_bench
+async def test_what_grew_old_while_the_store_was_down_is_completed_by_rows(bench: Bench) -> None:
+    down = True
+    hits = 0
+
+    def fault(step: str) -> None:
+        nonlocal hits
+        hits += step == "inserted"
+        if down and hits > 3:
+            raise StoreUnavailableError("down")
+
+    bench.store.fault = fault
+    bench.send(20)
+    async with bench.running(bench.worker(clock=HurriedClock())):
+        await bench.until(lambda: hits > 3)
+        await asyncio.sleep(2.2)
+        down = False
+        await bench.until(lambda: bench.stored == 60 and len(bench.store.tables["ledger"].rows) == 20)
+    assert any(token.count(":") == 5 for _, token in bench.store.tables["ledger"].blocks)
+    bench.check()
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_workers_that_come_go_and_die_leave_every_event_once(seed: int) -> None:
     @on_bench
@@ -381,6 +430,19 @@ def test_workers_that_come_go_and_die_leave_every_event_once(seed: int) -> None:
                 raise StoreUnavailableError(step)
 
         bench.store.fault = fault
+        troubles = {
+            "commit": (CommitNotSentError, CommitUnknownError),
+            "committed": (CommitUnknownError,),
+            "states": (LogUnavailableError,),
+            "incarnations": (LogUnavailableError,),
+            "poll": (LogUnavailableError,),
+        }
+
+        def trouble(call: str) -> None:
+            if call in troubles and rng.random() < 0.03:
+                raise rng.choice(troubles[call])(call)
+
+        bench.trouble = trouble
         tasks: list[tuple[ProcessorLoop, asyncio.Task[None]]] = []
         for _ in range(12):
             bench.send(rng.randrange(30))
@@ -398,7 +460,7 @@ def test_workers_that_come_go_and_die_leave_every_event_once(seed: int) -> None:
         for _, task in tasks:
             task.cancel()
         await asyncio.gather(*(task for _, task in tasks), return_exceptions=True)
-        bench.store.fault = lambda step: None
+        bench.store.fault = bench.trouble = lambda step: None
         worker = bench.worker()
         async with bench.running(worker):
             await bench.until(lambda: bench.stored == bench.seq and worker.ready and not sum(worker.lag.values()))

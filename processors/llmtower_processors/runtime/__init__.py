@@ -11,8 +11,8 @@ A processor is a value: `Processor(name, topics, tables, function)`, the functio
     loop.stop(); await task                    # finishes what is under way, acknowledges it, leaves the group
 
 Where to read on: `model` (values) -> `pending` (what a commit says) -> `ranges` with `steps` (the state machine, pure) -> `work` (records
-to blocks, pure) -> `loop`, `life`, `cycle`, `labour`, `share`, `buffer` (the loop) -> `edges` (protocols) with `kafka`, `fencing`, `clickhouse`, `fitness`,
-`refusals` (the real ones) and `memory`, `memory_store` (the same in memory, with every fault on demand).
+to blocks, pure) -> `loop`, `life`, `cycle`, `labour`, `share`, `buffer` (the loop) -> `edges` (protocols) with `kafka`, `fencing`,
+`clickhouse`, `fitness`, `refusals` (the real ones) and `memory`, `memory_store` (the same in memory, with every fault on demand).
 
 What it rests on, besides DESIGN section 4:
 - A range older than 10 minutes is completed by rows. Rows that a table has are not inserted again, so what an engine killed between a

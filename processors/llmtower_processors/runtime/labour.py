@@ -68,9 +68,8 @@ class Labour:
     async def _run(self, share: Share, pending: Pending) -> steps.Event:
         if share.held is None:
             return steps.Refused("records of the range are not at hand")
-        wait_ms = pending.runs_at_ms - self._clock.now_ms()
-        if wait_ms > 0:
-            await asyncio.sleep(wait_ms / 1000)
+        while (wait_ms := pending.runs_at_ms - self._clock.now_ms()) > 0:  # noqa: ASYNC110  (nothing tells when a clock is there)
+            await asyncio.sleep(min(wait_ms / 1000, 1.0))
         try:
             share.blocks = await self._blocks(share, pending)
         except EdgeError as error:
