@@ -42,6 +42,15 @@ def test_the_token_is_found_in_the_settings(settings: str, token: str | None) ->
     assert found.token == token
 
 
+def test_the_token_of_an_insert_from_a_select() -> None:
+    found = parse(b"INSERT INTO t SETTINGS insert_deduplication_token = 'x' SELECT 1")
+    assert isinstance(found, Statement)
+    assert found.token == "x"
+    found = parse(b"SELECT 1 SETTINGS insert_deduplication_token = 'x'")
+    assert isinstance(found, Statement)
+    assert found.token is None
+
+
 @pytest.mark.parametrize(
     ("text", "fmt", "verb", "kept"),
     [

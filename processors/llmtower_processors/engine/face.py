@@ -170,8 +170,7 @@ class Face:
                 if changes:
                     self._schema_version = next(self._schema_versions)
 
-        # An INSERT … SELECT carries its token in its settings; two of one token must not meet either.
-        async with self._only(settings.get("insert_deduplication_token") if changes else None):
+        async with self._only(statement.token or settings.get("insert_deduplication_token") if changes else None):
             return await self._on_lane(lane, run)
 
     @asynccontextmanager

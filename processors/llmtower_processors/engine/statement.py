@@ -24,11 +24,12 @@ class Insert:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One statement without inline rows."""
+    """One statement without inline rows; `token` is that of an INSERT … SELECT."""
 
     text: str
     format: str | None
     verb: str
+    token: str | None = None
 
     @property
     def changes_session(self) -> bool:
@@ -125,7 +126,9 @@ def _single(text: bytes) -> Statement:
     verb = next((token for token in found if token.text != b"("), found[0])
     if verb.is_word("CREATE") and any(token.is_word("TEMPORARY", "TEMP") for token in found[1:4]):
         raise EngineError(NOT_IMPLEMENTED, "Temporary tables need a session, and this server keeps none: create a table instead.")
-    return Statement(text=_text(text[: found[-1].end]), format=_output_format(found), verb=verb.text.upper().decode("latin-1"))
+    insert_token = _deduplication_token(text) if verb.is_word("INSERT") else None
+    whole = _text(text[: found[-1].end])
+    return Statement(text=whole, format=_output_format(found), verb=verb.text.upper().decode("latin-1"), token=insert_token)
 
 
 def _output_format(found: list[Token]) -> str | None:
