@@ -25,6 +25,7 @@ def test_headers_are_read() -> None:
     [
         {"producer": b""},
         {"producer": b"\xff"},
+        {"producer": b"x" * 257},
         {"seq": b""},
         {"seq": b"-1"},
         {"seq": b"1_0"},
@@ -43,6 +44,10 @@ def test_one_broken_header_makes_the_envelope_anonymous(wrong: dict[str, bytes])
 @pytest.mark.parametrize("missing", ["producer", "seq", "count"])
 def test_one_missing_header_makes_the_envelope_anonymous(missing: str) -> None:
     assert envelope(record({k: v for k, v in GOOD.items() if k != missing})).producer == ""
+
+
+def test_names_without_measure_are_not_kept() -> None:
+    assert envelope(record({**GOOD, "project": b"x" * 5_000_000, "app": b"\xff"})) == Envelope("run", 40, 7, "", "")
 
 
 @given(st.lists(st.tuples(NAMES, st.binary(max_size=30))))

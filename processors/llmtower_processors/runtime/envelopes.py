@@ -13,6 +13,7 @@ LEDGER: Final = "ledger"
 OLDEST_MS: Final = 400 * 86_400_000
 AHEAD_MS: Final = 3_600_000
 
+_LONGEST: Final = 256
 _LIMIT: Final = 1 << 62
 _COUNT_LIMIT: Final = 1 << 31
 
@@ -37,10 +38,14 @@ def envelope(record: Record) -> Envelope:
     return Envelope(producer, seq, count, project, app)
 
 
-@lru_cache(maxsize=4096)
 def _text(value: bytes | None) -> str:
+    return _decoded(value) if value and len(value) <= _LONGEST else ""
+
+
+@lru_cache(maxsize=4096)
+def _decoded(value: bytes) -> str:
     try:
-        return value.decode() if value else ""
+        return value.decode()
     except UnicodeDecodeError:
         return ""
 
