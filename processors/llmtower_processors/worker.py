@@ -8,6 +8,7 @@ import asyncio
 import gc
 import logging
 import sys
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -18,7 +19,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from llmtower_processors import native_columns
 from llmtower_processors.connection import clickhouse_client, kafka_settings
-from llmtower_processors.errors import NotConfigured
+from llmtower_processors.errors import NotConfigured, Unreachable
 from llmtower_processors.migrate import require_current
 from llmtower_processors.pricing import load_price_book
 from llmtower_processors.registry import build_processors
@@ -29,6 +30,7 @@ from llmtower_processors.runtime.loop import ProcessorLoop
 from llmtower_processors.runtime.metrics import Metrics
 from llmtower_processors.runtime.model import Processor
 from llmtower_processors.timers import Timers
+from llmtower_processors.topics import check_topics
 from llmtower_schemas.settings import KafkaSettings, Settings
 
 log = logging.getLogger(__name__)
@@ -39,13 +41,13 @@ _LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 def run_worker(settings: Settings, names: tuple[str, ...] = (), *, resume: bool = False) -> int:
     """Run the named processors (none = all) until SIGTERM or SIGINT and give the exit code.
 
-    Raises NotConfigured for an unknown name, MigrationError when migrations are pending, Unreachable when ClickHouse does not answer.
+    Waits for Kafka and ClickHouse, saying so. Raises NotConfigured for an unknown name, MigrationError when migrations are pending.
     """
     logging.basicConfig(level=logging.WARNING, format=_LOG_FORMAT, stream=sys.stderr)
     logging.getLogger("llmtower_processors").setLevel(logging.INFO)
     known = build_processors(load_price_book(settings.prices_file))
     processors = select(known, names)
-    require_current(clickhouse_client(settings))
+    _wait_until_reachable(settings)
     native_columns.install()
     gc.freeze()
     registry = CollectorRegistry()
@@ -59,6 +61,20 @@ def run_worker(settings: Settings, names: tuple[str, ...] = (), *, resume: bool 
     except SystemExit as ended:
         return int(ended.code or 0)
     return 0
+
+
+def _wait_until_reachable(settings: Settings) -> None:
+    delay = 1.0
+    while True:
+        try:
+            asyncio.run(check_topics(kafka_settings(settings), settings.retention))
+            require_current(clickhouse_client(settings))
+        except Unreachable as error:
+            log.warning("%s Trying again in %.0f s.", error, delay)
+            time.sleep(delay)
+            delay = min(30.0, delay * 2)
+        else:
+            return
 
 
 def select(processors: Mapping[str, Processor], names: Iterable[str]) -> list[Processor]:

@@ -113,3 +113,21 @@ def test_doctor_finds_all_well_and_names_what_is_not(settings: dict[str, str]) -
     wrong = llmtower(settings | {"LLMTOWER_CLICKHOUSE__PASSWORD": "wrong"}, "doctor")
     assert wrong.returncode == 1
     assert "wrong" not in wrong.stdout.replace("LLMTOWER", "")
+
+
+def test_a_worker_waits_for_kafka_and_says_so(settings: dict[str, str], tmp_path: Path) -> None:
+    dead = settings | {"LLMTOWER_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:1"}
+    path = tmp_path / "log"
+    with path.open("wb") as log:
+        command = [sys.executable, "-m", "llmtower_processors.cli", "worker"]
+        process = subprocess.Popen(command, env={**os.environ, **dead}, stdin=subprocess.DEVNULL, stderr=log)
+    try:
+        deadline = time.monotonic() + 60
+        while path.read_text().count("Kafka at 127.0.0.1:1 does not answer") < 2:
+            assert process.poll() is None, path.read_text()
+            assert time.monotonic() < deadline, path.read_text()
+            time.sleep(0.2)
+        assert "Traceback" not in path.read_text()
+    finally:
+        process.kill()
+        process.wait()
