@@ -10,7 +10,7 @@ from llmtower.outbox import Item, Outbox
 from llmtower.transport import MAX_BYTES, MAX_EVENTS, Envelope, seal
 
 _BREATH = 4
-"""After this many events the courier gives the interpreter away, so that the host never waits long for it."""
+"""After this many events the courier gives the interpreter away, so that the host never waits long for it; more while many wait."""
 
 
 class Packer:
@@ -25,8 +25,8 @@ class Packer:
     def pack(self) -> list[Envelope]:
         """Take up to an envelope's worth of events; an empty list when none waits."""
         groups: dict[tuple[str, str, str], _Group] = {}
-        size = 0
-        for number in range(MAX_EVENTS):
+        size, since = 0, 0
+        for _ in range(MAX_EVENTS):
             item = self._outbox.take()
             if item is None:
                 break
@@ -37,8 +37,10 @@ class Packer:
                 size += len(line.json)
             if size >= MAX_BYTES:
                 break
-            if number % _BREATH == _BREATH - 1 and len(self._outbox.items) < self._outbox.max_events // 4:
+            since += 1
+            if since > _BREATH + len(self._outbox.items) // 64 and not self._outbox.closed:
                 time.sleep(0)
+                since = 0
         return [envelope for key, group in groups.items() for envelope in self._seal(*key, group)]
 
     def number(self, topic: str, count: int) -> int:

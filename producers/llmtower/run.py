@@ -167,6 +167,7 @@ class Run:
         tasks = [loop.create_task(self._kept(job)) for job in (self.courier.connect, self.courier.deliver, self._beat)]
         await self._closing.wait()
         await self._settled()
+        self._clear()
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks, timeout=_CANCEL_S)
@@ -230,11 +231,17 @@ class Run:
             courier.nudge()
             await asyncio.sleep(0.003)
 
-    async def _shut(self) -> None:
+    def _clear(self) -> None:
+        """Take no more; what waits is sent, or goes to the disk, before anything that may take time."""
         courier = self.courier
         self.outbox.closed, self.outbox.wake_at = True, 0
         while envelopes := courier.packer.pack():
             courier.ready.extend(envelopes)
+            while courier.ready and (courier.forward(courier.ready[0]) if courier.reachable() else courier.shelve(courier.ready[0])):
+                courier.ready.popleft()
+
+    async def _shut(self) -> None:
+        courier = self.courier
         if courier.reachable():
             await self._say_goodbye()
         await courier.settle_flights()
