@@ -24,10 +24,9 @@ BENCHMARKS: dict[str, str] = {
     "rollups": "inserts with and without the views; percentiles and histograms against exact values",
     "disk": "bytes on disk against bytes of JSON",
     "dashboard": "a day's dashboard query on rollups and on 10 M calls",
-    "engine": "the engine behind HTTP",
     "idle": "CPU and memory of an idle `llmtower up`",
 }
-"""Name and meaning of every `bench_<name>.py`."""
+"""Name and meaning of every `bench_<name>.py` that gives figures (`run`)."""
 
 
 def main() -> int:
