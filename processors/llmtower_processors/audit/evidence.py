@@ -100,6 +100,11 @@ class Evidence:
         rows = self.ledger.get(offset, [])
         return bool(rows) and all(row.hour for row in rows)
 
+    @property
+    def mendable(self) -> bool:
+        """Whether there is something to delete, or a record to take what is missing from."""
+        return bool(self.surplus) or any(case.record for case in self.cases) or any(len(rows) > 1 for rows in self.ledger.values())
+
     def dropped(self, offset: int) -> bool:
         """Whether a record should have no rows, as another one has its events."""
         return offset in self.duplicate or (offset in self.anonymous and self.only_marked(offset))

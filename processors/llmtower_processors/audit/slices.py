@@ -33,11 +33,12 @@ class Repair:
 def audit_slice(scene: Scene, span: Span, repair: Repair | None) -> tuple[list[Finding], set[int]]:
     """Give what is wrong in a slice, and the hours whose calls were changed. What counts as repaired is what a second look misses."""
     hours: set[int] = set()
-    found = left = _examine(scene, span, None, hours)
-    for attempt in range(ATTEMPTS):
-        if repair and left:
+    found, mendable = _examine(scene, span, None, hours)
+    left = found
+    for attempt in range(ATTEMPTS if repair else 0):
+        if repair and mendable:
             _examine(scene, span, replace(repair, token=f"{repair.token}:{attempt}"), hours)
-            left = _examine(scene, span, None, hours)
+            left, mendable = _examine(scene, span, None, hours)
     return _summed(span, found, left), hours
 
 
@@ -53,17 +54,20 @@ def _summed(span: Span, found: Found, left: Found) -> list[Finding]:
     return result
 
 
-def _examine(scene: Scene, span: Span, repair: Repair | None, hours: set[int]) -> Found:
+def _examine(scene: Scene, span: Span, repair: Repair | None, hours: set[int]) -> tuple[Found, bool]:
+    """Give what is wrong, and whether any of it can be mended."""
     found: Found = Counter()
+    mendable = False
     for number, cases in enumerate(_batches(_cases(scene, span, found))):
         evidence = gather(scene, span, cases)
         seen = findings(evidence)
         found += seen
+        mendable = mendable or (bool(seen) and evidence.mendable)
         if repair and seen:
             place = span.place
             token = f"{repair.token}:{place.processor}:{place.topic}:{place.partition}:{span.first}:{number}"
             hours |= mend(scene, span, evidence, token, repair.before_delete)
-    return found
+    return found, mendable
 
 
 def _cases(scene: Scene, span: Span, found: Found) -> Iterator[Case]:

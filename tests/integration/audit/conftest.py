@@ -15,7 +15,6 @@ from llmtower_processors.pricing import PriceBook
 from llmtower_processors.registry import build_processors
 from llmtower_processors.runtime.model import Processor
 from llmtower_schemas.settings import RetentionSettings
-from llmtower_schemas.tables import TABLES
 
 
 @pytest.fixture(scope="session")
@@ -52,7 +51,6 @@ def migrated(audit_engine: EngineProcess) -> Iterator[Client]:
 @pytest.fixture
 def world(migrated: Client, processors: dict[str, Processor]) -> World:
     """Empty tables, and nothing in Kafka."""
-    for table in TABLES:
-        if table != "migrations":
-            migrated.command(f"TRUNCATE TABLE {table}")
-    return World(migrated, processors)
+    made = World(migrated, processors)
+    made.reset()
+    return made

@@ -16,6 +16,7 @@ from llmtower_processors.runtime.work import blocks as make_blocks
 from llmtower_schemas import codec
 from llmtower_schemas.events import Event, HeartbeatEvent, RequestEvent, ResponseEvent, StepEvent, Usage
 from llmtower_schemas.settings import RetentionSettings
+from llmtower_schemas.tables import TABLES
 from llmtower_schemas.topics import CALLS, SIGNALS
 
 HOUR = 3_600
@@ -72,6 +73,14 @@ class World:
     salt: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
     seqs: dict[tuple[str, str], int] = field(default_factory=dict)
     tokens: int = 0
+
+    def reset(self) -> None:
+        """Empty all tables and Kafka."""
+        for table in TABLES:
+            if table != "migrations":
+                self.client.command(f"TRUNCATE TABLE {table}")
+        self.records = MemoryRecords(dict(INCARNATION), {})
+        self.seqs = {}
 
     def send(
         self,
