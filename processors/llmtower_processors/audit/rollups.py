@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
 ATTEMPTS: Final = 3
-HOURS_AT_ONCE: Final = 6
+HOURS_AT_ONCE: Final = 24
 """Hours compared by one query; it bounds the memory of the server."""
 
 
