@@ -30,8 +30,10 @@ SEED = 7
 """Of the apps, the users and the history."""
 START_S = 60.0
 REFRESH_S = 1.0
-PATIENCE_S = 45.0
-"""The pipeline may stand still for this long before the books are closed as they are."""
+PATIENCE_S = 120.0
+"""The pipeline may stand still for this long before the books are closed as they are: a worker that was killed needs its successor, and
+Kafka gives away the partitions of a dead member only after the session time-out (30 s)."""
+SAY_S = 5.0
 DATABASE = "llmtower"
 READER = "dashboards"
 
@@ -71,14 +73,18 @@ class Play:
     async def drain(self) -> None:
         """Wait until everything the producers delivered has arrived in ClickHouse, as long as it makes progress."""
         producers, expected = [entry.producer for entry in self.said], sum(entry.events for entry in self.said)
-        arrived, moved = -1, time.monotonic()
-        while arrived < expected and time.monotonic() - moved < PATIENCE_S:
+        arrived, moved, said = -1, time.monotonic(), 0.0
+        while time.monotonic() - moved < PATIENCE_S:
             now = await asyncio.to_thread(figures.read_arrived, self.client, producers)
             if now > arrived:
                 arrived, moved = now, time.monotonic()
-                if arrived < expected:
-                    self._tell(f"closing: {count(arrived)} of {count(expected)} events are stored")
-            await asyncio.sleep(0.5)
+            if arrived >= expected:
+                return
+            if time.monotonic() - said > SAY_S:
+                said = time.monotonic()
+                still = f", nothing new for {said - moved:.0f} s" if said - moved > SAY_S else ""
+                self._tell(f"closing: {count(arrived)} of {count(expected)} events are stored{still}")
+            await asyncio.sleep(0.25)
 
     async def _start_history(self, sender: Process, endpoints: Endpoints) -> None:
         calls = calls_by_app(CALLS)
