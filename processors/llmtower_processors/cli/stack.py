@@ -1,5 +1,6 @@
 """`up`, `demo`, `bench`: run everything on this machine."""
 
+import importlib.util
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +19,7 @@ def up(
 
     Example: `llmtower up --data-dir /var/lib/llmtower --kafka-port 0`
     """
+    _need("aiohttp", "chdb", "jgo")
     from llmtower_processors.local.stack import run_up
 
     load_settings(data_dir)
@@ -45,6 +47,7 @@ def demo(
 
     Example: `llmtower demo --seconds 60 --json summary.json`
     """
+    _need("aiohttp", "chdb", "jgo", "fastapi", "httpx", "openai", "uvicorn")
     from llmtower_processors.demo import run_demo
 
     load_settings(data_dir)
@@ -77,3 +80,10 @@ def bench(
         raise typer.Exit(1)
     command = [sys.executable, "-m", "tests.benchmarks", *(names or []), *(["--quick"] if quick else [])]
     raise typer.Exit(subprocess.run(command, check=False).returncode)  # noqa: S603 - our own module, words from the user's own shell
+
+
+def _need(*modules: str) -> None:
+    """Say now what a child process would miss later. Raises ModuleNotFoundError."""
+    for module in modules:
+        if importlib.util.find_spec(module) is None:
+            raise ModuleNotFoundError(f"No module named {module!r}", name=module)
