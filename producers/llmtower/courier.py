@@ -17,7 +17,7 @@ from llmtower.errors import LOG, Rejected, SpoolFull, Undelivered, internal_erro
 from llmtower.outbox import Outbox
 from llmtower.packing import Packer
 from llmtower.spool import Ref, Spool
-from llmtower.transport import Envelope, OpenTransport, Transport
+from llmtower.transport import MAX_BYTES, MAX_EVENTS, Envelope, OpenTransport, Transport
 
 FLIGHT_BYTES = 8 << 20
 """Sent and not acknowledged at most; beyond, events wait in the outbox."""
@@ -58,6 +58,8 @@ class Courier:
         self._open, self._linger_s = open_transport, linger_s
         self._failures = 0
         self._away_since = self._adopted_at = time.monotonic()
+        self._hurry = False
+        self._packed_at = time.monotonic()
         self._work = asyncio.Event()
         self._broken = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -80,7 +82,8 @@ class Courier:
         return self.stalled() or (self.transport is None and (self._failures > 0 or waited > GRACE_S))
 
     def nudge(self) -> None:
-        """Look for work now rather than after the linger time."""
+        """Take what waits now rather than after the linger time."""
+        self._hurry = True
         self._work.set()
 
     async def connect(self) -> None:
@@ -112,8 +115,9 @@ class Courier:
         self._adopt()
         while True:
             await self.pump()
+            left = self._linger_s if self.ready else self._packed_at + self._linger_s - time.monotonic()
             try:
-                async with asyncio.timeout(self._linger_s):
+                async with asyncio.timeout(max(0.001, left)):
                     await self._work.wait()
             except TimeoutError:
                 pass
@@ -125,13 +129,19 @@ class Courier:
         while True:
             while self.ready and self.forward(self.ready[0]):
                 self.ready.popleft()
-            if self.ready:
+            if self.ready or not self._due():
                 break
             self.ready.extend(self.packer.pack())
             if not self.ready:
+                self._hurry, self._packed_at = False, time.monotonic()
                 break
             await asyncio.sleep(0)
         self._replay()
+
+    def _due(self) -> bool:
+        """Say whether to close envelopes now: the linger time is over, a whole one waits, or somebody is in a hurry."""
+        full = len(self.outbox.items) >= MAX_EVENTS or self.outbox.waiting_bytes() >= MAX_BYTES
+        return full or self._hurry or time.monotonic() - self._packed_at >= self._linger_s
 
     def forward(self, envelope: Envelope) -> bool:
         """Send an envelope, or shelve it while Kafka is away; False when neither is possible now."""
@@ -173,7 +183,7 @@ class Courier:
         if flight not in self.flights:
             return
         self.flights.discard(flight)
-        self.nudge()
+        self._work.set()
         if isinstance(failure, Undelivered):
             LOG.debug("llmtower: an envelope was not acknowledged: %s", failure)
             self._keep(flight)

@@ -2,7 +2,8 @@
 
 A segment is a header and entries `kind, length, CRC-32, payload`. Kind E holds an envelope (headers and place as JSON, a line feed, the
 value as it was or would have been sent); kind A holds the offset of an envelope that was acknowledged since. A segment without open
-envelopes is removed. Contents lie there as they would have left the process: redacted and cut, not encrypted. A torn tail (kill -9, full disk) ends the segment; a damaged entry is skipped.
+envelopes is removed. Contents lie there as they would have left the process: redacted and cut, not encrypted. A torn tail (kill -9, full
+disk) ends the segment; a damaged entry is skipped.
 """
 
 import os

@@ -86,6 +86,33 @@ def test_everything_arrives_once(run: Run, broker: MemoryTransport) -> None:
     assert run.stats().delivered_bytes == sum(len(e.value) for e in broker.records)
 
 
+def test_events_travel_together_for_the_linger_time(broker: MemoryTransport, tmp_path: Path) -> None:
+    run = Run(options(broker, tmp_path / "spool", linger_s=0.2))
+    run.start()
+    until(lambda: run.stats().connected)
+    started = time.monotonic()
+    for number in range(100):
+        emit(run, 3, number * 3)
+        time.sleep(0.005)
+    until(lambda: run.stats().delivered == 300, 1.0)
+    seconds = time.monotonic() - started
+    run.close()
+
+    assert 2 <= sum(envelope.counted for envelope in broker.records) <= seconds / 0.2 + 2
+
+
+def test_a_whole_envelope_does_not_wait(broker: MemoryTransport, tmp_path: Path) -> None:
+    run = Run(options(broker, tmp_path / "spool", linger_s=30.0))
+    run.start()
+    until(lambda: run.stats().connected)
+    run.flush(1)
+    emit(run, 3_000)
+    until(lambda: run.stats().delivered >= 2_500, 2.0)
+    run.close()
+
+    assert sorted(numbers(broker)) == list(range(3_000))
+
+
 def test_envelopes_are_spread_over_partitions(run: Run, broker: MemoryTransport) -> None:
     for _ in range(60):
         emit(run, 1)
@@ -184,6 +211,23 @@ def test_without_a_spool_nothing_is_hidden(broker: MemoryTransport) -> None:
     run.close()
 
     assert run.stats().dropped_by_reason == {"undeliverable": 100}
+
+
+def test_waiting_for_a_broker_costs_no_processor_time(broker: MemoryTransport, monkeypatch: pytest.MonkeyPatch) -> None:
+    broker.down = True
+    run = Run(options(broker, None, linger_s=0.2))
+    pumps: list[float] = []
+    pump = run.courier.pump
+
+    async def counted() -> None:
+        pumps.append(time.monotonic())
+        await pump()
+
+    monkeypatch.setattr(run.courier, "pump", counted)
+    emit(run, 10)
+    time.sleep(1.0)
+    assert len(pumps) <= 8
+    run.close()
 
 
 def test_what_was_sent_and_not_acknowledged_is_named_so(broker: MemoryTransport) -> None:
