@@ -2,13 +2,13 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from llmtower_processors.audit.model import HOUR_S, Ledgered, Span
 from llmtower_processors.audit.records import Records
 from llmtower_processors.audit.tables import positions, select
-from llmtower_processors.runtime.envelopes import Envelope, envelope
+from llmtower_processors.runtime.envelopes import envelope
 from llmtower_processors.runtime.model import Batch, Block, Processor, Record
 from llmtower_schemas.settings import RetentionSettings
 from llmtower_schemas.tables import TABLES
@@ -113,11 +113,13 @@ class Evidence:
 def gather(scene: Scene, span: Span, cases: Sequence[Case]) -> Evidence:
     """Look up the rows of the cases, run the processor over their records, and compare."""
     offsets = [case.offset for case in cases]
+    sent = _senders(scene, span, offsets)
+    cases = [case if _is_the_same(case, sent) else replace(case, record=None) for case in cases]
     stored = [Stored(table, (o, i), h, p, n) for table in scene.tables for o, i, h, p, n in positions(scene.client, table, span, offsets)]
     ledger: dict[int, list[Stored]] = defaultdict(list)
     for offset, _, duplicate, part, number in positions(scene.client, "ledger", span, offsets):
         ledger[offset].append(Stored("ledger", (offset, 0), duplicate, part, number))
-    keys = _keys(scene, span, cases)
+    keys = sent | {case.offset: _sender(case.record) for case in cases if case.record}
     evidence = Evidence(cases, scene.ledgered.homes, stored, ledger, _duplicates(scene, span, keys, ledger))
     evidence.anonymous = {offset for offset, (producer, _) in keys.items() if not producer}
     fresh = [case.record for case in cases if case.record and not evidence.dropped(case.offset)]
@@ -188,12 +190,20 @@ def _duplicates(scene: Scene, span: Span, keys: Mapping[int, tuple[str, int]], l
     return found
 
 
-def _keys(scene: Scene, span: Span, cases: Sequence[Case]) -> dict[int, tuple[str, int]]:
-    """Give (producer, first number) of the cases, from their records or else from the ledger."""
-    rows = select(scene.client, _LEDGER_KEYS, {**span.place.parameters(), "offsets": [case.offset for case in cases]})
-    keys = {int(offset): (str(producer), int(seq)) for offset, producer, seq in rows}
-    senders: dict[int, Envelope] = {case.offset: envelope(case.record) for case in cases if case.record}
-    return keys | {offset: (sender.producer, sender.seq) for offset, sender in senders.items()}
+def _senders(scene: Scene, span: Span, offsets: Sequence[int]) -> dict[int, tuple[str, int]]:
+    """Give (producer, first number) of records, as the ledger has them."""
+    rows = select(scene.client, _LEDGER_KEYS, {**span.place.parameters(), "offsets": list(offsets)})
+    return {int(offset): (str(producer), int(seq)) for offset, producer, seq in rows}
+
+
+def _sender(record: Record) -> tuple[str, int]:
+    sender = envelope(record)
+    return sender.producer, sender.seq
+
+
+def _is_the_same(case: Case, sent: Mapping[int, tuple[str, int]]) -> bool:
+    """Say whether the record read again is the one that was stored: rows are never judged by another one."""
+    return case.record is None or case.offset not in sent or _sender(case.record) == sent[case.offset]
 
 
 def _run(scene: Scene, span: Span, records: Sequence[Record], failed: set[int]) -> list[Block]:

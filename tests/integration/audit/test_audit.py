@@ -4,6 +4,7 @@ import pytest
 from tests.integration.audit.plants import PLANTED, ROLLUPS, doubled_contents, lost_minute, missing_row, orphan
 from tests.integration.audit.world import CLOSED, FIRST, HOUR, NOW, World, found, heartbeat, request, response
 
+from llmtower_processors.runtime.model import Record
 from llmtower_schemas.topics import CALLS, SIGNALS
 
 pytestmark = pytest.mark.integration
@@ -89,6 +90,20 @@ def test_an_earlier_incarnation_is_audited_without_kafka(world: World) -> None:
     assert found(world.audit())["missing_events"] == 1
     repaired = world.audit(repair=True)
     assert {f.check: f.open for f in repaired.findings} == {"missing_events": 1, "doubled_rows": 0, "rollup_1m": 0, "rollup_user_1h": 0}
+
+
+def test_rows_are_never_judged_by_another_record(world: World) -> None:
+    """A Kafka that lost its data has other records at the same offsets: nothing is deleted, nothing is taken from them."""
+    own = world.clean()
+    missing_row(world, own)
+    rows = world.count("SELECT count() FROM calls")
+    stranger = world.send([response(999, FIRST)], producer="stranger", partition=3)
+    log = world.records.logs[CALLS, 0]
+    log[own[3].offset] = Record(CALLS, 0, own[3].offset, FIRST * 1_000, None, stranger.value, stranger.headers)
+    del world.records.logs[CALLS, 3]
+    repaired = world.audit(repair=True)
+    assert {finding.check: finding.open for finding in repaired.findings} == {"missing_events": 1, "rollup_1m": 0, "rollup_user_1h": 0}
+    assert world.count("SELECT count() FROM calls") == rows
 
 
 def test_an_audit_goes_on_where_the_last_one_ended_and_looks_again_at_what_is_open(world: World) -> None:
