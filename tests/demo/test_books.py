@@ -113,12 +113,13 @@ def test_a_data_directory_remembers_its_demos(tmp_path: Path) -> None:
     assert read_runs(tmp_path) == Runs()
     opened = Runs().opened(Run(id="a", began="2026-01-01T00:00:00+00:00", history=True))
     assert opened.unclosed == 1
-    closed = opened.closed([SAID])
+    assert not opened.closed([SAID]).has_history
+    closed = opened.closed([SAID, replace(SAID, kind="history")])
     write_runs(tmp_path, closed)
     assert read_runs(tmp_path) == closed
     assert closed.has_history
     assert closed.unclosed == 0
-    assert closed.said == [SAID]
+    assert closed.said == [SAID, replace(SAID, kind="history")]
 
 
 def test_a_broken_memory_is_refused_with_a_sentence(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """One demo on a running stack: history and live traffic at once, the view, then the end of every producer."""
 
 import asyncio
+import contextlib
 import time
 from collections import Counter
 from dataclasses import replace
@@ -34,6 +35,8 @@ PATIENCE_S = 120.0
 """The pipeline may stand still for this long before the books are closed as they are: a worker that was killed needs its successor, and
 Kafka gives away the partitions of a dead member only after the session time-out (30 s)."""
 SAY_S = 5.0
+HEAD_START_S = 4.0
+"""The history waits this long for the first live figures."""
 DATABASE = "llmtower"
 READER = "dashboards"
 
@@ -54,6 +57,7 @@ class Play:
         self._history_total = 0
         self._history_began = self._history_ended = 0.0
         self._screen = Screen()
+        self._first_figures = asyncio.Event()
 
     async def perform(self, parts: Parts) -> None:
         """Play until the end, then end the apps and collect what they said. Raises DemoError when a part fails."""
@@ -64,10 +68,8 @@ class Play:
         provider = str((await parts.standin.line(START_S))["url"])
         await parts.apps.say({"standin": provider, "kafka": endpoints.kafka, "apps": list(APPS), "seed": SEED})
         urls = {line["app"]: line["url"] for line in [await parts.apps.line(START_S) for _ in APPS]}
-        if parts.sender is not None:
-            await self._start_history(parts.sender, endpoints)
         traffic = Traffic(apps=urls, standin=provider, rate=self._wishes.rate, script=self._script, seed=SEED)
-        await self._run(traffic, parts.sender)
+        await self._run(traffic, parts)
         await self._collect(parts.apps, provider)
 
     async def drain(self) -> None:
@@ -86,13 +88,20 @@ class Play:
                 self._tell(f"closing: {count(arrived)} of {count(expected)} events are stored{still}")
             await asyncio.sleep(0.25)
 
-    async def _start_history(self, sender: Process, endpoints: Endpoints) -> None:
+    async def _start_history(self, sender: Process, endpoints: Endpoints) -> bool:
+        """Let the senders begin once the first live figures are there, or soon after the traffic began; False when it is over before."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._first_figures.wait(), HEAD_START_S)
+        if self._ending.interrupted.is_set():
+            return False
         calls = calls_by_app(CALLS)
         self._history_total, self._history_began = CALLS, time.monotonic()
         await sender.say({"kafka": endpoints.kafka, "calls": calls, "end_ns": now_ns(), "seed": SEED})
+        return True
 
-    async def _run(self, traffic: Traffic, sender: Process | None) -> None:
+    async def _run(self, traffic: Traffic, parts: Parts) -> None:
         """Play until the traffic has its answers and the history is sent; the first failure of a part ends everything."""
+        sender = parts.sender
         try:
             async with asyncio.TaskGroup() as around:
                 around_tasks = [around.create_task(self._view(traffic)), around.create_task(self._time())]
@@ -101,7 +110,7 @@ class Play:
                 async with asyncio.TaskGroup() as work:
                     work.create_task(traffic.run(self._ending.stop))
                     if sender is not None:
-                        work.create_task(self._follow(sender))
+                        work.create_task(self._follow(sender, parts.endpoints))
                 for task in around_tasks:
                     task.cancel()
         except BaseExceptionGroup as group:
@@ -116,8 +125,10 @@ class Play:
         await self._ending.interrupted.wait()
         sender.close_input()
 
-    async def _follow(self, sender: Process) -> None:
-        """Read the senders' progress until all of them have said what they emitted."""
+    async def _follow(self, sender: Process, endpoints: Endpoints) -> None:
+        """Start the senders and read their progress until all of them have said what they emitted."""
+        if not await self._start_history(sender, endpoints):
+            return
         said: list[Said] = []
         async for line in sender.lines():
             self._sent[line["app"]] = line["sent"]
@@ -158,6 +169,8 @@ class Play:
             self._screen = replace(self._screen, trouble=f"ClickHouse cannot be read just now ({type(error).__name__})")
         else:
             self._screen = replace(self._screen, live=live, trouble="")
+            if live.rows:
+                self._first_figures.set()
 
     def _now(self, traffic: Traffic) -> Screen:
         elapsed = traffic.elapsed_s

@@ -49,8 +49,9 @@ class Runs:
         return Runs((*self.runs, run))
 
     def closed(self, said: Sequence[Said]) -> "Runs":
-        """Close the books of the newest run."""
-        return Runs((*self.runs[:-1], replace(self.runs[-1], said=tuple(said), closed=True)))
+        """Close the books of the newest run; one that was ended before it sent any history has none."""
+        sent = any(entry.kind == "history" and entry.calls for entry in said)
+        return Runs((*self.runs[:-1], replace(self.runs[-1], history=sent, said=tuple(said), closed=True)))
 
 
 def read_runs(data_dir: Path) -> Runs:
