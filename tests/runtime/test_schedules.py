@@ -14,6 +14,8 @@ from llmtower_processors.runtime.memory_store import MemoryStore
 from llmtower_processors.runtime.pending import Pending
 from tests.runtime.world import World, run, tables
 
+pytestmark = pytest.mark.timeout(300)
+
 
 @pytest.mark.parametrize("thousand", range(10))
 def test_every_event_is_stored_exactly_once_whatever_happens(thousand: int) -> None:
