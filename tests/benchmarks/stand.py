@@ -19,6 +19,8 @@ from llmtower_processors.local.endpoints import Endpoints, find_endpoints, read_
 
 START_S = 180.0
 LOG = "up.log"
+_NO_BYTECODE = "PYTHONDONTWRITEBYTECODE"
+"""With it every child would compile 1.6 MB of prices at each start, which no user's does."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ def stand(**environment: str) -> Iterator[Stand]:
         with (data_dir / LOG).open("wb") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "llmtower_processors.cli", "up", "--data-dir", folder, *ports],
-                env={**os.environ, **environment},
+                env={**{name: value for name, value in os.environ.items() if name != _NO_BYTECODE}, **environment},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
