@@ -1,6 +1,7 @@
 """Every attack, as one literal table. An attack blocks until its effect is over, except for what others are meant to recover from."""
 
 import random
+import resource
 import signal
 import time
 from collections.abc import Callable
@@ -114,6 +115,18 @@ def _log_unconfirmed(stack: "Stack", rng: random.Random) -> None:
     stack.log_proxy.set("pass")
 
 
+def _disk_full(stack: "Stack", rng: random.Random) -> None:
+    """No file of the engine may grow beyond 4 KiB for a while: every write of a part fails, as on a full disk."""
+    pid = stack.engine.process.pid
+    _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (4_096, hard))
+    time.sleep(rng.uniform(1, 3))
+    if stack.engine.running:
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard, hard))
+    else:
+        stack.engine.start()
+
+
 def _freeze(child: Child, seconds: float) -> None:
     child.signal(signal.SIGSTOP)
     time.sleep(seconds)
@@ -134,6 +147,7 @@ ATTACKS: dict[str, Attack] = {
     "store slow": _store_slow,
     "store unreachable": _store_unreachable,
     "commit held in the network": _log_held,
+    "disk full": _disk_full,
     "log connections cut": _log_cut,
     "commit applied, answer lost": _log_unconfirmed,
 }

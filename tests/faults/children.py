@@ -125,6 +125,11 @@ class Worker(Child):
         except OSError:
             return False
 
+    def close(self) -> None:
+        """Kill it and give its port back."""
+        self.kill()
+        self._web.release()
+
     def rss_mib(self) -> float:
         """Resident memory, MiB."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()

@@ -68,6 +68,7 @@ class Proxy:
         server.close()
         for task in asyncio.all_tasks(self._loop):
             task.cancel()
+        self._loop.run_until_complete(server.wait_closed())
         self._loop.run_until_complete(asyncio.sleep(0.05))
         self._loop.close()
 
@@ -80,7 +81,8 @@ class Proxy:
         pair = _Pair(writer, server_writer)
         self._pairs.add(pair)
         try:
-            await asyncio.gather(self._pump(reader, server_writer, answers=False), self._pump(server_reader, writer, answers=True))
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.gather(self._pump(reader, server_writer, answers=False), self._pump(server_reader, writer, answers=True))
         finally:
             self._pairs.discard(pair)
             writer.transport.abort()

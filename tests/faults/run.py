@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import clickhouse_connect
+from aiokafka.admin import AIOKafkaAdminClient
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
@@ -17,6 +18,7 @@ from llmtower_processors.local.ports import PortReservation
 from llmtower_processors.migrate import create_database, migrate
 from llmtower_processors.topics import create_topics
 from llmtower_schemas.settings import KafkaSettings, RetentionSettings
+from llmtower_schemas.topics import CALLS
 from tests.faults.attacks import ATTACKS
 from tests.faults.children import Child, Engine, ProxiedKafka, Worker, wait_for
 from tests.faults.oracle import Verdict, expected, judge, stored
@@ -53,12 +55,14 @@ class Stack:
         """Start Kafka, engine, tables, topics, workers and producers."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self.kafka = ProxiedKafka(self.folder / "kafka")
+        self._exits.callback(self.kafka.inner.release)
         self._exits.callback(self.kafka.close)
         self.log_proxy = Proxy(("127.0.0.1", self.kafka.inner.port))
         self._exits.callback(self.log_proxy.close)
         self.kafka.proxy_port = self.log_proxy.port
-        self._port = PortReservation(0, purpose="the engine", option="-")
-        self.engine = Engine(self.folder, self._port.port)
+        port = PortReservation(0, purpose="the engine", option="-")
+        self._exits.callback(port.release)
+        self.engine = Engine(self.folder, port.port)
         starting = threading.Thread(target=self.kafka.start)
         starting.start()
         self.engine.start()
@@ -72,8 +76,9 @@ class Stack:
         self.workers = [self.new_worker() for _ in range(workers)]
         for worker in self.workers:
             worker.start()
-        self.journals = {f"{self._rng.getrandbits(48):012x}": Path() for _ in range(producers)}
-        self.producers = [self._producer(name, rate / producers) for name in self.journals]
+        self.producers: list[Child] = []
+        self.journals: dict[str, Path] = {}
+        self.add_producers(producers, rate)
         wait_for("a worker", lambda: any(worker.ready() for worker in self.workers), 60)
         self._keeper = threading.Thread(target=self._keep_workers, daemon=True)
         self._keeper.start()
@@ -99,8 +104,17 @@ class Stack:
             "LLMTOWER_DATA_DIR": str(self.folder),
         }
         worker = Worker(self._number, self.folder, env)
-        self._exits.callback(worker.kill)
+        self._exits.callback(worker.close)
         return worker
+
+    def add_producers(self, number: int, rate: float) -> None:
+        """Start producers that send for a while, `rate` events per second together."""
+        names = [f"{self._rng.getrandbits(48):012x}" for _ in range(number)]
+        self.producers += [self._producer(name, rate / number) for name in names]
+
+    def recreate_topic(self) -> None:
+        """Delete the topic and create it again: its offsets start at 0 once more."""
+        asyncio.run(recreate(self.kafka.bootstrap_servers))
 
     def rest(self) -> None:
         """Let the producers deliver everything and the workers store it. Raises TimeoutError."""
@@ -148,6 +162,19 @@ class Stack:
                 if not worker.running and not self.hold_restarts:
                     worker.start()
             time.sleep(0.3)
+
+
+async def recreate(bootstrap: str) -> None:
+    """Delete `llmtower.calls`, wait until it is gone, create it."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    await admin.delete_topics([CALLS])
+    for _ in range(200):
+        if CALLS not in await admin.list_topics():
+            break
+        await asyncio.sleep(0.1)
+    await admin.close()
+    await create_topics(KafkaSettings(bootstrap_servers=bootstrap), RetentionSettings())
 
 
 def attack(seed: int, folder: Path, *, names: tuple[str, ...] = (), say: bool = False) -> Outcome:
