@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 from llmtower_processors.audit import Auditor, KafkaRecords
 from llmtower_processors.connection import clickhouse_client, kafka_settings
 from llmtower_processors.errors import Unreachable
-from llmtower_processors.incarnations import incarnation
 from llmtower_processors.leader import Firing, KafkaElection, Leader, Timer
 from llmtower_processors.runtime.edges import SystemClock
 from llmtower_processors.runtime.model import Processor
@@ -83,7 +82,7 @@ class Timers:
             )
 
     def _audit(self, firing: Firing) -> None:
-        with KafkaRecords(self._kafka, lambda topic: incarnation(self._kafka, topic)) as records:
+        with KafkaRecords(self._kafka) as records:
             auditor = Auditor(self._client("audit"), records, self._processors, self._settings.retention)
             report = auditor.run(firing.window_end_ms, token=firing.token)
         for finding in report.findings:

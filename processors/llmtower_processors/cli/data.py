@@ -82,7 +82,7 @@ def audit(
     repair: Annotated[
         bool, typer.Option("--repair", help="Re-read what is missing, delete what is doubled, rebuild rollup hours that differ.")
     ] = False,
-    start: Annotated[str | None, typer.Option("--from", help="First hour, ISO 8601, UTC [default: a week ago].")] = None,
+    start: Annotated[str | None, typer.Option("--from", help="First hour, ISO 8601, UTC [default: where the last audit ended].")] = None,
     end: Annotated[str | None, typer.Option("--to", help="End, not included [default: the last closed hour].")] = None,
     output: Format = "table",
 ) -> None:

@@ -14,6 +14,7 @@ CREATE TABLE IF NOT EXISTS ledger
     project LowCardinality(String),
     app LowCardinality(String),
     minute DateTime('UTC') CODEC(Delta, ZSTD),
+    INDEX offset_range offset TYPE minmax GRANULARITY 1,
     PROJECTION floor (SELECT processor, incarnation, topic, partition, max(offset) GROUP BY processor, incarnation, topic, partition)
 )
 ENGINE = MergeTree
