@@ -28,7 +28,7 @@ def insert_aged(client: Client, table: str, time_column: str, ages_days: list[fl
 def ages(client: Client, table: str, time_column: str) -> list[int]:
     """Give the ages in whole days of the rows that are left after a merge."""
     client.command(f"OPTIMIZE TABLE {table} FINAL")
-    rows = client.query(f"SELECT dateDiff('day', {time_column}, now('UTC')) AS age FROM {table} ORDER BY age").result_rows
+    rows = client.query(f"SELECT age('day', {time_column}, now('UTC')) AS age FROM {table} ORDER BY age").result_rows
     return [int(age) for (age,) in rows]
 
 
