@@ -1,6 +1,8 @@
 # `make` lists the targets. Everything happens in .venv; nothing outside the checkout is touched except download caches.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
+# Compiled modules are kept in .venv and the checkout: without them each of the many processes compiles 2 MB of prices again.
+unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help setup demo test bench faults lock clean
 
 # 3.11 first: the version the requirements are locked with.
