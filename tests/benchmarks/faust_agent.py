@@ -6,7 +6,9 @@ thread. Nothing is exact: no tokens, no pending ranges. `python -m tests.benchma
 
 import asyncio
 import sys
+import tempfile
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -66,6 +68,7 @@ def price(event: dict[str, Any], usage: dict[str, int], at: datetime) -> int | N
 def build(bootstrap: str, url: str, password: str, database: str) -> faust.App:
     """Build the application."""
     app = faust.App("plain-agent", broker=f"kafka://{bootstrap}", store="memory://", web_enabled=False, topic_replication_factor=1)
+    app.conf.datadir = Path(tempfile.mkdtemp(prefix="faust-"))
     app.conf.consumer_auto_offset_reset = "latest"
     address = urlsplit(url)
     options: dict[str, Any] = {

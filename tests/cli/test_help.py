@@ -5,8 +5,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import click
 import pytest
 import typer
 from typer.testing import CliRunner
@@ -18,7 +18,8 @@ RUNNER = CliRunner()
 NOT_SETTINGS = {"DEMO_SECONDS", "DEMO_RATE", "DEMO_JSON"}
 
 
-def commands(command: click.Command, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+def commands(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Give every command below one; typer carries a click of its own, so its classes have no name that lasts."""
     found = getattr(command, "commands", None)
     if found is None:
         yield words, command

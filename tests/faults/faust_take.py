@@ -4,6 +4,7 @@
 """
 
 import sys
+import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ def build(bootstrap: str, topic: str, path: Path, fail_every: int) -> faust.App:
     """Build the application; the sink refuses every `fail_every`-th batch (0 = none), as a database that is down for a moment does."""
     app = faust.App(f"take-{topic}", broker=f"kafka://{bootstrap}", store="memory://", web_enabled=False, topic_replication_factor=1)
     app.conf.broker_commit_interval = 0.5
+    app.conf.datadir = Path(tempfile.mkdtemp(prefix="faust-"))
     app.conf.consumer_auto_offset_reset = "earliest"
     source = app.topic(topic, value_type=bytes, value_serializer="raw")
     batches = 0

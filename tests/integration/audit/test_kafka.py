@@ -34,7 +34,9 @@ async def create(settings: KafkaSettings, topic: str, partitions: int) -> None:
     admin = AIOKafkaAdminClient(**settings.client_options())
     await admin.start()
     try:
-        await admin.create_topics([NewTopic(topic, partitions, 1)])
+        await admin.create_topics(
+            [NewTopic(topic, partitions, 1, topic_configs={"retention.ms": "-1"})]
+        )  # some records are older than a week
         async with asyncio.timeout(20):
             while len((await admin.describe_topics([topic]))[0]["partitions"]) != partitions:  # noqa: ASYNC110 - Kafka is asked
                 await asyncio.sleep(0.1)
