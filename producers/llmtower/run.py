@@ -139,7 +139,7 @@ class Run:
         """Wait until the first `emitted` events have left memory, and the disk too while Kafka is reachable; False when time is up."""
         courier, mine = self.courier, None
         while time.monotonic() < deadline:
-            held = {*courier.ready, *(flight.envelope for flight in courier.flights)}
+            held = {envelope.key for envelope in (*courier.ready, *(flight.envelope for flight in courier.flights))}
             if mine is None and courier.packer.taken + self.outbox.lost() >= emitted:
                 mine = held
             if mine is not None and not mine & held and not (courier.settled.spooled and courier.reachable()):

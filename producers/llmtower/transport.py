@@ -35,6 +35,11 @@ class Envelope:
     counted: bool = True
     """False for heartbeats: the books count the application's events only."""
 
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """What names an envelope for ever, placed or not."""
+        return self.topic, self.producer, self.seq
+
     def placed(self, partitions: int) -> "Envelope":
         """Give the envelope with its partition: kept if chosen, else a pure function of producer and number."""
         if self.partition >= 0:

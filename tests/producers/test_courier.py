@@ -1,5 +1,6 @@
 """Delivery over a broker in memory that goes away, keeps silent and loses answers; the books balance at every moment."""
 
+import asyncio
 import logging
 import threading
 import time
@@ -84,6 +85,35 @@ def test_everything_arrives_once(run: Run, broker: MemoryTransport) -> None:
     assert report.delivered <= run.stats().delivered == 3_000
     assert sorted(numbers(broker)) == list(range(3_000))
     assert run.stats().delivered_bytes == sum(len(e.value) for e in broker.records)
+
+
+class _Slow(MemoryTransport):
+    """Connects late, and answers only when told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answer = threading.Event()
+
+    async def start(self) -> None:
+        await asyncio.sleep(0.1)
+
+    async def send(self, envelope: Envelope) -> None:
+        while not self.answer.is_set():
+            await asyncio.sleep(0.005)
+        await super().send(envelope)
+
+
+def test_flush_waits_for_the_answer_of_what_was_packed_before_kafka_was_connected(tmp_path: Path) -> None:
+    broker = _Slow()
+    run = Run(options(broker, tmp_path / "spool"))
+    emit(run, 50)
+    try:
+        before = run.flush(0.15)
+        assert not before.complete and (before.delivered, before.queued) == (0, 50)
+        broker.answer.set()
+        assert run.flush(5).complete and run.stats().delivered == 50
+    finally:
+        run.close()
 
 
 def test_events_travel_together_for_the_linger_time(broker: MemoryTransport, tmp_path: Path) -> None:
