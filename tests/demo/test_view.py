@@ -31,9 +31,32 @@ LIVE = Live([PRICED, UNPRICED], 104_233, 123_456_789_012, 20_312, 0, 0.81)
 SCREEN = Screen(34, 26, PHASES[2], 5, 1_233, 31, LIVE, Progress(43_210, 100_000, 6.2))
 
 
-def _text(screen: Screen, width: int) -> str:
+BUSY = [
+    replace(
+        PRICED,
+        app=app,
+        model=model,
+        calls=1_266,
+        ttft_p50_us=52_100,
+        duration_p95_us=10.4e6,
+        cost_nano_usd=None if unpriced else 12_340_000_000,
+        unpriced=unpriced,
+        errors={"rate_limit": 140, "server": 7, "timeout": 1},
+    )
+    for app, model, unpriced in (
+        ("code-helper", "gpt-4.1", 0),
+        ("search-assistant", "text-embedding-3-small", 0),
+        ("search-assistant", "gpt-4.1-mini", 0),
+        ("support-bot", "gpt-4o-mini", 0),
+        ("support-bot", "house-llama-8b", 1_266),
+    )
+]
+"""Rows whose figures are as wide as they get."""
+
+
+def _text(screen: Screen, width: int, height: int = 24) -> str:
     console = Console(width=width, record=True, force_terminal=True, file=io.StringIO())
-    console.print(render(screen, width=width))
+    console.print(render(screen, width=width, height=height))
     return console.export_text()
 
 
@@ -54,6 +77,38 @@ def test_a_wide_terminal_adds_classes_tokens_and_prices() -> None:
     assert "130 k" in wide
     assert "$1.00" in wide
     assert "130 k" not in narrow
+
+
+@pytest.mark.parametrize("width", range(80, 160, 4))
+@pytest.mark.parametrize("height", [24, 40])
+def test_no_figure_of_a_busy_minute_is_cut_at_any_size(width: int, height: int) -> None:
+    text = _text(replace(SCREEN, live=replace(LIVE, rows=BUSY)), width, height)
+    table = text[: text.index("Errors by class")].splitlines()
+    assert all(len(line) <= width for line in table)
+    assert sum("1,266 ! 11.7" in line for line in table) == len(BUSY)
+    assert sum("! 10.4" in line for line in table) == len(BUSY)
+    assert all("…" not in line.replace("text-embedding-…", "") for line in table if "price jump" not in line)
+
+
+def test_120_columns_show_every_column_where_there_is_height() -> None:
+    high, low = (
+        _text(replace(SCREEN, live=replace(LIVE, rows=BUSY)), 120, 40),
+        _text(replace(SCREEN, live=replace(LIVE, rows=BUSY)), 120, 18),
+    )
+    for needed in (
+        "11.1",
+        "0.079",
+        "0.553",
+        "0.052",
+        "130 k",
+        "29.0 k",
+        "$9.75",
+        "$12.34",
+        "\n search-assistant".strip(),
+        " text-embedding-3-small",
+    ):
+        assert needed in high, needed
+    assert len(low.splitlines()) < len(high.splitlines())
 
 
 def test_a_marked_figure_carries_a_sign_beside_its_colour() -> None:

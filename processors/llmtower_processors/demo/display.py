@@ -35,7 +35,7 @@ class TerminalDisplay:
 
     def show(self, screen: Screen) -> None:
         """Redraw."""
-        self._live.update(render(screen, width=self._console.width), refresh=True)
+        self._live.update(render(screen, width=self._console.width, height=self._console.height), refresh=True)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._live.stop()

@@ -1,6 +1,6 @@
 """The live terminal view: a pure function from what is known at one moment to something rich can print, at any width from 80 columns."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.console import Group, RenderableType
@@ -9,16 +9,13 @@ from rich.table import Table
 from rich.text import Text
 
 from .figures import WINDOW_S, Live, Row
-from .numbers import UNKNOWN, compact, count, dollars, per_thousand, percent, seconds, significant
+from .numbers import count, dollars, percent, significant
 from .scenario import NORMAL, Phase
+from .table import BAD, MUTED, failed, figures_table
 
-WIDE = 120
-ACCENT, BAD, WARN, MUTED = "cyan", "red", "yellow", "dim"
-ERROR_LIMIT = 0.05
-"""From this share of failed calls on, a row is marked."""
-SLOW_US = 4_000_000
-"""From this 95th percentile on, a row is marked."""
-NOT_STREAMED = "-"
+ACCENT, WARN = "cyan", "yellow"
+OTHER_LINES = 5
+"""Lines of the view beside the table and the footer."""
 NAMED_ERRORS = {"rate_limit": "rate limit", "timeout": "time-out", "server": "server"}
 
 
@@ -56,43 +53,15 @@ class Screen:
     """What could not be read just now, in one sentence."""
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One column of the table: heading with unit, value of a row, and when it is marked."""
-
-    heading: str
-    value: Callable[[Row], str]
-    marked: Callable[[Row], bool] = lambda row: False
-    wide_only: bool = False
-
-
-COLUMNS: tuple[Column, ...] = (
-    Column("calls", lambda row: count(row.calls)),
-    Column("errors\n%", lambda row: percent(_failed(row), row.calls), lambda row: _failed(row) > ERROR_LIMIT * row.calls),
-    Column("rate\nlim. %", lambda row: percent(row.errors.get("rate_limit", 0), row.calls), wide_only=True),
-    Column("time-\nout %", lambda row: percent(row.errors.get("timeout", 0), row.calls), wide_only=True),
-    Column("server\n%", lambda row: percent(row.errors.get("server", 0), row.calls), wide_only=True),
-    Column("p50\ns", lambda row: seconds(row.duration_p50_us)),
-    Column("p95\ns", lambda row: seconds(row.duration_p95_us), lambda row: (row.duration_p95_us or 0) > SLOW_US),
-    Column("TTFT\np50 s", lambda row: _ttft(row.ttft_p50_us), wide_only=True),
-    Column("TTFT\np95 s", lambda row: _ttft(row.ttft_p95_us)),
-    Column("tokens\nin", lambda row: compact(row.input_tokens), wide_only=True),
-    Column("tokens\nout", lambda row: compact(row.output_tokens), wide_only=True),
-    Column("$ per\n1 k", lambda row: per_thousand(row.cost_nano_usd, row.calls - row.unpriced), wide_only=True),
-    Column("cost", lambda row: dollars(row.cost_nano_usd)),
-    Column("un-\npriced", lambda row: count(row.unpriced), wide_only=True),
-)
-"""The table's columns after app and model. TTFT: time to the first token, streamed calls only."""
-
-
-def render(screen: Screen, *, width: int) -> RenderableType:
-    """Compose the view for a terminal of this width."""
+def render(screen: Screen, *, width: int, height: int = 24) -> RenderableType:
+    """Compose the view for a terminal of this size."""
     parts: list[RenderableType] = [_heading(screen), _scene(screen), Text()]
+    footer = _footer(screen, width)
     if screen.live is None or not screen.live.rows:
         parts.append(Text("  Waiting for the first call to arrive in ClickHouse …", style=MUTED))
     else:
-        parts += [_table(screen.live.rows, wide=width >= WIDE), _errors(screen.live.rows)]
-    parts += [Text(), *_footer(screen, width)]
+        parts += [figures_table(screen.live.rows, width=width, height=height - len(footer) - OTHER_LINES), _errors(screen.live.rows)]
+    parts += [Text(), *footer]
     return Group(*parts)
 
 
@@ -101,10 +70,10 @@ def plain_line(screen: Screen) -> str:
     live = screen.live
     if live is None:
         return f"{screen.elapsed_s:4.0f} s  waiting for the first call to arrive in ClickHouse"
-    calls, failed = sum(row.calls for row in live.rows), sum(_failed(row) for row in live.rows)
+    calls, failures = sum(row.calls for row in live.rows), sum(failed(row) for row in live.rows)
     parts = [
         f"{screen.elapsed_s:4.0f} s  {screen.phase.name}",
-        f"last {WINDOW_S} s: {count(calls)} calls, {percent(failed, calls)} % errors",
+        f"last {WINDOW_S} s: {count(calls)} calls, {percent(failures, calls)} % errors",
         f"stored {count(live.calls)} calls, {dollars(live.cost_nano_usd)} + {count(live.unpriced)} unpriced",
         f"newest {_age(live)}",
     ]
@@ -130,28 +99,6 @@ def _scene(screen: Screen) -> RenderableType:
         soon = "" if screen.next_scene_s is None else f" The script's next scene starts in {screen.next_scene_s:.0f} s."
         return Text.assemble("○ ", (f"{screen.phase.says}{soon}", MUTED), no_wrap=True, overflow="ellipsis")
     return Text.assemble((f"● Script: {screen.phase.name}. ", f"bold {WARN}"), screen.phase.says, no_wrap=True, overflow="ellipsis")
-
-
-def _table(rows: Sequence[Row], *, wide: bool) -> Table:
-    columns = [column for column in COLUMNS if wide or not column.wide_only]
-    table = Table(box=None, padding=(0, 1, 0, 0), header_style=MUTED, expand=False)
-    table.add_column(f"last {WINDOW_S} s", no_wrap=True)
-    table.add_column("model", no_wrap=True, max_width=22 if wide else 16, overflow="ellipsis")
-    for column in columns:
-        table.add_column(column.heading, justify="right", no_wrap=True)
-    app = None
-    for row in rows:
-        cells = [_cell(column, row) for column in columns]
-        table.add_row(Text(row.app, style="bold") if row.app != app else "", row.model, *cells)
-        app = row.app
-    return table
-
-
-def _cell(column: Column, row: Row) -> Text:
-    value = column.value(row)
-    if column.marked(row):
-        return Text(f"! {value}", style=f"bold {BAD}")
-    return Text(value, style=MUTED if value in {UNKNOWN, NOT_STREAMED} else "")
 
 
 def _errors(rows: Iterable[Row]) -> Text:
@@ -204,11 +151,3 @@ def _unpriced(calls: int) -> str:
 
 def _age(live: Live) -> str:
     return "more than 600 s old" if live.newest_age_s is None else f"{significant(max(0.0, live.newest_age_s))} s old"
-
-
-def _failed(row: Row) -> int:
-    return sum(row.errors.values())
-
-
-def _ttft(us: float | None) -> str:
-    return NOT_STREAMED if us is None else seconds(us)
