@@ -98,8 +98,7 @@ class _Slow(MemoryTransport):
         await asyncio.sleep(0.1)
 
     async def send(self, envelope: Envelope) -> None:
-        while not self.answer.is_set():
-            await asyncio.sleep(0.005)
+        await asyncio.to_thread(self.answer.wait)
         await super().send(envelope)
 
 
@@ -109,10 +108,12 @@ def test_flush_waits_for_the_answer_of_what_was_packed_before_kafka_was_connecte
     emit(run, 50)
     try:
         before = run.flush(0.15)
-        assert not before.complete and (before.delivered, before.queued) == (0, 50)
+        assert (before.complete, before.delivered, before.queued) == (False, 0, 50)
         broker.answer.set()
-        assert run.flush(5).complete and run.stats().delivered == 50
+        after = run.flush(5)
+        assert (after.complete, after.queued, run.stats().delivered) == (True, 0, 50)
     finally:
+        broker.answer.set()
         run.close()
 
 
