@@ -24,12 +24,21 @@ def main() -> int:
         if seed in done:
             continue
         print(f"seed {seed}", flush=True)
-        outcome = attack(seed, options.state / f"run-{seed}", say=True)
+        folder = options.state / f"run-{seed}"
+        try:
+            outcome = attack(seed, folder, say=True)
+        except TimeoutError as error:
+            (folder / "report.txt").write_text(str(error))
+            print(f"  {str(error).splitlines()[0]}; see {folder / 'report.txt'}", flush=True)
+            failed += 1
+            continue
         verdict = outcome.verdict
         word = "exact" if verdict.ok else "; ".join(verdict.faults)
         print(f"  {outcome.seconds:5.1f} s  {verdict.acknowledged:,} acknowledged, {verdict.stored:,} stored: {word}", flush=True)
+        print("           " + ", ".join(f"{name} {seconds:.1f} s" for name, seconds in outcome.phases.items()), flush=True)
         if verdict.ok:
             entry = {"seed": seed, "attacks": outcome.attacks, "events": verdict.stored, "rss_mib": outcome.rss_mib}
+            entry |= {"phases": outcome.phases}
             with results.open("ab") as file:
                 file.write(orjson.dumps(entry) + b"\n")
         failed += not verdict.ok

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -21,13 +22,13 @@ class Child:
 
     def __init__(self, *arguments: str, log: Path, env: Mapping[str, str] | None = None) -> None:
         self._command = [sys.executable, "-m", *arguments]
-        self._log = log
+        self.log = log
         self._env = {**os.environ, **(env or {})}
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start it, or start it again."""
-        with self._log.open("ab") as log:
+        with self.log.open("ab") as log:
             self._process = subprocess.Popen(self._command, env=self._env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     @property
@@ -115,15 +116,22 @@ class Worker(Child):
     def __init__(self, number: int, data_dir: Path, env: Mapping[str, str]) -> None:
         self._web = PortReservation(0, purpose="a worker", option="-")
         own = {"LLMTOWER_WORKER__WEB_PORT": str(self._web.port), "LLMTOWER_WORKER__SESSION_TIMEOUT_MS": str(SESSION_TIMEOUT_MS)}
+        own["PYTHONFAULTHANDLER"] = "1"
         super().__init__("llmtower_processors.cli", "worker", log=data_dir / f"worker-{number}.log", env={**env, **own})
 
     def ready(self) -> bool:
         """Its /readyz says so."""
+        return self.page("/readyz")[0] == 200
+
+    def page(self, path: str) -> tuple[int, str]:
+        """Give status and text of a page; (0, why) when there is no answer."""
         try:
-            with urllib.request.urlopen(f"http://{self._web.address}/readyz", timeout=2) as answer:
-                return bool(answer.status == 200)
-        except OSError:
-            return False
+            with urllib.request.urlopen(f"http://{self._web.address}{path}", timeout=2) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+        except OSError as error:
+            return 0, str(error)
 
     def close(self) -> None:
         """Kill it and give its port back."""

@@ -80,7 +80,7 @@ def _judge_producer(client: Client, producer: str, path: Path) -> list[str]:
 
 
 def _judge_rollups(client: Client) -> list[str]:
-    sums = {name: tuple(map(int, client.query(sql).result_rows[0])) for name, sql in _ROLLUPS.items()}
+    sums = {name: tuple(int(value or 0) for value in client.query(sql).result_rows[0]) for name, sql in _ROLLUPS.items()}
     calls = sums["calls"]
     wanted = {"rollup_1m": calls, "rollup_1h": calls, "rollup_user_1h": (calls[0], calls[1], calls[2] + calls[3])}
     return [f"{name} sums to {sums[name]}, calls to {total}" for name, total in wanted.items() if sums[name] != total]

@@ -6,6 +6,7 @@ import random
 import shutil
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from tests.faults.attacks import ATTACKS
 from tests.faults.children import Child, Engine, ProxiedKafka, Worker, wait_for
 from tests.faults.oracle import Verdict, expected, judge, stored
 from tests.faults.proxy import Proxy
+from tests.faults.report import report
 
 LOAD_S = 10.0
 REST_S = 90.0
@@ -36,8 +38,13 @@ class Outcome:
     seed: int
     attacks: tuple[str, ...]
     verdict: Verdict
-    seconds: float
+    phases: dict[str, float]
     rss_mib: float
+
+    @property
+    def seconds(self) -> float:
+        """How long the run took."""
+        return sum(self.phases.values())
 
 
 class Stack:
@@ -46,10 +53,17 @@ class Stack:
     def __init__(self, folder: Path, rng: random.Random) -> None:
         self.folder = folder
         self.hold_restarts = False
+        self.events: list[str] = []
+        self._began = time.monotonic()
         self._closing = False
         self._rng = rng
         self._exits = contextlib.ExitStack()
         self._number = 0
+
+    def note(self, what: str) -> str:
+        """Keep what happened, with its time, for the report of a failure."""
+        self.events.append(f"{time.monotonic() - self._began:5.1f} s  {what}")
+        return self.events[-1]
 
     def start(self, workers: int, producers: int, rate: float) -> None:
         """Start Kafka, engine, tables, topics, workers and producers."""
@@ -117,11 +131,17 @@ class Stack:
         asyncio.run(recreate(self.kafka.bootstrap_servers))
 
     def rest(self) -> None:
-        """Let the producers deliver everything and the workers store it. Raises TimeoutError."""
-        for producer in self.producers:
-            wait_for("a producer", lambda producer=producer: self._delivered(producer), REST_S)  # type: ignore[misc]
-        paths = list(self.journals.values())
-        wait_for("the workers", lambda: self._stored() >= expected(paths), REST_S)
+        """Let the producers deliver everything and the workers store it. Raises TimeoutError with all that may tell why."""
+        try:
+            for producer in self.producers:
+                wait_for("a producer", lambda producer=producer: self._delivered(producer), REST_S)  # type: ignore[misc]
+            self.note("all is sent")
+            paths = list(self.journals.values())
+            wait_for("the workers", lambda: self._stored() >= expected(paths), REST_S)
+            self.note("all is stored")
+        except TimeoutError as error:
+            self.note(str(error))
+            raise TimeoutError(f"{error}\n{report(self)}") from None
         time.sleep(2.0)
 
     def close(self) -> None:
@@ -150,6 +170,9 @@ class Stack:
         return True
 
     def _stored(self) -> int:
+        if not self.engine.running:
+            self.note(f"the engine has ended with {self.engine.process.returncode}")
+            self.engine.start()
         try:
             return stored(self.client())
         except ClickHouseError:
@@ -160,6 +183,7 @@ class Stack:
         while not self._closing:
             for worker in self.workers:
                 if not worker.running and not self.hold_restarts:
+                    self.note(f"{worker.log.stem} has ended with {worker.process.returncode}")
                     worker.start()
             time.sleep(0.3)
 
@@ -180,25 +204,40 @@ async def recreate(bootstrap: str) -> None:
 def attack(seed: int, folder: Path, *, names: tuple[str, ...] = (), say: bool = False) -> Outcome:
     """Run one seed; `names` fixes the attacks instead of drawing them. The folder is removed when all is well."""
     rng = random.Random(seed)
-    began = time.monotonic()
     chosen = names or tuple(rng.choices(list(ATTACKS), k=rng.randint(3, 5)))
     workers = max(rng.randint(1, 3), 2 if "zombie whose rivals died" in chosen else 1)
     shutil.rmtree(folder, ignore_errors=True)
     stack = Stack(folder, rng)
+    phases: dict[str, float] = {}
     try:
-        stack.start(workers, producers=2, rate=rng.choice((500, 2_000)))
-        for name in chosen:
-            time.sleep(rng.uniform(0.2, 1.5))
-            if say:
-                print(f"  {time.monotonic() - began:5.1f} s  {name}", flush=True)
-            ATTACKS[name](stack, rng)
-        stack.rest()
-        verdict = judge(stack.client(), stack.journals)
+        with _timed(phases, "start"):
+            stack.start(workers, producers=2, rate=rng.choice((500, 2_000)))
+        with _timed(phases, "attacks"):
+            for name in chosen:
+                time.sleep(rng.uniform(0.2, 1.5))
+                entry = stack.note(name)
+                if say:
+                    print(f"  {entry}", flush=True)
+                ATTACKS[name](stack, rng)
+        with _timed(phases, "rest"):
+            stack.rest()
+        with _timed(phases, "judge"):
+            verdict = judge(stack.client(), stack.journals)
         rss = max((worker.rss_mib() for worker in stack.workers if worker.running), default=0.0)
         if rss > RSS_MIB:
             verdict = Verdict(verdict.acknowledged, verdict.stored, (*verdict.faults, f"a worker holds {rss:.0f} MiB"))
     finally:
-        stack.close()
+        with _timed(phases, "stop"):
+            stack.close()
     if verdict.ok:
         shutil.rmtree(folder, ignore_errors=True)
-    return Outcome(seed, chosen, verdict, time.monotonic() - began, rss)
+    return Outcome(seed, chosen, verdict, phases, rss)
+
+
+@contextlib.contextmanager
+def _timed(phases: dict[str, float], name: str) -> Iterator[None]:
+    began = time.monotonic()
+    try:
+        yield
+    finally:
+        phases[name] = time.monotonic() - began
