@@ -28,7 +28,7 @@ setup: $(STAMP) $(RECORDED) ## make .venv with everything in it and fetch Kafka 
 $(STAMP): pyproject.toml $(LOCKS)
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer with venv and pip is needed (Debian: apt install python3-venv); or name one: make PYTHON=/path/to/python"; exit 1; }
 	@test -x $(BIN)/python || { echo "making .venv with $(PYTHON)"; "$(PYTHON)" -m venv .venv; }
-	@echo "installing the locked packages into .venv"; $(uv_like_pip); \
+	@echo "installing the locked packages into .venv (the first time about 340 MB to download, then 44 MB of Kafka)"; $(uv_like_pip); \
 	{ $(BIN)/python -m pip install -q "uv==$(UV_VERSION)" && $(BIN)/uv pip install --python $(BIN)/python $(LOCKED); } || \
 	{ echo "uv could not do it; going on with pip (slower)"; $(BIN)/python -m pip install --progress-bar on $(LOCKED); }
 	@$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
@@ -49,6 +49,7 @@ hand SSL_CERT_FILE cert; hand HTTPS_PROXY proxy; export UV_SYSTEM_CERTS=true UV_
 endef
 
 demo: $(STAMP) ## run the demonstration: real Kafka, engine, worker, live figures (DEMO_SECONDS=60 ends it)
+	@echo "loading the demo"
 	@$(BIN)/llmtower demo $(DEMO)
 
 test: setup ## lint, types and all tests

@@ -71,7 +71,7 @@ async def _demo(stack: Stack, runs: Runs, wishes: Wishes, console: Console) -> i
 
         parts = Parts(endpoints=endpoints, standin=standin, apps=apps, sender=sender)
         code = await perform(parts, runs, wishes=wishes, console=console, ending=ending)
-        _tell(console, "stopping the worker, the engine and Kafka; the data stays where it is")
+        _tell(console, f"stopping the worker, the engine and Kafka; the data stays in {wishes.data_dir}")
         return code
 
 

@@ -31,7 +31,8 @@ def render_books(title: str, books: Books, *, width: int) -> RenderableType:
 def print_books(console: Console, title: str, books: Books) -> None:
     """Print the summary."""
     console.print()
-    console.print(render_books(title, books, width=console.width), highlight=False)
+    width = console.width if console.is_terminal else WIDE
+    console.print(render_books(title, books, width=width), highlight=False, width=width)
 
 
 def _cells(entry: AppBooks, *, wide: bool) -> Iterable[str]:

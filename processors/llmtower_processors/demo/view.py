@@ -68,7 +68,7 @@ def render(screen: Screen, *, width: int, height: int = 24) -> RenderableType:
 def plain_line(screen: Screen) -> str:
     """Say the same in one line, for where no terminal is."""
     live = screen.live
-    if live is None:
+    if live is None or not live.rows:
         return f"{screen.elapsed_s:4.0f} s  waiting for the first call to arrive in ClickHouse"
     calls, failures = sum(row.calls for row in live.rows), sum(failed(row) for row in live.rows)
     parts = [
@@ -117,9 +117,7 @@ def _footer(screen: Screen, width: int) -> list[RenderableType]:
     lines.append(Text(f"Live     {count(screen.questions)} questions asked, {count(screen.in_flight)} in flight", no_wrap=True))
     live = screen.live
     if live is not None:
-        lines.append(
-            Text(f"Stored   {count(live.calls)} calls, newest {_age(live)}, {count(live.dead_letters)} dead letters", no_wrap=True)
-        )
+        lines.append(Text(f"Stored   {count(live.calls)} calls{_newest(live)}, {count(live.dead_letters)} dead letters", no_wrap=True))
         lines.append(Text(f"Cost     {dollars(live.cost_nano_usd)}{_unpriced(live.unpriced)}", no_wrap=True))
     if screen.trouble:
         lines.append(Text(f"Trouble  {screen.trouble}", style=BAD, no_wrap=True, overflow="ellipsis"))
@@ -147,6 +145,10 @@ def _by_size(sums: Mapping[str, int]) -> list[tuple[str, int]]:
 
 def _unpriced(calls: int) -> str:
     return f" + {count(calls)} calls of unknown cost" if calls else ""
+
+
+def _newest(live: Live) -> str:
+    return f", newest {_age(live)}" if live.calls else ""
 
 
 def _age(live: Live) -> str:
