@@ -1,7 +1,8 @@
 """From the outbox to envelopes: lines of the same topic, project and app, up to 500 events or 512 kB, numbered per topic."""
 
-import time
 from collections.abc import Callable
+from math import inf
+from time import perf_counter, sleep
 
 from llmtower.contents import Policy
 from llmtower.errors import internal_error
@@ -9,8 +10,14 @@ from llmtower.lines import Line, TooLarge
 from llmtower.outbox import Item, Outbox
 from llmtower.transport import MAX_BYTES, MAX_EVENTS, Envelope, seal
 
-_BREATH = 4
-"""After this many events the courier gives the interpreter away, so that the host never waits long for it; more while many wait."""
+_SLICE_S = 0.0002
+"""After this much work the courier gives the interpreter away, so that the host never waits long for it; more while many wait."""
+
+_REST_S = 0.00003
+"""Long enough for a waiting thread to wake up and take the interpreter: after `sleep(0)` the courier has it back before that."""
+
+_PLENTY = 2_000
+"""Waiting events that double the slice."""
 
 
 class Packer:
@@ -25,7 +32,7 @@ class Packer:
     def pack(self) -> list[Envelope]:
         """Take up to an envelope's worth of events; an empty list when none waits."""
         groups: dict[tuple[str, str, str], _Group] = {}
-        size, since = 0, 0
+        size, since = 0, perf_counter()
         for _ in range(MAX_EVENTS):
             item = self._outbox.take()
             if item is None:
@@ -37,11 +44,14 @@ class Packer:
                 size += len(line.json)
             if size >= MAX_BYTES:
                 break
-            since += 1
-            if since > _BREATH + len(self._outbox.items) // 64 and not self._outbox.closed:
-                time.sleep(0)
-                since = 0
+            if perf_counter() - since > self._slice_s():
+                sleep(_REST_S)
+                since = perf_counter()
         return [envelope for key, group in groups.items() for envelope in self._seal(*key, group)]
+
+    def _slice_s(self) -> float:
+        """Give how long to work at a stretch; a closed outbox has two seconds for everything, and nobody waits for it."""
+        return inf if self._outbox.closed else _SLICE_S * (1 + len(self._outbox.items) / _PLENTY)
 
     def number(self, topic: str, count: int) -> int:
         """Reserve the next numbers of a topic; gives the first."""

@@ -81,8 +81,8 @@ class Segment:
         return segment
 
     @staticmethod
-    def encode(envelope: Envelope) -> bytes:
-        """Give an envelope as an entry's payload."""
+    def describe(envelope: Envelope) -> bytes:
+        """Give the line of an entry's payload that stands before the envelope's value."""
         meta = {
             "topic": envelope.topic,
             "partition": envelope.partition,
@@ -93,12 +93,12 @@ class Segment:
             "at_ns": envelope.at_ns,
             "counted": envelope.counted,
         }
-        return orjson.dumps(meta) + b"\n" + envelope.value
+        return orjson.dumps(meta) + b"\n"
 
-    def append(self, payload: bytes, envelope: Envelope) -> Entry:
+    def append(self, description: bytes, envelope: Envelope) -> Entry:
         """Write an envelope's entry; raises OSError, and then leaves the file as it was."""
-        offset = self._put(b"E", payload)
-        entry = Entry(offset, len(payload), envelope.count, envelope.counted, envelope.producer, envelope.at_ns)
+        offset = self._put(b"E", description, envelope.value)
+        entry = Entry(offset, len(description) + len(envelope.value), envelope.count, envelope.counted, envelope.producer, envelope.at_ns)
         self.open[offset] = entry
         return entry
 
@@ -130,16 +130,18 @@ class Segment:
             self.path.unlink()
         self.close()
 
-    def _put(self, kind: bytes, payload: bytes) -> int:
-        offset = self.size
-        record = _HEAD.pack(kind, len(payload), crc32(payload)) + payload
+    def _put(self, kind: bytes, start: bytes, rest: bytes = b"") -> int:
+        """Write a record; what it is made of is not copied together, because a copy would hold up the host's threads."""
+        offset, length = self.size, _HEAD.size + len(start) + len(rest)
+        head = _HEAD.pack(kind, len(start) + len(rest), crc32(rest, crc32(start)))
         try:
-            _write(self._descriptor, record, offset)
+            _write(self._descriptor, head + start, offset)
+            _write(self._descriptor, rest, offset + _HEAD.size + len(start))
         except OSError:
             with suppress(OSError):
                 os.ftruncate(self._descriptor, offset)
             raise
-        self.size += len(record)
+        self.size += length
         return offset
 
     def _scan(self) -> None:

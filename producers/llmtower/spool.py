@@ -39,11 +39,12 @@ class Spool:
 
     def append(self, envelope: Envelope) -> Ref:
         """Write an envelope; raises SpoolFull at the limit, and when the disk takes no more."""
-        payload = Segment.encode(envelope)
-        if self._bytes() + len(payload) > self._max_bytes:
+        description = Segment.describe(envelope)
+        size = len(description) + len(envelope.value)
+        if self._bytes() + size > self._max_bytes:
             raise SpoolFull
         try:
-            return Ref(segment := self._writable(len(payload)), segment.append(payload, envelope))
+            return Ref(segment := self._writable(size), segment.append(description, envelope))
         except OSError as error:
             raise SpoolFull(f"{self._folder}: {error.strerror}") from error
 
