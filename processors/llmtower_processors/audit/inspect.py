@@ -12,13 +12,16 @@ if TYPE_CHECKING:
 _STATES: Final = """
 SELECT offset, max(minute), countIf(part = 'ledger') AS ledgered, countIf(duplicate) AS duplicates, max(count) AS expected,
     countIf(part = 'home') AS rows, groupBitmapIf(event_index, part = 'home') AS events, maxIf(event_index, part = 'home') AS highest,
-    countIf(part NOT IN ('home', 'ledger')) AS side_rows, {side_events} AS side_events
+    countIf(part NOT IN ('home', 'ledger')) AS side_rows, {side_events} AS side_events,
+    groupBitmapIf(event_index, letter) AS letters, groupBitmapIf(event_index, part = 'dead_letter_bytes') AS letter_bytes
 FROM ({sources})
 GROUP BY offset
 HAVING NOT (ledgered = 1 AND ((duplicates = 1 AND rows = 0 AND side_rows = 0)
-    OR (duplicates = 0 AND rows = events AND rows = highest + 1 AND rows > 0 AND expected IN (0, events) AND side_rows = side_events)))
+    OR (duplicates = 0 AND rows = events AND rows = highest + 1 AND rows > 0 AND expected IN (0, events) AND side_rows = side_events
+        AND letters = letter_bytes)))
 ORDER BY offset
 """
+"""A dead letter without its bytes is seen too. Of `contents` only what stands twice is: no other row says whether an event had texts."""
 
 _GAPS: Final = f"""
 SELECT previous + 1, offset - 1, minute
@@ -86,6 +89,9 @@ class RecordState:
     highest: int
     side_rows: int
     side_events: int
+    letters: int
+    letter_bytes: int
+    """Dead letters among the rows, and those whose bytes are there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +136,8 @@ def orphans(client: "Client", span: Span) -> list[tuple[int, int, int]]:
 def _states_sql(ledgered: Ledgered) -> str:
     sources = [_source(table, "home") for table in ledgered.homes] + [_source(table, table) for table in ledgered.sides]
     sources.append(
-        "SELECT offset, 'ledger' AS part, toUInt32(0) AS event_index, count, duplicate, toUnixTimestamp(minute) AS minute"  # noqa: S608 - names from literal tables
-        f" FROM ledger WHERE {place_filter('ledger')}"
+        "SELECT offset, 'ledger' AS part, toUInt32(0) AS event_index, count, duplicate, toUnixTimestamp(minute) AS minute,"  # noqa: S608 - names from literal tables
+        f" toUInt8(0) AS letter FROM ledger WHERE {place_filter('ledger')}"
     )
     side_events = " + ".join(f"groupBitmapIf(event_index, part = '{table}')" for table in ledgered.sides)
     return _STATES.format(sources=" UNION ALL ".join(sources), side_events=side_events)
@@ -140,5 +146,5 @@ def _states_sql(ledgered: Ledgered) -> str:
 def _source(table: str, part: str) -> str:
     return (
         f"SELECT {prefix(table)}offset AS offset, '{part}' AS part, event_index, toUInt32(0) AS count, toUInt8(0) AS duplicate,"  # noqa: S608 - names from literal tables
-        f" toUInt32(0) AS minute FROM {table} WHERE {place_filter(table)}"
+        f" toUInt32(0) AS minute, toUInt8({int(table == 'dead_letters')}) AS letter FROM {table} WHERE {place_filter(table)}"
     )

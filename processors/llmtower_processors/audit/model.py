@@ -33,7 +33,10 @@ AUDITED_TO: Final = "audited_to"
 
 @dataclass(frozen=True, slots=True)
 class Ledgered:
-    """A processor whose every event has exactly one row in one of `homes`, and at most one in each of `sides`."""
+    """A processor whose every event has exactly one row in one of `homes`, and at most one in each of `sides`.
+
+    A row that only `contents` lost is not seen (nothing else says that the event had texts), but is mended with its record if more is wrong.
+    """
 
     processor: str
     topic: str

@@ -27,6 +27,11 @@ def missing_dead_letter(world: World, own: list[Record]) -> None:
         world.delete(table, "1")
 
 
+def missing_bytes(world: World, own: list[Record]) -> None:
+    """A dead letter is there, its bytes are lost."""
+    world.delete("dead_letter_bytes", "1")
+
+
 def missing_record(world: World, own: list[Record]) -> None:
     """A record was stepped over: it has neither rows nor ledger."""
     missing_rows_of_a_record(world, own)
@@ -80,6 +85,7 @@ PLANTED: dict[str, tuple[Plant, dict[str, int]]] = {
     "missing_row": (missing_row, {"missing_events": 1, "rollup_1m": 1, "rollup_user_1h": 1}),
     "missing_rows_of_a_record": (missing_rows_of_a_record, {"missing_events": 4, "rollup_1m": 2, "rollup_user_1h": 2}),
     "missing_dead_letter": (missing_dead_letter, {"missing_events": 1}),
+    "missing_bytes": (missing_bytes, {"missing_events": 1}),
     "missing_record": (missing_record, {"missing_records": 4, "missing_from_producers": 4, "rollup_1m": 2, "rollup_user_1h": 2}),
     "rows_without_ledger": (rows_without_ledger, {"rows_without_ledger": 4, "missing_from_producers": 4}),
     "doubled_row": (doubled_row, {"doubled_rows": 1}),
