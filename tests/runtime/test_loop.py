@@ -36,6 +36,7 @@ QUICK = Limits(rows=20, flush_s=0.02, acknowledge_s=0.1)
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(labour, "BACK_OFF_S", (0.002, 0.02))
+    monkeypatch.setattr(labour, "SETTLE_S", 0.2)
     monkeypatch.setattr(life, "PACE_S", 0.001)
     monkeypatch.setattr(cycle, "CHECK_S", 0.05)
     monkeypatch.setattr(life, "AGAIN_S", 0.05)
@@ -417,6 +418,57 @@ async def test_what_grew_old_while_the_store_was_down_is_completed_by_rows(bench
         await bench.until(lambda: bench.stored == 60 and len(bench.store.tables["ledger"].rows) == 20)
     assert any(token.count(":") == 5 for _, token in bench.store.tables["ledger"].blocks)
     bench.check()
+
+
+class JumpingClock:
+    """This machine's clocks, the wall's set wrong by `ahead_ms`."""
+
+    ahead_ms = 0
+
+    def now_ms(self) -> int:
+        return time.time_ns() // 1_000_000 + self.ahead_ms
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+
+@pytest.mark.parametrize("hours", [2, -2])
+def test_a_clock_that_jumps_and_comes_back_costs_one_wait_not_hours(hours: int) -> None:
+    @on_bench
+    async def body(bench: Bench) -> None:
+        down = True
+        hits = 0
+
+        def fault(step: str) -> None:
+            nonlocal hits
+            hits += 1
+            if down and hits > 3:
+                raise StoreUnavailableError("down")
+
+        bench.store.fault = fault
+        clock = JumpingClock()
+        bench.send(20)
+        async with bench.running(bench.worker(clock=clock)):
+            await bench.until(lambda: hits > 3)
+            clock.ahead_ms = hours * 3_600_000
+            await bench.until(lambda: any(text.rsplit(":", 1)[1] for _, text in bench.broker.groups[GROUP].commits.values()))
+            down = False
+            clock.ahead_ms = 0
+            await bench.until(lambda: bench.stored == 60 and len(bench.store.tables["ledger"].rows) == 20)
+        bench.check()
+
+    body()
+
+
+@on_bench
+async def test_a_worker_whose_clock_is_behind_takes_no_event_for_one_of_the_future(bench: Bench) -> None:
+    clock = JumpingClock()
+    clock.ahead_ms = -2 * 3_600_000
+    began_ms = time.time_ns() // 1_000_000
+    bench.send(20)
+    async with bench.running(bench.worker(clock=clock)):
+        await bench.until(lambda: bench.stored == 60)
+    assert all(row["time_ms"] >= began_ms for row in bench.store.tables["calls"].rows)
 
 
 @pytest.mark.parametrize("seed", range(12))

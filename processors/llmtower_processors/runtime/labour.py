@@ -19,7 +19,7 @@ from llmtower_processors.runtime.envelopes import LEDGER
 from llmtower_processors.runtime.garbage import COLLECTOR
 from llmtower_processors.runtime.metrics import Metrics
 from llmtower_processors.runtime.model import Block, Processor
-from llmtower_processors.runtime.pending import Pending
+from llmtower_processors.runtime.pending import SETTLE_MS, Pending
 from llmtower_processors.runtime.share import Share
 from llmtower_processors.runtime.work import BlockError, Known, blocks, look_up, missing
 
@@ -30,6 +30,8 @@ T = TypeVar("T")
 
 BACK_OFF_S = (0.1, 10.0)
 """Shortest and longest wait between two attempts."""
+SETTLE_S = SETTLE_MS / 1000
+"""How long a range that is completed by rows waits for inserts under its former token."""
 _THREADS: Final = 4
 
 
@@ -70,8 +72,8 @@ class Labour:
     async def _run(self, share: Share, pending: Pending) -> steps.Event:
         if share.held is None:
             return steps.Refused("records of the range are not at hand")
-        while (wait_ms := pending.runs_at_ms - self._clock.now_ms()) > 0:  # noqa: ASYNC110  (nothing tells when a clock is there)
-            await asyncio.sleep(min(wait_ms / 1000, 1.0))
+        if pending.by_rows and not await self._settle(share, pending):
+            return steps.RunFailed(self._clock.now_ms())
         try:
             share.blocks = await self._blocks(share, pending)
         except EdgeError as error:
@@ -85,6 +87,20 @@ class Labour:
             return steps.Refused(f"processor {self._processor.name} raised {_where(error)} on offsets {pending.first}-{pending.last}")
         share.failures = 0
         return steps.Ran(len(share.blocks))
+
+    async def _settle(self, share: Share, pending: Pending) -> bool:
+        """Wait until every insert under the former token has landed or is dead; False if the wall clock jumped meanwhile.
+
+        The wait is by the clock that never jumps, from the first sight of the salt: the wall clock may have skipped it, or have made
+        it hours long. A token that a jump has made stale is not waited for, it gets a new salt at once.
+        """
+        if share.settling is None or share.settling[0] != pending.salt:
+            share.settling = (pending.salt, self._clock.monotonic() + SETTLE_S)
+        while (wait_s := share.settling[1] - self._clock.monotonic()) > 0:
+            if pending.stale(self._clock.now_ms()):
+                return False
+            await asyncio.sleep(min(wait_s, 1.0))
+        return True
 
     async def _blocks(self, share: Share, pending: Pending) -> list[Block]:
         held = share.held

@@ -20,7 +20,11 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One offset range of one partition, handed to a pure function; `time_ms` is stable over replays and its only clock."""
+    """One offset range of one partition, handed to a pure function; `time_ms` is stable over replays and its only clock.
+
+    It is when the range was taken, but never before its newest record was sent: a worker whose clock is hours behind must not take every
+    event for one of the future.
+    """
 
     processor: str
     incarnation: str

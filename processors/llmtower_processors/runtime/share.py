@@ -31,6 +31,8 @@ class Share:
     failures: int = 0
     since: float = 0.0
     last_time_ms: int | None = None
+    settling: tuple[str, float] | None = None
+    """The salt waited for, and the monotonic time at which nothing is under way any more under the token before it."""
 
     def due(self, limits: Limits, now: float, position: int) -> bool:
         """Whether the range that is asked for can be cut, or its absence be told."""

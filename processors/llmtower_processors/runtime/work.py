@@ -39,7 +39,7 @@ def blocks(processor: Processor, pending: Pending, records: Sequence[Record], en
                 first.partition,
                 pending.first,
                 pending.last,
-                pending.time_ms,
+                max(pending.time_ms, max(record.timestamp_ms for record in records)),
                 fresh,
             )
         )
