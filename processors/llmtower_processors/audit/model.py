@@ -35,7 +35,7 @@ AUDITED_TO: Final = "audited_to"
 class Ledgered:
     """A processor whose every event has exactly one row in one of `homes`, and at most one in each of `sides`.
 
-    A row that only `contents` lost is not seen (nothing else says that the event had texts), but is mended with its record if more is wrong.
+    A row that `contents` alone lost is not seen: nothing else says that the event had texts. If more of its record is wrong, it is mended.
     """
 
     processor: str

@@ -23,6 +23,9 @@ READING: Final = {"enable_auto_commit": False, "auto_offset_reset": "none", "iso
 """As the runtime reads: what it steps over is no record here either."""
 QUIET_POLLS = 10
 """Empty answers in a row after which a range that should have records is given up."""
+METADATA_ATTEMPTS = 5
+METADATA_PAUSE_S = 0.1
+"""An answer that was on its way when a topic was asked for does not have it: a topic counts as absent only after so many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,11 +205,14 @@ class KafkaRecords:
         return consumer
 
     async def _partitions(self, topic: str) -> list[TopicPartition]:
-        await self._consumer._client.add_topic(topic)  # partitions_for_topic knows only topics somebody asked for
-        found = self._consumer.partitions_for_topic(topic)
-        if not found:
-            raise Unreachable(f"Kafka at {self._where} has no topic {topic}. Run: llmtower topics create")
-        return [TopicPartition(topic, partition) for partition in sorted(found)]
+        client = self._consumer._client
+        for _ in range(METADATA_ATTEMPTS):
+            await client.add_topic(topic)  # partitions_for_topic knows only topics somebody asked for
+            if found := self._consumer.partitions_for_topic(topic):
+                return [TopicPartition(topic, partition) for partition in sorted(found)]
+            await asyncio.sleep(METADATA_PAUSE_S)
+            await client.force_metadata_update()
+        raise Unreachable(f"Kafka at {self._where} has no topic {topic}. Run: llmtower topics create")
 
     def _run(self, step: Callable[[], Coroutine[Any, Any, T]]) -> T:
         async def bounded() -> T:
