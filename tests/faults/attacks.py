@@ -1,7 +1,6 @@
 """Every attack, as one literal table. An attack blocks until its effect is over, except for what others are meant to recover from."""
 
 import random
-import resource
 import signal
 import time
 from collections.abc import Callable
@@ -116,15 +115,18 @@ def _log_unconfirmed(stack: "Stack", rng: random.Random) -> None:
 
 
 def _disk_full(stack: "Stack", rng: random.Random) -> None:
-    """No file of the engine may grow beyond 4 KiB for a while: every write of a part fails, as on a full disk."""
-    pid = stack.engine.process.pid
-    _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
-    resource.prlimit(pid, resource.RLIMIT_FSIZE, (4_096, hard))
+    """The engine sees a full disk. (It is not filled: chdb would acknowledge what it cannot write, see `engine/room.py`.)"""
+    stack.engine.full.touch()
     time.sleep(rng.uniform(1, 3))
-    if stack.engine.running:
-        resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard, hard))
-    else:
-        stack.engine.start()
+    stack.engine.full.unlink()
+
+
+def _clock_jump(stack: "Stack", rng: random.Random) -> None:
+    """A worker's clock jumps by hours and comes back."""
+    worker = rng.choice(stack.workers)
+    worker.clock.write_text(str(rng.choice((-7_200, 7_200))))
+    time.sleep(rng.uniform(1, 3))
+    worker.clock.unlink()
 
 
 def _freeze(child: Child, seconds: float) -> None:
@@ -150,5 +152,6 @@ ATTACKS: dict[str, Attack] = {
     "disk full": _disk_full,
     "log connections cut": _log_cut,
     "commit applied, answer lost": _log_unconfirmed,
+    "clock jump": _clock_jump,
 }
 """Every attack by its name."""

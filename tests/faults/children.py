@@ -90,7 +90,9 @@ class Engine(Child):
     """The ClickHouse engine behind HTTP."""
 
     def __init__(self, data_dir: Path, port: int) -> None:
-        super().__init__("llmtower_processors.engine", "--data-dir", str(data_dir), "--port", str(port), log=data_dir / "engine.log")
+        self.full = data_dir / "full"
+        words = ("--data-dir", str(data_dir), "--port", str(port))
+        super().__init__("tests.faults.engine", *words, log=data_dir / "engine.log", env={"FAULTS_FULL": str(self.full)})
         self.data_dir = data_dir
         self.port = port
 
@@ -116,8 +118,9 @@ class Worker(Child):
     def __init__(self, number: int, data_dir: Path, env: Mapping[str, str]) -> None:
         self._web = PortReservation(0, purpose="a worker", option="-")
         own = {"LLMTOWER_WORKER__WEB_PORT": str(self._web.port), "LLMTOWER_WORKER__SESSION_TIMEOUT_MS": str(SESSION_TIMEOUT_MS)}
-        own["PYTHONFAULTHANDLER"] = "1"
-        super().__init__("llmtower_processors.cli", "worker", log=data_dir / f"worker-{number}.log", env={**env, **own})
+        self.clock = data_dir / f"clock-{number}"
+        own |= {"FAULTS_CLOCK": str(self.clock), "PYTHONFAULTHANDLER": "1"}
+        super().__init__("tests.faults.worker", "worker", log=data_dir / f"worker-{number}.log", env={**env, **own})
 
     def ready(self) -> bool:
         """Its /readyz says so."""

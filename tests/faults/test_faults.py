@@ -43,3 +43,10 @@ def test_a_topic_that_was_deleted_and_created_again_loses_and_doubles_nothing(tm
 def test_a_full_disk_delays_and_loses_nothing(tmp_path: Path) -> None:
     outcome = attack(101, tmp_path / "run", names=("disk full", "disk full"))
     assert outcome.verdict.faults == ()
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(300)
+def test_a_clock_that_jumps_by_hours_delays_and_loses_nothing(tmp_path: Path) -> None:
+    outcome = attack(102, tmp_path / "run", names=("clock jump", "clock jump"))
+    assert outcome.verdict.faults == ()

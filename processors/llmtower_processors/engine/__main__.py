@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from llmtower_processors.engine import credentials, repair
+from llmtower_processors.engine import credentials, repair, room
 from llmtower_processors.engine.connections import Engine
 from llmtower_processors.engine.face import Face
 from llmtower_processors.engine.inbox import Inbox
@@ -85,6 +85,7 @@ async def _serve(data_dir: Path, options: argparse.Namespace) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     restricted = frozenset(name for name, table in TABLES.items() if table.restricted)
+    watching = asyncio.create_task(room.watch(data_dir, engine))
     server = Server(Face(engine, people, inbox, database=options.database, restricted=restricted), allow_remote=options.allow_remote)
     try:
         port = await server.start(options.host, options.port)
@@ -93,6 +94,7 @@ async def _serve(data_dir: Path, options: argparse.Namespace) -> int:
         await stopped.wait()
     finally:
         endpoint.unlink(missing_ok=True)
+        watching.cancel()
         engine.cancel_reads()
         await server.stop()
         engine.close()

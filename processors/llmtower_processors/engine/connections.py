@@ -143,6 +143,10 @@ class Engine:
         """End running SELECTs, so that a shutdown waits for inserts only."""
         self._anchor.query(_CANCEL_READS, "Null")
 
+    def hold_merges(self, held: bool) -> None:
+        """Stop merges, those under way too; or let them go on."""
+        self._anchor.query("SYSTEM STOP MERGES" if held else "SYSTEM START MERGES", "Null")
+
     def close(self) -> None:
         """Finish what runs, close all connections, then the engine."""
         for lane in self.lanes.values():

@@ -155,6 +155,9 @@ class Face:
         changes = statement.verb not in _READING_VERBS
         lane = "read" if guard is not None or request.method != "POST" else "write"
 
+        if statement.verb == "INSERT":
+            self._inbox.require_room()
+
         def run(session: Session) -> Answer:
             session.prepare(_database(request), settings)
             parameters = _parameters(request)

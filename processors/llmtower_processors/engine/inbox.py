@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from llmtower_processors.engine import room
 from llmtower_processors.engine.errors import NOT_ENOUGH_SPACE, EngineError
 
 _SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - the folder made in it is ours alone (0700)
@@ -35,12 +36,17 @@ class Inbox:
 
     @contextmanager
     def file(self, data: memoryview) -> Iterator[Path]:
-        """Write `data` to a file and remove it afterwards."""
+        """Write `data` to a file and remove it afterwards. Raises EngineError when the disk has no room for what becomes of it."""
+        self.require_room(len(data))
         path = self._write(data)
         try:
             yield path
         finally:
             path.unlink(missing_ok=True)
+
+    def require_room(self, size: int = 0) -> None:
+        """Raise EngineError when the data directory has no room for an INSERT."""
+        room.require(self._disk, size)
 
     def close(self) -> None:
         """Remove every file."""
