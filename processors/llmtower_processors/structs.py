@@ -96,6 +96,11 @@ MODELS: Mapping[type[msgspec.Struct], type[BaseModel]] = {struct: model for mode
 """The model of every event's struct."""
 
 USAGE = _COMPILED[events.Usage.__name__]
+STRANGE_USAGE = msgspec.defstruct(
+    "StrangeUsage", [("model_extra", dict[str, Any])], bases=(USAGE,), forbid_unknown_fields=True, kw_only=True, gc=False
+)
+"""A usage with buckets that this version does not know, under the name that the model has for them."""
+
 DOCUMENT = _COMPILED[events.RetrievedDocument.__name__]
 
 ID_FIELDS: Mapping[type[msgspec.Struct], tuple[str, ...]] = {

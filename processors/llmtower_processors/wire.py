@@ -12,7 +12,7 @@ import msgspec
 from pydantic import BaseModel
 
 from llmtower_processors.jsontext import to_json
-from llmtower_processors.structs import DOCUMENT, ID_FIELDS, NOTHING, OBJECT_FIELDS, STRUCTS, USAGE
+from llmtower_processors.structs import DOCUMENT, ID_FIELDS, NOTHING, OBJECT_FIELDS, STRANGE_USAGE, STRUCTS, USAGE
 from llmtower_schemas import codec
 from llmtower_schemas.codec import Malformed
 from llmtower_schemas.events import RetrievedDocument, Usage
@@ -103,11 +103,16 @@ def _to_struct(event: BaseModel) -> tuple[Any, Unknown]:
         fields[name] = NOTHING if fields[name] is None else msgspec.Raw(to_json(fields[name]).encode())
     for name, value in fields.items():
         if isinstance(value, Usage):
-            fields[name] = USAGE(**vars(value))
+            fields[name] = _usage(value)
+            unknown |= {"usage": value.model_extra} if value.model_extra else {}
         elif name == "retrieved":
             fields[name] = [DOCUMENT(id=document.id, score=document.score, text=document.text) for document in value]
             unknown |= _unknown_of_documents(value)
     return STRUCTS[kind](**fields), to_json(unknown) if unknown else ""
+
+
+def _usage(usage: Usage) -> Any:
+    return STRANGE_USAGE(**vars(usage), model_extra=usage.model_extra) if usage.model_extra else USAGE(**vars(usage))
 
 
 def _unknown_of_documents(documents: Sequence[RetrievedDocument]) -> Mapping[str, Any]:

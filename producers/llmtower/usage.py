@@ -150,8 +150,8 @@ _BUCKETS = (
 
 
 def _exclusive(raw: dict[str, Any]) -> dict[str, int]:
-    """Our own names: exclusive already."""
-    return {name: _count(raw, name) for name in _BUCKETS}
+    """Our own names: exclusive already. Buckets of a newer version go along; the reader knows them, or says that the cost is unknown."""
+    return {name: _count(raw, name) for name in dict.fromkeys((*_BUCKETS, *(key for key in raw if key.endswith("_tokens"))))}
 
 
 _READERS = (

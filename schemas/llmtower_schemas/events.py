@@ -43,9 +43,12 @@ class ErrorClass(StrEnum):
 
 
 class Usage(BaseModel):
-    """Tokens in *exclusive* buckets: a token is counted in one of them only. Fees are integer nano-USD."""
+    """Tokens in *exclusive* buckets: a token is counted in one of them only.
 
-    model_config = ConfigDict(extra="forbid", defer_build=False)
+    A bucket of a newer producer is kept like any unknown field; unless it is empty, the call has no known cost.
+    """
+
+    model_config = ConfigDict(extra="allow", defer_build=False)
 
     input_tokens: Tokens = 0
     """Uncached text input."""
@@ -59,6 +62,12 @@ class Usage(BaseModel):
     audio_input_tokens: Tokens = 0
     audio_output_tokens: Tokens = 0
     image_input_tokens: Tokens = 0
+
+
+def uses_unknown(usage: Any) -> bool:
+    """Say whether a usage (the model, or a struct of it) counts anything in a bucket that this version does not know."""
+    unknown: dict[str, Any] | None = getattr(usage, "model_extra", None)
+    return unknown is not None and any(unknown.values())
 
 
 TOKEN_BUCKETS: tuple[str, ...] = tuple(Usage.model_fields)

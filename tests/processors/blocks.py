@@ -40,8 +40,10 @@ def encode(block: Block) -> bytes:
         column_oriented=True,
     )
     body = b"".join(NativeTransform.build_insert(context))
-    if context.insert_exception is not None:
-        raise context.insert_exception
+    failed = context.insert_exception
+    vars(context).clear()  # as the store does: it refers to itself
+    if failed is not None:
+        raise failed
     return body
 
 

@@ -100,6 +100,24 @@ def test_unknown_fields_are_kept() -> None:
     assert only(rows, "contents")["extra"] == '{"colour":"blue","big":1208925819614629174706176}'
 
 
+@pytest.mark.parametrize(
+    ("count", "cost", "status"),
+    [(7, None, "unpriced_usage"), ("many", None, "unpriced_usage"), (0, 8_060_000, "priced"), (None, 8_060_000, "priced")],
+)
+def test_a_token_bucket_that_we_do_not_know_is_kept_and_makes_the_cost_unknown(count: object, cost: int | None, status: str) -> None:
+    usage = orjson.loads(line("openai_chat"))["usage"]
+    rows = process(line("openai_chat", usage={**usage, "video_tokens": count}))
+    row = only(rows, "calls")
+    assert [row[name] for name in usage] == list(usage.values())
+    assert (row["cost_nano_usd"], row["cost_status"]) == (cost, status)
+    assert orjson.loads(only(rows, "contents")["extra"]) == {"usage": {"video_tokens": count}}
+
+
+def test_a_cost_that_the_provider_reports_needs_no_bucket_of_ours() -> None:
+    rows = process(line("openai_chat", usage={"video_tokens": 7}, reported_cost_nano_usd=5))
+    assert (only(rows, "calls")["cost_nano_usd"], only(rows, "calls")["cost_status"]) == (5, "priced")
+
+
 def test_unknown_fields_of_documents_are_kept() -> None:
     rows = process(line("retrieval_step", retrieved=[{"id": "a", "score": 1}, {"id": "b", "page": 4}]))
     assert only(rows, "contents")["extra"] == '{"retrieved":[{},{"page":4}]}'

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from llmtower_processors import wire
 from llmtower_processors.structs import ID_FIELDS, OBJECT_FIELDS, STRUCTS
 from llmtower_schemas.codec import Malformed, decode_line, encode_event
-from llmtower_schemas.events import EVENTS
+from llmtower_schemas.events import EVENTS, TOKEN_BUCKETS
 from llmtower_schemas.examples import EXAMPLES
 
 LINES = {name: encode_event(event) for name, event in EXAMPLES.items()}
@@ -111,6 +111,15 @@ def test_a_bad_line_leaves_its_neighbours_fast_and_whole() -> None:
     events, unknown = wire.read_record(b"\n".join([LINES["request"], b"{", LINES["thumb"][:-1] + b',"colour":1}', LINES["deploy"]]))
     assert [type(event).__name__ for event in events] == ["RequestEvent", "Malformed", "FeedbackEvent", "DeployEvent"]
     assert unknown == {2: '{"colour":1}'}
+
+
+def test_buckets_of_a_newer_producer_are_kept_beside_those_we_know() -> None:
+    line = LINES["openai_chat"].replace(b'"usage":{', b'"usage":{"video_tokens":7,')
+    (event,), unknown = wire.read_record(line)
+    known, _ = wire.read_slowly(LINES["openai_chat"])
+    assert fast(line) is None
+    assert unknown == {0: '{"usage":{"video_tokens":7}}'}
+    assert [getattr(event.usage, name) for name in TOKEN_BUCKETS] == [getattr(known.usage, name) for name in TOKEN_BUCKETS]
 
 
 def test_lines_that_would_join_into_an_event_stay_apart() -> None:

@@ -10,7 +10,7 @@ from llmtower_processors.pricing import catalog
 from llmtower_processors.pricing.cost import Cost, CostStatus, reported, unpriced
 from llmtower_processors.pricing.custom import CustomPrice, CustomPrices, read_prices
 from llmtower_processors.pricing.rates import Rates, Tokens
-from llmtower_schemas.events import TOKEN_BUCKETS, ResponseEvent
+from llmtower_schemas.events import TOKEN_BUCKETS, ResponseEvent, uses_unknown
 
 CACHED_NAMES = 8_192
 """Distinct (provider, models, tier) remembered; beyond, the least recently used is forgotten and found again when it comes back."""
@@ -47,12 +47,13 @@ class PriceBook:
         usage = call.usage
         tokens = _counts(usage) if usage is not None else _NONE
         source = call.usage_source
-        if usage is None or (source == "missing" and tokens == _NONE):
+        strange = uses_unknown(usage)
+        if usage is None or (source == "missing" and tokens == _NONE and not strange):
             return unpriced(CostStatus.FAILED if call.status == "error" else CostStatus.NO_USAGE)
         quote = self._tariff(call.provider, call.response_model, call.request_model, call.service_tier).quote(call.started_at_ns)
         if quote.rates is None:
             return unpriced(quote.status)
-        parts = quote.rates.charge(tokens, call.tool_fees_nano_usd)
+        parts = None if strange else quote.rates.charge(tokens, call.tool_fees_nano_usd)
         if parts is None:
             return unpriced(CostStatus.UNPRICED_USAGE)
         return parts + (quote.estimated if source == "estimated" else quote.exact)

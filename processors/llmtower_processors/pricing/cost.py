@@ -16,7 +16,7 @@ class CostStatus(StrEnum):
     UNKNOWN_MODEL = "unknown_model"
     """The provider is known, the model is not."""
     UNPRICED_USAGE = "unpriced_usage"
-    """The model is known, but not the price of something the call used (tokens of a model billed by the second, say)."""
+    """The model is known, but not the price of something the call used (tokens of a model billed by the second, or a newer kind)."""
     NO_USAGE = "no_usage"
     """The call succeeded and nothing says what it used."""
     FAILED = "failed"

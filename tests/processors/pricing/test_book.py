@@ -71,6 +71,7 @@ def test_a_free_model_costs_nothing_and_says_so() -> None:
         ({"provider": "", "request_model": "in-house"}, CostStatus.UNKNOWN_PROVIDER),
         ({"usage": None, "usage_source": "missing"}, CostStatus.NO_USAGE),
         ({"usage": Usage(), "usage_source": "missing"}, CostStatus.NO_USAGE),
+        ({"usage": Usage.model_validate({"video_tokens": 1}), "usage_source": "missing"}, CostStatus.UNPRICED_USAGE),
         ({"usage": None, "usage_source": "missing", "status": "error"}, CostStatus.FAILED),
         ({"provider": "groq", "request_model": "whisper-large-v3"}, CostStatus.UNPRICED_USAGE),
     ],
