@@ -121,12 +121,22 @@ def _disk_full(stack: "Stack", rng: random.Random) -> None:
     stack.engine.full.unlink()
 
 
-def _clock_jump(stack: "Stack", rng: random.Random) -> None:
-    """A worker's clock jumps by hours and comes back."""
-    worker = rng.choice(stack.workers)
-    worker.clock.write_text(str(rng.choice((-7_200, 7_200))))
+def _clock_ahead(stack: "Stack", rng: random.Random) -> None:
+    _clock_jump(stack, rng, 7_200)
+
+
+def _clock_behind(stack: "Stack", rng: random.Random) -> None:
+    _clock_jump(stack, rng, -7_200)
+
+
+def _clock_jump(stack: "Stack", rng: random.Random, seconds: int) -> None:
+    """The clock of half of the workers, at least one, jumps and comes back."""
+    workers = rng.sample(stack.workers, (len(stack.workers) + 1) // 2)
+    for worker in workers:
+        worker.clock.write_text(str(seconds))
     time.sleep(rng.uniform(1, 3))
-    worker.clock.unlink()
+    for worker in workers:
+        worker.clock.unlink()
 
 
 def _freeze(child: Child, seconds: float) -> None:
@@ -152,6 +162,7 @@ ATTACKS: dict[str, Attack] = {
     "disk full": _disk_full,
     "log connections cut": _log_cut,
     "commit applied, answer lost": _log_unconfirmed,
-    "clock jump": _clock_jump,
+    "clock ahead and back": _clock_ahead,
+    "clock behind and back": _clock_behind,
 }
 """Every attack by its name."""

@@ -6,7 +6,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import Literal
 
-Mode = Literal["pass", "hold", "swallow_answers", "slow"]
+Mode = Literal["pass", "hold", "swallow_answers", "slow", "refuse"]
 
 
 @dataclass(eq=False)
@@ -20,7 +20,8 @@ class Proxy:
     """Forwards `port` to `target`; its modes act on the connections that are open and on those to come.
 
     hold: requests wait here and are delivered later, in order (a commit in the network). swallow_answers: requests arrive, answers never
-    do (an insert that was applied but never confirmed). slow: 64 kB a second. `cut` closes every connection now.
+    do (an insert that was applied but never confirmed). slow: 64 kB a second. refuse: new connections are closed at once.
+    `cut` closes every connection now.
     """
 
     def __init__(self, target: tuple[str, int]) -> None:
@@ -73,6 +74,9 @@ class Proxy:
         self._loop.close()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._mode == "refuse":
+            writer.transport.abort()
+            return
         try:
             server_reader, server_writer = await asyncio.open_connection(*self._target)
         except OSError:

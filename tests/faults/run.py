@@ -121,10 +121,10 @@ class Stack:
         self._exits.callback(worker.close)
         return worker
 
-    def add_producers(self, number: int, rate: float) -> None:
+    def add_producers(self, number: int, rate: float, seconds: float = LOAD_S) -> None:
         """Start producers that send for a while, `rate` events per second together."""
         names = [f"{self._rng.getrandbits(48):012x}" for _ in range(number)]
-        self.producers += [self._producer(name, rate / number) for name in names]
+        self.producers += [self._producer(name, rate / number, seconds) for name in names]
 
     def recreate_topic(self) -> None:
         """Delete the topic and create it again: its offsets start at 0 once more."""
@@ -150,11 +150,11 @@ class Stack:
         self.hold_restarts = True
         self._exits.close()
 
-    def _producer(self, name: str, rate: float) -> Child:
+    def _producer(self, name: str, rate: float, seconds: float) -> Child:
         path = self.folder / f"journal-{name}"
         self.journals[name] = path
         options = {"--bootstrap": self.kafka.bootstrap_servers, "--producer": name, "--journal": str(path), "--rate": str(rate)}
-        options |= {"--seconds": str(LOAD_S), "--seed": str(self._rng.getrandbits(32))}
+        options |= {"--seconds": str(seconds), "--seed": str(self._rng.getrandbits(32))}
         words = [word for option in options.items() for word in option]
         child = Child("tests.faults.load", *words, log=self.folder / "producer.log")
         child.start()

@@ -48,5 +48,5 @@ def test_a_full_disk_delays_and_loses_nothing(tmp_path: Path) -> None:
 @pytest.mark.faults
 @pytest.mark.timeout(300)
 def test_a_clock_that_jumps_by_hours_delays_and_loses_nothing(tmp_path: Path) -> None:
-    outcome = attack(102, tmp_path / "run", names=("clock jump", "clock jump"))
+    outcome = attack(102, tmp_path / "run", names=("clock behind and back", "clock ahead and back"))
     assert outcome.verdict.faults == ()
