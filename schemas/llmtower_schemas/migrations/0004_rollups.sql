@@ -17,7 +17,7 @@ CREATE TABLE IF NOT EXISTS rollup_1m
     streamed SimpleAggregateFunction(sum, UInt64),
     retries SimpleAggregateFunction(sum, UInt64),
     priced_calls SimpleAggregateFunction(sum, UInt64),
-    unpriced_calls SimpleAggregateFunction(sum, UInt64),
+    unpriced_calls SimpleAggregateFunction(sum, UInt64) COMMENT 'of unknown cost; a call that failed before any usage costs nothing',
     input_tokens SimpleAggregateFunction(sum, UInt64),
     cache_read_tokens SimpleAggregateFunction(sum, UInt64),
     cache_write_tokens SimpleAggregateFunction(sum, UInt64),
@@ -57,7 +57,7 @@ SELECT
     countIf(stream) AS streamed,
     sum(ifNull(calls.retries, 0)) AS retries,
     count(calls.cost_nano_usd) AS priced_calls,
-    countIf(isNull(calls.cost_nano_usd)) AS unpriced_calls,
+    countIf(isNull(calls.cost_nano_usd) AND cost_status != 'failed') AS unpriced_calls,
     sum(calls.input_tokens) AS input_tokens,
     sum(calls.cache_read_tokens) AS cache_read_tokens,
     sum(calls.cache_write_tokens) AS cache_write_tokens,
@@ -108,7 +108,7 @@ CREATE TABLE IF NOT EXISTS rollup_1h
     streamed SimpleAggregateFunction(sum, UInt64),
     retries SimpleAggregateFunction(sum, UInt64),
     priced_calls SimpleAggregateFunction(sum, UInt64),
-    unpriced_calls SimpleAggregateFunction(sum, UInt64),
+    unpriced_calls SimpleAggregateFunction(sum, UInt64) COMMENT 'of unknown cost; a call that failed before any usage costs nothing',
     input_tokens SimpleAggregateFunction(sum, UInt64),
     cache_read_tokens SimpleAggregateFunction(sum, UInt64),
     cache_write_tokens SimpleAggregateFunction(sum, UInt64),
@@ -196,7 +196,7 @@ CREATE TABLE IF NOT EXISTS rollup_user_1h
     request_model LowCardinality(String),
     calls SimpleAggregateFunction(sum, UInt64),
     errors SimpleAggregateFunction(sum, UInt64),
-    unpriced_calls SimpleAggregateFunction(sum, UInt64),
+    unpriced_calls SimpleAggregateFunction(sum, UInt64) COMMENT 'of unknown cost; a call that failed before any usage costs nothing',
     total_tokens SimpleAggregateFunction(sum, UInt64),
     cost_nano_usd SimpleAggregateFunction(sum, Int64)
 )
@@ -211,7 +211,7 @@ SELECT
     project, app, environment, user_id, request_model,
     count() AS calls,
     countIf(status != 'ok') AS errors,
-    countIf(isNull(calls.cost_nano_usd)) AS unpriced_calls,
+    countIf(isNull(calls.cost_nano_usd) AND cost_status != 'failed') AS unpriced_calls,
     sum(toUInt64(input_tokens) + cache_read_tokens + cache_write_tokens + cache_write_1h_tokens + output_tokens + reasoning_tokens
         + audio_input_tokens + audio_output_tokens + image_input_tokens) AS total_tokens,
     sum(ifNull(calls.cost_nano_usd, 0)) AS cost_nano_usd

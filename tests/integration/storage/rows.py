@@ -40,6 +40,7 @@ def calls(count: int, *, seed: int, start_us: int, span_s: float) -> Columns:
         "prompt_name": [f"p{index}" for index in rng.integers(0, 2, count)],
         "prompt_version": ["3"] * count,
         "status": ["error" if bad else "ok" for bad in failed],
+        "cost_status": ["priced" if known else "failed" if bad else "unknown_model" for known, bad in zip(priced, failed, strict=True)],
         "error_class": ["server" if bad else "" for bad in failed],
         "stream": streamed.tolist(),
         "retries": [int(value) if value < 3 else None for value in rng.integers(0, 4, count)],

@@ -16,7 +16,7 @@ SUMS = {
     "streamed": "countIf(stream)",
     "retries": "sum(ifNull(retries, 0))",
     "priced_calls": "countIf(cost_nano_usd IS NOT NULL)",
-    "unpriced_calls": "countIf(cost_nano_usd IS NULL)",
+    "unpriced_calls": "countIf(cost_nano_usd IS NULL AND cost_status != 'failed')",
     **{name: f"sum({name})" for name in (*TOKENS, "duration_us")},
     **{name: f"sum(ifNull({name}, 0))" for name in (*COSTS, "ttft_us")},
     "ttft_calls": "countIf(ttft_us IS NOT NULL)",
@@ -26,7 +26,7 @@ SUMS = {
 USER_SUMS = {
     "calls": "count()",
     "errors": "countIf(status != 'ok')",
-    "unpriced_calls": "countIf(cost_nano_usd IS NULL)",
+    "unpriced_calls": "countIf(cost_nano_usd IS NULL AND cost_status != 'failed')",
     "total_tokens": f"sum({' + '.join(f'toUInt64({name})' for name in TOKENS)})",
     "cost_nano_usd": "sum(ifNull(cost_nano_usd, 0))",
 }

@@ -11,7 +11,7 @@ SELECT
     sum(toUInt64(calls.input_tokens) + cache_read_tokens + cache_write_tokens) AS input_tokens,
     sum(toUInt64(calls.output_tokens) + reasoning_tokens) AS output_tokens,
     sum(calls.cost_nano_usd) AS cost_nano_usd,
-    countIf(isNull(calls.cost_nano_usd)) AS unpriced
+    countIf(isNull(calls.cost_nano_usd) AND cost_status != 'failed') AS unpriced
 FROM calls
 WHERE started_at > now64(6) - toIntervalSecond({window_s:UInt32})
 GROUP BY app, model

@@ -4,7 +4,7 @@ SELECT
     count() AS calls,
     uniqExact(producer, producer_seq) AS unique_calls,
     sum(ifNull(calls.cost_nano_usd, 0)) AS cost_nano_usd,
-    countIf(isNull(calls.cost_nano_usd)) AS unpriced_calls,
+    countIf(isNull(calls.cost_nano_usd) AND cost_status != 'failed') AS unpriced_calls,
     toUInt64(quantileExact(0.5)(duration_us)) AS duration_p50_us,
     toUInt64(quantileExact(0.95)(duration_us)) AS duration_p95_us,
     quantileExactIf(0.5)(ttft_us, isNotNull(ttft_us)) AS ttft_p50_us,
