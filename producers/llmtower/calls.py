@@ -107,7 +107,8 @@ class Call:
         """Close the call; a second time changes nothing.
 
         `usage` is the provider's own object or dict, or `llmtower.Usage`. `details` are further fields of the `response` event
-        (`service_tier`, `retries`, `http_status` …). With `error` the call has failed, and what else is given is what came before.
+        (`service_tier`, `retries`, `http_status` …). `retrieved` is by default what retrieval steps have found so far
+        within the step that encloses this call. With `error` the call has failed, and what else is given is what came before.
         """
         if self.closed:
             return
@@ -119,7 +120,8 @@ class Call:
         try:
             said = None if output is None else snapshot(output)
             used = None if usage is None else snapshot(usage)
-            found = None if retrieved == () else snapshot(list(retrieved))
+            around = self._request[5]
+            found = getattr(around, "found", None) if retrieved == () else snapshot(list(retrieved))
             vector = None if embedding is None else _freeze(embedding)
             reasons = tuple(finish_reasons) if finish_reasons else ()
             extra = snapshot(details) if details else None

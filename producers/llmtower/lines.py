@@ -9,6 +9,7 @@ import orjson
 
 from llmtower.classification import Failure
 from llmtower.contents import Limits, Policy, documents, message, parameters, prepare, stages
+from llmtower.estimate import estimate
 from llmtower.ids import uuid7
 from llmtower.outbox import Item
 from llmtower.scope import name
@@ -120,6 +121,9 @@ def _response(item: Item, policy: Policy, limits: Limits) -> Line:
         event |= _usage(usage)
     if extra is not None:
         event |= _details(extra)
+    if usage is None and event.get("usage_source") == "estimated":
+        buckets = estimate(given_input, given_parameters, output)
+        event |= {"usage": buckets} if buckets else {"usage_source": "missing"}
     event |= _failure(failure, policy)
     event |= _given(
         parameters=parameters(given_parameters, policy, limits),

@@ -11,7 +11,7 @@ from llmtower.classification import Failure, classify
 from llmtower.errors import internal_error, warn_once
 from llmtower.ids import entropy, uuid7
 from llmtower.outbox import OVERHEAD_BYTES
-from llmtower.snapshot import Snapshot, snapshot
+from llmtower.snapshot import LARGE, Snapshot, snapshot
 
 Kind = Literal["retrieval", "tool", "agent", "workflow", "guardrail"]
 _KINDS = ("retrieval", "tool", "agent", "workflow", "guardrail")
@@ -26,7 +26,7 @@ class Step:
     """A step that was started; calls and steps inside it name it as their parent."""
 
     __slots__ = (
-        *("_token", "at_ns", "attributes", "bits", "context", "end", "failure"),
+        *("_token", "at_ns", "attributes", "bits", "context", "end", "failure", "found"),
         *("input", "kind", "name", "output", "parent", "retrieved", "start"),
     )
 
@@ -37,6 +37,7 @@ class Step:
         self.input: Snapshot = None
         self.output: Snapshot = None
         self.retrieved: Snapshot = None
+        self.found: Snapshot = None
         self.attributes: dict[str, str] = {}
         try:
             if kind not in _KINDS:
@@ -59,6 +60,17 @@ class Step:
         if attributes:
             self.attributes |= {scope.label(key): scope.label(value) for key, value in list(attributes.items())[:64]}
 
+    def _hand_on(self) -> None:
+        """Let the enclosing steps know what was retrieved: the calls inside them that follow were given it (design, section 3)."""
+        around, documents = self.parent, self.retrieved
+        while self.kind == "retrieval" and isinstance(documents, bytes) and len(documents) > 2 and isinstance(around, Step):
+            before = around.found
+            if not isinstance(before, bytes):
+                around.found = documents
+            elif len(before) + len(documents) <= LARGE:
+                around.found = before[:-1] + b"," + documents[1:]
+            around = around.parent
+
     def finish(
         self,
         *,
@@ -77,6 +89,7 @@ class Step:
         try:
             self.output = snapshot(output)
             self.retrieved = None if retrieved == () else snapshot(list(retrieved))
+            self._hand_on()
             self._describe(attributes)
             self.failure = classify(error) if error is not None else None
             size = OVERHEAD_BYTES + sum(len(part) for part in (self.input, self.output, self.retrieved) if part is not None)

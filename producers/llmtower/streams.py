@@ -46,13 +46,14 @@ class _Record:
         if self._call.closed:
             return
         chunks = self._chunks
+        untold = {"usage_source": "estimated"} if chunks.usage is None and chunks.choices else {}
         self._call.finish(
             output=chunks.output(),
             usage=chunks.usage,
             response_id=chunks.id,
             response_model=chunks.model,
             finish_reasons=chunks.finish_reasons(),
-            details={**self._details, "service_tier": chunks.service_tier},
+            details={**self._details, **untold, "service_tier": chunks.service_tier},
             error=error,
         )
 

@@ -15,6 +15,7 @@ from tests.producers.openai_server import TOOL, USAGE, Server, openai_server
 
 MESSAGES: list[Any] = [{"role": "user", "content": "hi"}]
 BUCKETS = {"input_tokens": 12, "cache_read_tokens": 8, "output_tokens": 7, "reasoning_tokens": 5}
+ESTIMATED = {"input_tokens": 7, "output_tokens": 3}
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +122,7 @@ def test_usage_is_not_asked_for_where_it_is_not_known_to_be_safe(plain: OpenAI, 
     list(llmtower.wrap_openai(plain).chat.completions.create(model="gpt", messages=MESSAGES, stream=True))
 
     assert "stream_options" not in server.requests[0]
-    assert "usage" not in captured_calls[0]
+    assert (captured_calls[0]["usage_source"], captured_calls[0]["usage"]) == ("estimated", ESTIMATED)
 
 
 @pytest.mark.parametrize(("asked", "last"), [(True, True), (False, False)])
@@ -133,7 +134,8 @@ def test_who_asks_for_usage_gets_what_he_asked_for(
 
     assert server.requests[0]["stream_options"] == options
     assert (chunks[-1].usage is not None) is last
-    assert ("usage" in captured_calls[0]) is last
+    response = captured_calls[0]
+    assert (response["usage_source"], response["usage"]) == (("provider", BUCKETS) if last else ("estimated", ESTIMATED))
 
 
 @pytest.mark.parametrize(
@@ -184,6 +186,7 @@ def test_a_stream_that_breaks_keeps_what_came(client: OpenAI, captured_calls: Ca
     response = captured_calls[0]
     assert response["status"] == "error"
     assert response["output"] == [{"role": "assistant", "content": "hello world"}]
+    assert (response["usage_source"], response["usage"]) == ("estimated", ESTIMATED)
 
 
 @pytest.mark.parametrize("way", ["close", "with", "forget"])
@@ -203,6 +206,7 @@ def test_an_abandoned_stream_is_recorded(client: OpenAI, captured_calls: Capture
 
     response = captured_calls[0]
     assert (response["status"], response["error_class"], response["error_type"]) == ("error", "cancelled", "StreamAbandoned")
+    assert (response["usage_source"], response["usage"]["output_tokens"]) == ("estimated", 2)
     assert response["output"] == [{"role": "assistant", "content": "hello"}]
 
 
@@ -212,6 +216,29 @@ def test_a_raw_response_is_left_to_the_caller(client: OpenAI, captured_calls: Ca
     assert raw.parse().id == "chatcmpl-1"
 
     assert captured_calls[0]["usage"] == BUCKETS
+
+
+def test_an_answer_carries_what_was_retrieved_for_it(client: OpenAI, captured_calls: CapturedCalls) -> None:
+    def ask() -> None:
+        client.chat.completions.create(model="gpt", messages=MESSAGES)
+
+    with llmtower.step("agent", kind="agent"):
+        ask()
+        with llmtower.step("search", kind="retrieval") as search:
+            search.finish(retrieved=[{"id": "a", "text": "first"}])
+        with llmtower.step("look up", kind="tool"), llmtower.step("table", kind="retrieval") as search:
+            search.finish(retrieved=[{"id": "b", "score": 0.5}])
+        ask()
+        list(client.chat.completions.create(model="gpt", messages=MESSAGES, stream=True))
+        with llmtower.step("nothing", kind="retrieval") as search:
+            search.finish(retrieved=[])
+        with llmtower.step("no documents", kind="tool") as tool:
+            tool.finish(retrieved=[{"id": "c"}])
+        ask()
+    ask()
+
+    documents = [{"id": "a", "text": "first"}, {"id": "b", "score": 0.5}]
+    assert [call.get("retrieved") for call in captured_calls] == [None, documents, documents, documents, None]
 
 
 def test_context_and_parent_apply(client: OpenAI, captured_calls: CapturedCalls) -> None:
