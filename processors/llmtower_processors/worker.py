@@ -5,7 +5,6 @@ refused (`tests/faults/test_faust_take.py` keeps the evidence).
 """
 
 import asyncio
-import gc
 import logging
 import sys
 import time
@@ -23,6 +22,7 @@ from llmtower_processors.errors import NotConfigured, Unreachable
 from llmtower_processors.migrate import require_current
 from llmtower_processors.pricing import load_price_book
 from llmtower_processors.registry import build_processors
+from llmtower_processors.runtime import garbage
 from llmtower_processors.runtime.buffer import Limits
 from llmtower_processors.runtime.clickhouse import ClickHouseStore
 from llmtower_processors.runtime.kafka import KafkaLog
@@ -49,12 +49,13 @@ def run_worker(settings: Settings, names: tuple[str, ...] = (), *, resume: bool 
     processors = select(known, names)
     _wait_until_reachable(settings)
     native_columns.install()
-    gc.freeze()
+    garbage.take_over()
     registry = CollectorRegistry()
     metrics = Metrics(registry)
     loops = [build_loop(settings, processor, metrics, resume=resume) for processor in processors]
     app = build_app(settings, loops, registry)
     app.service(_timers(Timers(settings, known)))
+    app.service(_Collector)
     worker = faust.Worker(app, loglevel="warn", redirect_stdouts=False, quiet=True, override_logging=False)
     try:
         worker.execute_from_commandline()
@@ -137,6 +138,14 @@ def _service(loop: ProcessorLoop) -> type[mode.Service]:
 
     Loop.__name__ = loop.processor.name
     return Loop
+
+
+class _Collector(mode.Service):
+    """The garbage collector."""
+
+    @mode.Service.task
+    async def _run(self) -> None:
+        await garbage.collect()
 
 
 def _timers(timers: Timers) -> type[mode.Service]:

@@ -1,33 +1,41 @@
-"""The collector runs again when the last range is computed, and never where it was off."""
+"""With the automatic collector off, cycles are still freed."""
 
+import asyncio
 import gc
+import weakref
 from collections.abc import Iterator
 
 import pytest
 
-from llmtower_processors.runtime.garbage import Collector
+from llmtower_processors.runtime import garbage
+
+
+class Cycle:
+    """Refers to itself."""
+
+    def __init__(self) -> None:
+        self.me = self
 
 
 @pytest.fixture(autouse=True)
 def restored() -> Iterator[None]:
-    on = gc.isenabled()
     yield
-    (gc.enable if on else gc.disable)()
-
-
-def test_it_is_off_until_the_last_has_left_even_by_an_error() -> None:
+    gc.unfreeze()
     gc.enable()
-    collector = Collector()
-    with pytest.raises(ValueError, match="x"), collector.held_off():  # noqa: PT012
-        with collector.held_off():
-            assert not gc.isenabled()
-        assert not gc.isenabled()
-        raise ValueError("x")
-    assert gc.isenabled()
 
 
-def test_one_that_was_off_stays_off() -> None:
-    gc.disable()
-    with Collector().held_off():
-        assert not gc.isenabled()
+def test_cycles_are_freed_by_the_clock_only() -> None:
+    garbage.take_over()
     assert not gc.isenabled()
+    freed = weakref.ref(Cycle())
+
+    async def run() -> None:
+        task = asyncio.ensure_future(garbage.collect(every_s=0.01))
+        async with asyncio.timeout(10):
+            while freed() is not None:  # noqa: ASYNC110 - nothing tells
+                await asyncio.sleep(0.01)
+        task.cancel()
+
+    assert freed() is not None
+    asyncio.run(run())
+    assert freed() is None

@@ -58,11 +58,13 @@ HTTP_PARAMETERS: Final = frozenset(
 # A request is one query on a connection whose settings are set beforehand; SELECT 1 must stay a SELECT, as on a server.
 _COMMON: Final = {"implicit_select": "0", "allow_introspection_functions": "0", "result_overflow_mode": "throw"}
 
+# Statistics of every column at every insert cost a tenth of it; merges make them.
 _WRITER: Final = {
     **_COMMON,
     "async_insert": "0",
     "deduplicate_blocks_in_dependent_materialized_views": "1",
     "insert_deduplicate": "1",
+    "materialize_statistics_on_insert": "0",
     "max_memory_usage": str(MAX_QUERY_MEMORY),
     "max_result_bytes": str(MAX_RESULT_BYTES),
 }

@@ -24,7 +24,10 @@ _INSERT: Final[Mapping[str, Any]] = {
     "insert_deduplicate": 1,
     "deduplicate_blocks_in_dependent_materialized_views": 1,
     "max_execution_time": TIMEOUT_S,
+    "max_threads": 1,
 }
+"""One thread: a range is small, and handing its blocks between threads costs more than it wins; partitions insert beside each other."""
+
 _READ: Final[Mapping[str, Any]] = {"max_execution_time": TIMEOUT_S, "deduplicate_blocks_in_dependent_materialized_views": 1}
 
 _FLOORS: Final = """
@@ -166,6 +169,9 @@ class ClickHouseStore:
         except Exception as error:
             self._types.pop(block.table, None)
             raise judge(error, block.table, names, str(getattr(context, "column_name", "") or "")) from error
+        finally:
+            if context is not None:
+                vars(context).clear()  # it refers to itself, and would keep the block until cyclic garbage is collected
 
     def _columns(self, table: str) -> dict[str, str]:
         known = self._types.get(table)

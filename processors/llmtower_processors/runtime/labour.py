@@ -13,15 +13,13 @@ from typing import Any, Final, ParamSpec, TypeVar
 import numpy as np
 
 from llmtower_processors.runtime import steps
-from llmtower_processors.runtime.buffer import Held
 from llmtower_processors.runtime.edges import Clock, EdgeError, Store
 from llmtower_processors.runtime.envelopes import LEDGER
-from llmtower_processors.runtime.garbage import COLLECTOR
 from llmtower_processors.runtime.metrics import Metrics
 from llmtower_processors.runtime.model import Block, Processor
 from llmtower_processors.runtime.pending import SETTLE_MS, Pending
 from llmtower_processors.runtime.share import Share
-from llmtower_processors.runtime.work import BlockError, Known, blocks, look_up, missing
+from llmtower_processors.runtime.work import BlockError, blocks, look_up, missing
 
 log = logging.getLogger(__name__)
 
@@ -109,13 +107,9 @@ class Labour:
         known = await self.thread(look_up, self._processor, self.store, pending, held.records, held.envelopes)
         async with self._one_function:
             begun = time.perf_counter()
-            made = await self.thread(self._compute, pending, held, known)
+            made = await self.thread(blocks, self._processor, pending, held.records, held.envelopes, known)
             self._metrics.run_seconds.labels(self._processor.name).observe(time.perf_counter() - begun)
         return await self.thread(missing, self.store, pending, made, share.partition) if pending.by_rows else made
-
-    def _compute(self, pending: Pending, held: Held, known: Known) -> list[Block]:
-        with COLLECTOR.held_off():
-            return blocks(self._processor, pending, held.records, held.envelopes, known)
 
     async def _insert(self, share: Share, action: steps.Insert) -> steps.Event:
         block, pending = share.blocks[action.index], action.pending
