@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from llmtower_processors.audit.intervals import Books, Coverage, missing
 from llmtower_processors.audit.model import HOUR_S, Finding
-from llmtower_processors.audit.tables import READ, select
+from llmtower_processors.audit.tables import READ, hour_ranges, select, within_hours
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 SILENT_S: Final = 30
 """A producer that has sent no heartbeat for so long is not waited for."""
 
-_BOOKS: Final = """
-SELECT producer, toUnixTimestamp(max(at)), toUnixTimestamp(maxIf(at, at < fromUnixTimestamp({end:UInt32}))) AS last_at,
-    argMaxIf((emitted, delivered, spooled, dropped), (at, emitted), at < fromUnixTimestamp({end:UInt32})), max(closing)
+_BOOKS: Final = f"""
+SELECT producer, toUnixTimestamp(max(at)), toUnixTimestamp(maxIf(at, at < fromUnixTimestamp({{end:UInt32}}))) AS last_at,
+    argMaxIf((emitted, delivered, spooled, dropped), (at, emitted), at < fromUnixTimestamp({{end:UInt32}})), max(closing)
 FROM heartbeats
 WHERE producer IN (
     SELECT DISTINCT producer FROM heartbeats
-    WHERE at >= fromUnixTimestamp({start:UInt32}) AND at < fromUnixTimestamp({end:UInt32})
-        AND has({hours:Array(UInt32)}, toUnixTimestamp(toStartOfHour(at)))
+    WHERE at >= fromUnixTimestamp({{start:UInt32}}) AND at < fromUnixTimestamp({{end:UInt32}})
+        AND {within_hours("at")}
 )
 GROUP BY producer ORDER BY producer
-"""
+"""  # noqa: S608 - literal
 
 _INTERVALS: Final = """
 SELECT producer, processor, first_seq, count, incarnation, topic, partition, offset FROM ledger
@@ -41,13 +41,14 @@ GROUP BY sender
 """
 """Heartbeats among a producer's numbered events."""
 
-PRODUCERS_AT_ONCE: Final = 500
+PRODUCERS_AT_ONCE: Final = 80
+"""Bound values travel in the address."""
 
 
 def audit_books(client: "Client", hours: tuple[int, ...], now: int) -> list[Finding]:
     """Compare the books of every run that sent a heartbeat in these (closed) hours, by its last one in them or before their end."""
     end = hours[-1] + HOUR_S
-    rows = select(client, _BOOKS, {"start": hours[0], "end": end, "hours": list(hours)})
+    rows = select(client, _BOOKS, {"start": hours[0], "end": end, "hours": hour_ranges(hours)})
     found: list[Finding] = []
     for begin in range(0, len(rows), PRODUCERS_AT_ONCE):
         part = rows[begin : begin + PRODUCERS_AT_ONCE]

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
 DAY_MS: Final = 86_400_000
+KEYS_AT_ONCE: Final = 40
+"""Senders looked up by one query: bound values travel in the address."""
 _MILLISECONDS: Final = frozenset({"dead_letters", "dead_letter_bytes"})
 _SENDERS: Final = """
 SELECT producer, first_seq, incarnation, partition, offset FROM ledger
@@ -173,11 +175,12 @@ def _verdict(evidence: Evidence, case: Case, missing: int, surplus: int, present
 def _duplicates(scene: Scene, span: Span, keys: Mapping[int, tuple[str, int]], ledger: Mapping[int, Sequence[Stored]]) -> set[int]:
     """Find the records that another one came before: the runtime's rule; for one not ledgered as stored, any other that is."""
     known = [key for key in keys.values() if key[0]]
-    columns = {"producers": [producer for producer, _ in known], "seqs": [seq for _, seq in known]}
     homes: dict[tuple[str, int], list[tuple[bool, int, int]]] = defaultdict(list)
-    rows = select(scene.client, _SENDERS, {**span.place.parameters(), **columns}) if known else ()
-    for producer, seq, incarnation, partition, offset in rows:
-        homes[str(producer), int(seq)].append((incarnation == scene.incarnation, int(partition), int(offset)))
+    for begin in range(0, len(known), KEYS_AT_ONCE):
+        part = known[begin : begin + KEYS_AT_ONCE]
+        columns = {"producers": [producer for producer, _ in part], "seqs": [seq for _, seq in part]}
+        for producer, seq, incarnation, partition, offset in select(scene.client, _SENDERS, {**span.place.parameters(), **columns}):
+            homes[str(producer), int(seq)].append((incarnation == scene.incarnation, int(partition), int(offset)))
     found: set[int] = set()
     seen: set[tuple[str, int]] = set()
     for offset, key in sorted(keys.items()):

@@ -11,7 +11,7 @@ from llmtower_processors.audit.books import audit_books
 from llmtower_processors.audit.evidence import Scene, hour_of
 from llmtower_processors.audit.model import AUDITED, AUDITED_TO, CHECKS, HOUR_S, Finding, Ledgered, Report, Span
 from llmtower_processors.audit.records import Records
-from llmtower_processors.audit.rollups import ROLLUPS, audit_rollup, repair_rollup
+from llmtower_processors.audit.rollups import ROLLUPS, audit_rollup, occupied, repair_rollup
 from llmtower_processors.audit.scope import Window, closed_until, oldest_hour, open_hours, spans, window
 from llmtower_processors.audit.slices import Repair, audit_slice
 from llmtower_processors.audit.tables import insert, touched_hours
@@ -106,8 +106,9 @@ class _Run:
         self.rollup_hours |= {hour for check, hour in open_hours(self._client) if check.startswith("rollup") and self._hours.goes_on}
         self.rollup_hours = {hour for hour in self.rollup_hours if oldest <= hour < closed_until(now_s)}
         current = self._auditor.records.incarnation(self._auditor.audited[0].topic)
+        hours = occupied(self._client, sorted(self.rollup_hours))
         for rollup in ROLLUPS:
-            for finding in audit_rollup(self._client, rollup, sorted(self.rollup_hours)):
+            for finding in audit_rollup(self._client, rollup, hours):
                 mended = repair_rollup(self._client, finding, current=current, token=self._repair.token) if self._repair else finding
                 self._report.findings.append(mended)
 

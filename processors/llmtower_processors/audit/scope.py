@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from llmtower_processors.audit.model import AUDITED_TO, HOUR_S, Ledgered, Place, Span
 from llmtower_processors.audit.records import LogEnds, Records
-from llmtower_processors.audit.tables import select
+from llmtower_processors.audit.tables import hour_ranges, select, within_hours
 from llmtower_schemas.settings import RetentionSettings
 from llmtower_schemas.tables import TABLES
 
@@ -21,13 +21,12 @@ DAY_S: Final = 86_400
 GRACE_S: Final = 600
 """An hour counts as closed this long after its end."""
 
-_LEDGERED: Final = """
+_LEDGERED: Final = f"""
 SELECT incarnation, partition, max(offset), min(offset),
-    minIf(offset, has({hours:Array(UInt32)}, toUnixTimestamp(toStartOfHour(minute)))) AS first,
-    maxIf(offset, has({hours:Array(UInt32)}, toUnixTimestamp(toStartOfHour(minute)))) AS last,
-    countIf(has({hours:Array(UInt32)}, toUnixTimestamp(toStartOfHour(minute)))) AS within
-FROM ledger WHERE processor = {processor:String} AND topic = {topic:String} GROUP BY incarnation, partition ORDER BY ALL
-"""
+    minIf(offset, {within_hours("minute")}) AS first, maxIf(offset, {within_hours("minute")}) AS last,
+    countIf({within_hours("minute")}) AS within
+FROM ledger WHERE processor = {{processor:String}} AND topic = {{topic:String}} GROUP BY incarnation, partition ORDER BY ALL
+"""  # noqa: S608 - literal
 _BEFORE: Final = """
 SELECT maxOrNull(offset) FROM ledger
 WHERE processor = {processor:String} AND incarnation = {incarnation:String} AND topic = {topic:String} AND partition = {partition:Int32}
@@ -99,7 +98,7 @@ def open_hours(client: "Client") -> list[tuple[str, int]]:
 
 def spans(client: "Client", records: Records, ledgered: Ledgered, window_: Window) -> list[Span]:
     """Give the offsets to look at in every place, up to the highest ledgered one of the hours."""
-    parameters = {"processor": ledgered.processor, "topic": ledgered.topic, "hours": list(window_.hours)}
+    parameters = {"processor": ledgered.processor, "topic": ledgered.topic, "hours": hour_ranges(window_.hours)}
     current, ends = records.incarnation(ledgered.topic), records.ends(ledgered.topic)
     found = []
     if not window_.hours:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from llmtower_processors.audit.model import Ledgered, Place, Span, prefix
+from llmtower_processors.audit.model import HOUR_S, Ledgered, Place, Span, prefix
 from llmtower_processors.runtime.model import Block
 
 if TYPE_CHECKING:
@@ -34,6 +34,22 @@ def place_filter(table: str) -> str:
         f"incarnation = {{incarnation:String}} AND {p}topic = {{topic:String}} AND {p}partition = {{partition:Int32}}"
         f" AND {p}offset BETWEEN {{first:Int64}} AND {{last:Int64}}{own}"
     )
+
+
+def within_hours(column: str) -> str:
+    """Give the condition that a time lies in one of the bound `hours`, a few ranges: a long list would not fit into an address."""
+    return f"arrayExists(r -> toUnixTimestamp({column}) >= r.1 AND toUnixTimestamp({column}) < r.2, {{hours:Array(Tuple(UInt32, UInt32))}})"
+
+
+def hour_ranges(hours: Iterable[int]) -> list[tuple[int, int]]:
+    """Join ascending hours that touch, for `within_hours`: (start, end), the end not included."""
+    found: list[tuple[int, int]] = []
+    for hour in hours:
+        if found and found[-1][1] == hour:
+            found[-1] = (found[-1][0], hour + HOUR_S)
+        else:
+            found.append((hour, hour + HOUR_S))
+    return found
 
 
 def delete_rows(client: "Client", table: str, positions: Iterable[tuple[str, int]]) -> None:

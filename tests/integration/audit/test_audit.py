@@ -160,3 +160,15 @@ def test_an_envelope_dropped_as_a_duplicate_of_nothing_is_stored(world: World) -
     assert found(world.audit()) == {}
     assert world.count("SELECT count() FROM calls") == calls + 2
     assert world.count("SELECT count() FROM ledger WHERE producer = 'x' AND NOT duplicate") == 1
+
+
+def test_many_lost_records_of_many_producers_in_weeks_of_hours_are_found_and_mended(world: World) -> None:
+    began = FIRST - 20 * 86_400
+    times = [began + number % 2 * HOUR for number in range(130)]
+    sent = [world.send([response(number, at)], at=at, producer=f"{number:032x}") for number, at in enumerate(times)]
+    world.store(sent)
+    world.delete("calls", "1")
+    assert found(world.audit(start=began))["missing_events"] == 130
+    assert world.audit(start=began, repair=True).clean
+    assert world.audit(start=began).findings == []
+    assert world.count("SELECT count() FROM calls") == 130
