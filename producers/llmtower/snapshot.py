@@ -1,11 +1,13 @@
 """Snapshots: bytes that later changes of the application's objects cannot reach, taken in the caller as cheaply as can be."""
 
+import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import orjson
 
-from llmtower.truncation import cut, walk
+from llmtower.truncation import cut
 
 Snapshot = bytes | str | None
 """JSON bytes; text as it is (immutable already); or nothing."""
@@ -15,6 +17,7 @@ LARGE = 2 << 20
 
 _MAX_DEPTH = 60
 _MAX_NODES = 200_000
+_SHRUNK_NODES = 20_000
 _OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
 
 
@@ -28,13 +31,19 @@ def snapshot(value: Any) -> Snapshot:
         raw = orjson.dumps(value, plain)
     except TypeError:
         raw = dump_safely(value)
-    return raw if len(raw) <= LARGE else _shrunk(raw)
+    return raw if len(raw) <= LARGE else _shrunk(value, raw)
 
 
-def _shrunk(raw: bytes) -> Snapshot:
-    """Cut a huge value here and now: an event takes a megabyte at most, and the queue must not hold what will be thrown away."""
-    smaller = orjson.dumps(walk(orjson.loads(raw), lambda text: cut(text, LARGE // 16)))
-    return smaller if len(smaller) <= LARGE else cut(raw.decode(), LARGE)
+def _shrunk(value: Any, raw: bytes) -> Snapshot:
+    """Cut a huge value here and now: an event takes a megabyte at most, and the queue must not hold what will be thrown away.
+
+    Its long texts are cut; where that is not enough, the beginning of its JSON has to do.
+    """
+    with suppress(_TooMuch):
+        smaller = orjson.dumps(_Cleaner(_SHRUNK_NODES, LARGE // 16, LARGE).clean(value, 0), option=_OPTIONS)
+        if len(smaller) <= LARGE:
+            return smaller
+    return cut(raw[:LARGE].decode("utf-8", "ignore"), LARGE, str(len(raw)))
 
 
 def plain(value: Any) -> Any:
@@ -68,15 +77,22 @@ def valid_text(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-class _Cleaner:
-    """Copies a value within bounds of depth and size."""
+class _TooMuch(Exception):  # noqa: N818 - never leaves this module
+    pass
 
-    def __init__(self) -> None:
-        self._left = _MAX_NODES
+
+class _Cleaner:
+    """Copies a value within bounds of depth and size; with `room` for its texts given, raises _TooMuch where that is not enough."""
+
+    def __init__(self, nodes: int = _MAX_NODES, text: int = LARGE, room: int | None = None) -> None:
+        self._left, self._text, self._room = nodes, text, sys.maxsize if room is None else room
+        self._strict = room is not None
 
     def clean(self, value: Any, depth: int) -> Any:
         """Give a copy that orjson accepts."""
         self._left -= 1
+        if self._left < 0 and self._strict:
+            raise _TooMuch
         if self._left < 0 or depth > _MAX_DEPTH:
             return "[llmtower: too deep or too large]"
         if value is None or isinstance(value, (bool, float)):
@@ -84,15 +100,32 @@ class _Cleaner:
         if isinstance(value, int):
             return value if -(1 << 63) <= value < 1 << 64 else str(value)
         if isinstance(value, str):
-            return valid_text(value)
+            return self._cut(value)
         if isinstance(value, Mapping):
-            return {valid_text(str(key)): self.clean(item, depth + 1) for key, item in value.items()}
+            return {self._cut(str(key)): self.clean(item, depth + 1) for key, item in value.items()}
         if isinstance(value, (list, tuple, set, frozenset)):
             return [self.clean(item, depth + 1) for item in value]
         return self._other(value, depth)
 
+    def _cut(self, text: str) -> str:
+        kept = cut(valid_text(text) if len(text) <= self._text else text, self._text)
+        self._room -= len(kept)
+        if self._room < 0:
+            raise _TooMuch
+        return kept
+
     def _other(self, value: Any, depth: int) -> Any:
         try:
-            return self.clean(plain(value), depth + 1)
+            return self.clean(_native(value), depth + 1)
+        except _TooMuch:
+            raise
         except Exception:  # an object of the application's that raises when looked at
             return f"[{type(value).__name__}]"
+
+
+def _native(value: Any) -> Any:
+    """Give JSON's view of what orjson knows by itself (dataclasses, times, UUIDs …), else ours."""
+    try:
+        return orjson.loads(orjson.dumps(value, option=_OPTIONS))
+    except TypeError:
+        return plain(value)

@@ -7,7 +7,7 @@ import orjson
 import pytest
 from pydantic import BaseModel
 
-from llmtower.snapshot import snapshot
+from llmtower.snapshot import LARGE, snapshot
 
 
 class Message(BaseModel):
@@ -79,3 +79,36 @@ def test_cycles_and_depth_end() -> None:
 def test_text_and_nothing_are_kept_as_they_are() -> None:
     assert snapshot("text") == "text"
     assert snapshot(None) is None
+
+
+def test_a_huge_value_keeps_its_shape_and_says_what_was_cut() -> None:
+    shrunk = loaded([{"role": "user", "content": "ä" * 3_000_000, "point": Point(5)}, Message(role="user", content="short")])
+
+    assert shrunk[0]["content"].endswith("…[llmtower: cut, 6000000 bytes in all]")
+    assert (shrunk[0]["role"], shrunk[0]["point"]) == ("user", {"x": 5})
+    assert shrunk[1]["content"] == "short"
+
+
+@pytest.mark.parametrize(
+    "value", [list(range(1_000_000)), ["x" * 30_000] * 1_000, [["y" * 10]] * 300_000, {str(i): i for i in range(300_000)}]
+)
+def test_a_huge_value_of_small_parts_keeps_its_beginning(value: Any) -> None:
+    whole = orjson.dumps(value)
+    kept = snapshot(value)
+
+    assert isinstance(kept, str)
+    assert len(kept) <= LARGE
+    assert kept.startswith(whole[:1_000].decode())
+    assert kept.endswith(f"…[llmtower: cut, {len(whole)} bytes in all]")
+
+
+def test_a_huge_text_of_many_bytes_is_counted_roughly() -> None:
+    kept = snapshot("ä" * 25_000_000)
+
+    assert isinstance(kept, str)
+    assert kept.endswith("+ bytes in all]")
+    assert 25_000_000 <= int(kept.rpartition("cut, ")[2].partition("+")[0]) <= 50_000_000
+
+
+def test_a_lone_surrogate_in_a_huge_value_is_no_fault() -> None:
+    assert loaded(["a\ud800" * 200_000, "b" * 3_000_000])[0].startswith("a?a?")
