@@ -68,6 +68,26 @@ def _producer_kill(stack: "Stack", rng: random.Random) -> None:
     rng.choice(stack.producers).kill()
 
 
+def _original_after_its_copy(stack: "Stack", rng: random.Random) -> None:
+    """A producer dies while its envelopes wait in the network; its successor sends them again, past the proxy; then they land as well."""
+    producer = rng.choice(stack.producers)
+    stack.send_proxy.set("hold")
+    time.sleep(rng.uniform(0.3, 1.0))
+    producer.kill()
+    producer.replace(stack.senders, stack.kafka.bootstrap_servers)
+    producer.start()
+    time.sleep(rng.uniform(2, 3))
+    stack.send_proxy.set("pass")
+
+
+def _senders_cut(stack: "Stack", rng: random.Random) -> None:
+    """Envelopes arrive, their acknowledgements do not."""
+    stack.send_proxy.set("swallow_answers")
+    time.sleep(rng.uniform(0.2, 1.5))
+    stack.send_proxy.cut()
+    stack.send_proxy.set("pass")
+
+
 def _insert_unconfirmed(stack: "Stack", rng: random.Random) -> None:
     stack.store_proxy.set("swallow_answers")
     time.sleep(rng.uniform(0.2, 1.5))
@@ -154,6 +174,8 @@ ATTACKS: dict[str, Attack] = {
     "engine frozen": _engine_freeze,
     "kafka kill -9": _kafka_kill,
     "producer kill -9": _producer_kill,
+    "original lands after its copy": _original_after_its_copy,
+    "envelope stored, answer lost": _senders_cut,
     "insert applied, answer lost": _insert_unconfirmed,
     "store connections cut": _store_cut,
     "store slow": _store_slow,

@@ -42,6 +42,10 @@ class Child:
         """It was started and has not ended."""
         return self._process is not None and self._process.poll() is None
 
+    def replace(self, old: str, new: str) -> None:
+        """Change a word of the command, for its next start."""
+        self._command = [new if word == old else word for word in self._command]
+
     def signal(self, number: signal.Signals) -> None:
         """Send a signal if it runs."""
         if self.running:
@@ -65,22 +69,24 @@ class Child:
 
 
 class ProxiedKafka(KafkaProcess):
-    """A broker with a second listener that is advertised at a proxy's port: its clients pass through the proxy for everything."""
+    """A broker with listeners of their own for workers and senders, advertised at proxies, so that everything passes through these."""
 
     def __init__(self, data_dir: Path) -> None:
         super().__init__(data_dir)
-        self.inner = PortReservation(0, purpose="Kafka's second listener", option="-")
-        self.proxy_port = 0
+        self.inner = {name: PortReservation(0, purpose=f"Kafka's listener {name}", option="-") for name in ("WORKERS", "SENDERS")}
+        self.proxy_ports: dict[str, int] = {}
 
     def prepare(self) -> list[str]:
-        """Add the listener to the settings."""
+        """Add the listeners to the settings."""
         command = super().prepare()
         path = self.data_dir / "server.properties"
         lines = dict(line.partition("=")[::2] for line in path.read_text("ascii").splitlines() if line)
-        lines["listeners"] += f",PROXIED://127.0.0.1:{self.inner.port}"
-        lines["advertised.listeners"] += f",PROXIED://127.0.0.1:{self.proxy_port}"
         mapping = lines.get("listener.security.protocol.map", "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT")
-        lines["listener.security.protocol.map"] = f"{mapping},PROXIED:PLAINTEXT"
+        for name, reserved in self.inner.items():
+            lines["listeners"] += f",{name}://127.0.0.1:{reserved.port}"
+            lines["advertised.listeners"] += f",{name}://127.0.0.1:{self.proxy_ports[name]}"
+            mapping += f",{name}:PLAINTEXT"
+        lines["listener.security.protocol.map"] = mapping
         lines.setdefault("inter.broker.listener.name", "PLAINTEXT")
         path.write_text("".join(f"{name}={value}\n" for name, value in lines.items()), "ascii")
         return command

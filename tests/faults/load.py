@@ -23,6 +23,8 @@ from llmtower_schemas.topics import CALLS, TOPICS
 APP = "faults"
 BROKEN_EVERY = 37
 REQUEST_EVERY = 3
+DAYS_APART = 14
+"""Calls of one envelope lie in three weeks, mostly of two months: blocks touch several partitions of their tables."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ def line(producer: str, seq: int, at_ns: int) -> bytes:
         "call_id": f"{seq:08x}-0000-7000-8000-{producer[-12:]}",
         "provider": "openai",
         "request_model": f"model-{seq % 5}",
-        "started_at_ns": at_ns - (seq % 3) * 86_400_000_000_000,
+        "started_at_ns": at_ns - (seq % 3) * DAYS_APART * 86_400_000_000_000,
         "user_id": f"u{seq % 11}",
     }
     if kind(seq) == "requests":

@@ -69,11 +69,9 @@ class Stack:
         """Start Kafka, engine, tables, topics, workers and producers."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self.kafka = ProxiedKafka(self.folder / "kafka")
-        self._exits.callback(self.kafka.inner.release)
         self._exits.callback(self.kafka.close)
-        self.log_proxy = Proxy(("127.0.0.1", self.kafka.inner.port))
-        self._exits.callback(self.log_proxy.close)
-        self.kafka.proxy_port = self.log_proxy.port
+        self.log_proxy = self._proxy("WORKERS")
+        self.send_proxy = self._proxy("SENDERS")
         port = PortReservation(0, purpose="the engine", option="-")
         self._exits.callback(port.release)
         self.engine = Engine(self.folder, port.port)
@@ -96,6 +94,11 @@ class Stack:
         wait_for("a worker", lambda: any(worker.ready() for worker in self.workers), 60)
         self._keeper = threading.Thread(target=self._keep_workers, daemon=True)
         self._keeper.start()
+
+    @property
+    def senders(self) -> str:
+        """The producers' way to Kafka, through a proxy of their own."""
+        return f"127.0.0.1:{self.send_proxy.port}"
 
     def client(self, database: str = "llmtower") -> Client:
         """Connect to the engine itself, past the proxy."""
@@ -150,10 +153,18 @@ class Stack:
         self.hold_restarts = True
         self._exits.close()
 
+    def _proxy(self, listener: str) -> Proxy:
+        reserved = self.kafka.inner[listener]
+        self._exits.callback(reserved.release)
+        proxy = Proxy(("127.0.0.1", reserved.port))
+        self._exits.callback(proxy.close)
+        self.kafka.proxy_ports[listener] = proxy.port
+        return proxy
+
     def _producer(self, name: str, rate: float, seconds: float) -> Child:
         path = self.folder / f"journal-{name}"
         self.journals[name] = path
-        options = {"--bootstrap": self.kafka.bootstrap_servers, "--producer": name, "--journal": str(path), "--rate": str(rate)}
+        options = {"--bootstrap": self.senders, "--producer": name, "--journal": str(path), "--rate": str(rate)}
         options |= {"--seconds": str(seconds), "--seed": str(self._rng.getrandbits(32))}
         words = [word for option in options.items() for word in option]
         child = Child("tests.faults.load", *words, log=self.folder / "producer.log")

@@ -12,8 +12,8 @@ from tests.faults.children import wait_for
 from tests.faults.oracle import judge
 from tests.faults.run import Stack
 
-SILENT_S = 65.0
-REFUSED_S = 65.0
+SILENT_S = 60.0
+REFUSED_S = 62.0
 RSS_MIB = 450.0
 BACK_TO_BASE_MIB = 60.0
 
