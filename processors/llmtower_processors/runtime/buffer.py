@@ -38,6 +38,7 @@ class Held:
     first: int
     records: list[Record]
     envelopes: list[Envelope]
+    rows: int
 
     @property
     def last(self) -> int:
@@ -86,9 +87,10 @@ class Buffer:
         """Take out a range: up to offset `last`, else what the limits allow of the records up to `upto`, and at least one."""
         first = self.cursor or 0
         count = self._until(last) if last is not None else min(self._within(limits), self._until(upto))
-        held = Held(first, self.records[:count], self._envelopes[:count])
+        taken = self._envelopes[:count]
+        held = Held(first, self.records[:count], taken, _rows(taken))
         del self.records[:count], self._envelopes[:count]
-        self.rows = self.rows - _rows(held.envelopes) if self.records else 0
+        self.rows = self.rows - held.rows if self.records else 0
         self.bytes = self.bytes - _bytes(held.records) if self.records else 0
         self.cursor = (held.last if last is None else last) + 1
         self.since = now - limits.flush_s if self.records else now
@@ -112,7 +114,7 @@ class Buffer:
         """Put a range back in front, as it was never begun."""
         self.cursor = held.first
         self.records[:0], self._envelopes[:0] = held.records, held.envelopes
-        self.rows += _rows(held.envelopes)
+        self.rows += held.rows
         self.bytes += _bytes(held.records)
 
 

@@ -109,7 +109,7 @@ class Cycle:
             self._life.do(share, share.ranges.step(steps.Idle(self._clock.now_ms())))
         else:
             share.held = held = share.buffer.cut(self._limits, now, take.last, upto)
-            self.seen = (self.seen[0] + sum(max(e.events, 1) for e in held.envelopes), self.seen[1] + len(held.records))
+            self.seen = (self.seen[0] + held.rows, self.seen[1] + len(held.records))
             if take.last is not None:
                 self._metrics.replays.labels(self._name).inc()
             last = held.last if take.last is None else take.last

@@ -75,7 +75,7 @@ class Share:
         """Events not stored yet: those in hand as they were counted, the rest by the average of those seen (events, records)."""
         held = self.held
         in_hand = len(self.buffer.records) + (len(held.records) if held else 0)
-        rows = self.buffer.rows + (sum(max(e.events, 1) for e in held.envelopes) if held else 0)
+        rows = self.buffer.rows + (held.rows if held else 0)
         beyond = max(0, (end or 0) - self.stored_to - in_hand)
         events, records = seen
         return rows + (beyond * events // records if records else beyond)
