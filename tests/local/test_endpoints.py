@@ -57,7 +57,9 @@ def test_a_second_claim_on_a_folder_is_refused_while_the_first_lives(tmp_path: P
     with subprocess.Popen([sys.executable, "-c", program, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as first:
         assert first.stdout
         assert first.stdout.readline() == "held\n"
-        with pytest.raises(DataDirBusyError, match=rf"^another llmtower up \(pid {first.pid}\) runs on .*data: stop it, or choose another"):
+        with pytest.raises(
+            DataDirBusyError, match=rf"^another llmtower up or demo \(pid {first.pid}\) runs on .*data: stop it, or choose another"
+        ):
             DataDirLock(folder)
         first.kill()
         first.wait()

@@ -65,7 +65,7 @@ class DataDirLock:
         if not _claim(self._file):
             holder = os.read(self._file, 32).decode("ascii", "replace").strip() or "unknown"
             os.close(self._file)
-            raise DataDirBusyError(f"another llmtower up (pid {holder}) runs on {data_dir}: stop it, or choose another --data-dir")
+            raise DataDirBusyError(f"another llmtower up or demo (pid {holder}) runs on {data_dir}: stop it, or choose another --data-dir")
         os.truncate(self._file, 0)
         os.pwrite(self._file, str(os.getpid()).encode(), 0)
 

@@ -99,7 +99,7 @@ def test_the_life_of_an_up(tmp_path: Path) -> None:
 
         second = subprocess.run([*SHORT_UP, str(data)], capture_output=True, text=True, timeout=60, check=False)
         assert second.returncode == 1
-        assert f"another llmtower up (pid {up.pid}) runs on {data}: stop it, or choose another --data-dir" in second.stderr
+        assert f"another llmtower up or demo (pid {up.pid}) runs on {data}: stop it, or choose another --data-dir" in second.stderr
         assert find_endpoints(data) == endpoints, "the refused one leaves the running one's files alone"
 
         for name in ("clickhouse", "kafka"):

@@ -1,6 +1,6 @@
 -- Totals from the hourly rollup, how old the newest call is, and how many dead letters there are.
 SELECT
-    (SELECT count() FROM calls) AS calls,
+    (SELECT sum(calls) FROM rollup_1h) AS calls,
     (SELECT sum(cost_nano_usd) FROM rollup_1h) AS cost_nano_usd,
     (SELECT sum(unpriced_calls) FROM rollup_1h) AS unpriced,
     (SELECT count() FROM dead_letters) AS dead_letters,
