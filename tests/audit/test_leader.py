@@ -75,6 +75,22 @@ def test_timers_fire_again_and_windows_missed_are_left_out() -> None:
     assert seen[:3] == [1_000, 1_020, 1_030]
 
 
+def test_a_clock_that_is_set_back_by_hours_does_not_stop_the_timers_for_hours() -> None:
+    clock, seen = Ticks(7_200_000), list[int]()
+
+    async def note(firing: Firing) -> None:
+        seen.append(firing.window_end_ms)
+        clock.ms = 1_003 if len(seen) == 1 else clock.ms + 10
+
+    async def scenario() -> None:
+        task = asyncio.create_task(Leader(MemoryElection(), [Timer("t", 0.01, note)], "g", clock).run())
+        await until(lambda: len(seen) >= 3)
+        await stop(task)
+
+    asyncio.run(scenario())
+    assert seen[:3] == [7_200_000, 1_010, 1_020]
+
+
 def test_a_failing_timer_is_counted_and_logged_without_its_message(caplog: pytest.LogCaptureFixture) -> None:
     runs = {"bad": 0, "down": 0, "good": 0}
 

@@ -1,11 +1,13 @@
 """`llmtower audit`: connect what an audit works with, run it, print what it found."""
 
 import time
+from contextlib import nullcontext
 from datetime import UTC, datetime
 
 import typer
 
 from llmtower_processors.audit import Auditor, Finding, KafkaRecords, Report
+from llmtower_processors.audit.exclusive import exclusive, lock_path
 from llmtower_processors.cli.data import show
 from llmtower_processors.connection import clickhouse_client, kafka_settings
 from llmtower_processors.pricing import load_price_book
@@ -17,7 +19,9 @@ _COLUMNS = ("check", "hour", "processor", "found", "repaired", "detail")
 
 def run_audit(settings: Settings, *, repair: bool, start: datetime | None, end: datetime | None, output: str) -> int:
     """Audit, print the findings and give the exit code: 1 when something is still not as promised. Raises LlmtowerError."""
-    with KafkaRecords(kafka_settings(settings)) as records:
+    at = settings.clickhouse
+    alone = exclusive(lock_path(f"{at.host}:{at.port}/{at.database}")) if repair else nullcontext()
+    with alone, KafkaRecords(kafka_settings(settings)) as records:
         auditor = Auditor(clickhouse_client(settings), records, build_processors(load_price_book(settings.prices_file)), settings.retention)
         report = auditor.run(time.time_ns() // 1_000_000, start=_seconds(start), end=_seconds(end), repair=repair)
     _print(report, output)
