@@ -161,6 +161,8 @@ class Leader:
             await self._fire(timer, window_end)
             now = self._clock.now_ms()
             window_end = max(window_end + period, now // period * period)
+            if window_end > now + period:  # the clock was set back: windows come again under their tokens, rather than none for hours
+                window_end = now // period * period + period
             await asyncio.sleep(max(0, window_end - now) / 1_000)
 
     async def _fire(self, timer: Timer, window_end_ms: int) -> None:

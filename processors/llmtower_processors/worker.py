@@ -73,7 +73,7 @@ def _wait_until_reachable(settings: Settings) -> None:
         except Unreachable as error:
             log.warning("%s Trying again in %.0f s.", error, delay)
             time.sleep(delay)
-            delay = min(30.0, delay * 2)
+            delay = min(5.0, delay * 2)
         else:
             return
 
