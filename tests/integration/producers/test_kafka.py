@@ -10,15 +10,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from tests.integration.producers.records import create_topics, exact, header, read, until
 
 import llmtower
 from llmtower.kafka import KafkaTransport
 from llmtower.transport import Envelope, MemoryTransport, OpenTransport, Transport, seal
 from llmtower_processors.local.kafka import KafkaProcess
-from llmtower_schemas.codec import Malformed, decode
-from llmtower_schemas.topics import CALLS, MAX_RECORD_BYTES, SIGNALS
+from llmtower_schemas.topics import CALLS, SIGNALS
 
 pytestmark = pytest.mark.integration
 
@@ -26,59 +24,8 @@ pytestmark = pytest.mark.integration
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaProcess]:
     with KafkaProcess(tmp_path_factory.mktemp("kafka")) as process:
-        asyncio.run(_topics(process.bootstrap_servers))
+        asyncio.run(create_topics(process.bootstrap_servers))
         yield process
-
-
-async def _topics(address: str) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=address)
-    await admin.start()
-    limit = {"max.message.bytes": str(MAX_RECORD_BYTES)}
-    await admin.create_topics([NewTopic(topic, 4, 1, topic_configs=limit) for topic in (CALLS, SIGNALS)])
-    await admin.close()
-
-
-def read(address: str, producers: set[str] | None = None) -> list[ConsumerRecord]:
-    """Read everything that stands in `llmtower.calls`, of some producers."""
-
-    async def all_records() -> list[ConsumerRecord]:
-        consumer = AIOKafkaConsumer(bootstrap_servers=address, auto_offset_reset="none", enable_auto_commit=False)
-        await consumer.start()
-        try:
-            places = [TopicPartition(CALLS, number) for number in range(4)]
-            ends = await consumer.end_offsets(places)
-            consumer.assign(places)
-            for place in places:
-                consumer.seek(place, 0)
-            found: list[ConsumerRecord] = []
-            while any([await consumer.position(place) < ends[place] for place in places]):
-                for records in (await consumer.getmany(timeout_ms=200)).values():
-                    found += records
-            return found
-        finally:
-            await consumer.stop()
-
-    records = asyncio.run(all_records())
-    return [record for record in records if producers is None or header(record, "producer") in producers]
-
-
-def header(record: ConsumerRecord, name: str) -> str:
-    value: bytes = dict(record.headers)[name]
-    return value.decode()
-
-
-def exact(records: list[ConsumerRecord]) -> list[str]:
-    """Give the call ids of responses as the runtime would store them: re-sent envelopes are recognised and must be identical."""
-    first: dict[tuple[str, str], ConsumerRecord] = {}
-    for record in sorted(records, key=lambda record: (record.partition, record.offset)):
-        known = first.setdefault((header(record, "producer"), header(record, "seq")), record)
-        assert (known.partition, known.value, known.headers) == (record.partition, record.value, record.headers)
-    for producer in {key[0] for key in first}:
-        ranges = sorted((int(header(r, "seq")), int(header(r, "count"))) for key, r in first.items() if key[0] == producer)
-        assert [start for start, _ in ranges] == [sum(count for _, count in ranges[:place]) for place in range(len(ranges))]
-    events = [event for record in first.values() for event in decode(record.value)]
-    assert not [event for event in events if isinstance(event, Malformed)]
-    return [event.call_id for event in events if not isinstance(event, Malformed) and event.type == "response"]
 
 
 def emit(count: int, text: str = "hello") -> list[str]:
@@ -95,13 +42,6 @@ def configured(node: KafkaProcess, tmp_path: Path) -> Iterator[Path]:
     llmtower.configure(app="shop", bootstrap_servers=node.bootstrap_servers, spool_dir=tmp_path / "spool")
     yield tmp_path / "spool"
     llmtower.close()
-
-
-def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "did not happen in time"
-        time.sleep(0.05)
 
 
 # The contract of a transport, on both implementations.
@@ -323,7 +263,7 @@ def test_a_missing_topic_keeps_events_on_the_disk(tmp_path: Path, caplog: pytest
         llmtower.configure(app="shop", bootstrap_servers=bare.bootstrap_servers, spool_dir=tmp_path / "spool")
         ids = emit(5)
         until(lambda: llmtower.stats().spooled == 10 and "is not there" in caplog.text, 30)
-        asyncio.run(_topics(bare.bootstrap_servers))
+        asyncio.run(create_topics(bare.bootstrap_servers))
         until(lambda: llmtower.flush(2).complete, 60)
         producer = llmtower.stats().producer
         llmtower.close()
