@@ -107,10 +107,14 @@ def build_loop(settings: Settings, processor: Processor, metrics: Metrics, *, re
 def build_app(settings: Settings, loops: list[ProcessorLoop], registry: CollectorRegistry) -> faust.App:
     """Make the Faust application around the loops."""
     kafka = kafka_settings(settings)
+    session_s = settings.worker.session_timeout_ms / 1_000  # Faust's own group is joined before anything starts; its default is 60 s
     app = faust.App(
         f"{settings.worker.group_prefix}.worker",
         broker=[f"kafka://{server.strip()}" for server in str(kafka.bootstrap_servers).split(",")],
         broker_credentials=_credentials(kafka),
+        broker_session_timeout=session_s,
+        broker_rebalance_timeout=session_s,
+        broker_heartbeat_interval=min(3.0, session_s / 5),
         autodiscover=False,
         store="memory://",
         datadir=str(settings.data_dir / "faust"),
