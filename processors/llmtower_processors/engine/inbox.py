@@ -46,7 +46,7 @@ class Inbox:
 
     def require_room(self, size: int = 0) -> None:
         """Raise EngineError when the data directory has no room for an INSERT."""
-        room.require(self._disk, size)
+        room.require(self._disk.parent, size)
 
     def close(self) -> None:
         """Remove every file."""

@@ -57,7 +57,7 @@ class Share:
     def ask(self, take: steps.Take, now: float) -> bool:
         """Note what is asked for; True if the log has to be sought to its first offset."""
         self.take, self.since = take, now
-        held, self.held = self.held, None
+        held, self.held, self.blocks = self.held, None, []
         if held is not None and held.first == take.first and self.buffer.cursor is not None:
             self.buffer.restore(held)
             return False
