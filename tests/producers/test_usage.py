@@ -113,3 +113,9 @@ def test_openai_totals_are_kept(prompt: int, cached: int, completion: int, reaso
 
     assert converted.buckets is not None
     assert sum(converted.buckets.values()) == prompt + cached + completion + reasoning
+
+
+def test_a_bucket_of_our_own_that_is_newer_than_this_version_goes_along() -> None:
+    converted = convert({"input_tokens": 1, "video_tokens": 3, "video_tokens_details": {"x": 1}})
+
+    assert (converted.convention, converted.buckets) == ("llmtower", {"input_tokens": 1, "video_tokens": 3})
