@@ -29,7 +29,7 @@ def timed(subject: Callable[[], None], count: int, pause_s: float = 0.05) -> Nan
 
 
 def watched(subject: Callable[[], None], count: int, pause_s: float, waited_ns: Callable[[], int]) -> list[tuple[int, int]]:
-    """Give for each call its time, and that time less what `waited_ns` has grown by meanwhile."""
+    """Give for each call its time, and that time less what `waited_ns` has grown by meanwhile (asking costs the call warm caches)."""
     clock, found = time.perf_counter_ns, []
     for number in range(count):
         before, start = waited_ns(), clock()
