@@ -9,11 +9,11 @@ import traceback
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, TypeVar
 
-from llmtower_processors.engine import compression, credentials
+from llmtower_processors.engine import compression, credentials, form
 from llmtower_processors.engine.connections import Answer, Engine, Session
 from llmtower_processors.engine.credentials import Credentials, Role
 from llmtower_processors.engine.errors import (
@@ -120,6 +120,7 @@ class Face:
         if request.path != "/":
             return Reply(404, b"There is nothing here: use / with a query, or /ping.\n", headers)
         role = self._people.authenticate(*credentials.from_request(request.headers, request.params), loopback=request.loopback)
+        request = _opened(request)
         text = _text(request)
         if not text.strip() and request.method in ("GET", "HEAD"):
             return Reply(200, b"Ok.\n", headers)
@@ -222,14 +223,20 @@ class Face:
         return Reply(200, body, headers)
 
 
-def _text(request: Request) -> bytes:
+def _opened(request: Request) -> Request:
+    """Take the body out of its compressions, and the values of a form to the parameters."""
     body = compression.decode(request.body, request.headers.get("Content-Encoding", ""), limit=MAX_BODY)
     if request.params.get("decompress") == "1":
         body = compression.from_blocks(body, limit=MAX_BODY)
-    if request.headers.get("Content-Type", "").startswith("multipart/"):
-        raise EngineError(NOT_IMPLEMENTED, "External tables in multipart bodies are not supported: bind values as param_name.")
+    kind = request.headers.get("Content-Type", "")
+    if form.is_form(kind):
+        return replace(request, params={**request.params, **form.read(kind, body)}, body=b"")
+    return replace(request, body=body)
+
+
+def _text(request: Request) -> bytes:
     query = request.params.get("query", "").encode()
-    return query + b"\n" + body if query and body else query or body
+    return query + b"\n" + request.body if query and request.body else query or request.body
 
 
 def _database(request: Request) -> str:

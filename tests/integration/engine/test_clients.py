@@ -49,6 +49,15 @@ def test_clickhouse_connect_reads_back_what_it_wrote(target: Target, database: s
         assert result.column_names == tuple(COLUMNS)
 
 
+def test_bound_values_too_long_for_an_address_go_as_a_form(target: Target, database: str) -> None:
+    words = [f"wörd {number}\r\n'\\" for number in range(2_000)]
+    with _client(target, database=database) as client:
+        found = client.query(
+            "SELECT {words:Array(String)} AS words, length({text:String})", parameters={"words": words, "text": "x" * 50_000}
+        )
+        assert found.first_row == (words, 50_000)
+
+
 def test_clickhouse_connect_parameters_settings_and_errors(target: Target, database: str) -> None:
     with _client(target, database=database) as client:
         assert client.query("SELECT {a:UInt8} + 1, {s:String}", parameters={"a": 4, "s": "it's\tso\\"}).first_row == (5, "it's\tso\\")
