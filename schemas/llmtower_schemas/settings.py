@@ -80,8 +80,6 @@ class ClickHouseSettings(_Section):
             "secure": self.secure,
             "send_receive_timeout": self.timeout_s,
         }
-        if self.host in {"localhost", "127.0.0.1", "::1"}:
-            options["compress"] = False  # nothing is won on the way to the same machine
         if self.ca_file:
             options["ca_cert"] = str(self.ca_file)
         return options
