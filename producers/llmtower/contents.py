@@ -70,10 +70,10 @@ def prepare(value: Snapshot, policy: Policy, limits: Limits) -> Any:
     return _bounded(cleaned, limits)
 
 
-def clean(text: str, policy: Policy, limit: int) -> str:
-    """Redact and cut one text; what lies far beyond the cut is never looked at."""
+def clean(text: str, policy: Policy, limit: int, *, harmless: bool = False) -> str:
+    """Redact (unless it is known to be harmless) and cut one text; what lies far beyond the cut is never looked at."""
     text = valid_text(text) if len(text) <= limit else cut(text, limit + _MARGIN)
-    text = redact(text)
+    text = text if harmless else redact(text)
     if policy.hook is not None:
         text = _apply(policy, text)
     return cut(text, limit)
@@ -111,12 +111,12 @@ def _hash(raw: bytes | str) -> dict[str, Any]:
     return {"sha256": sha256(content).hexdigest(), "bytes": len(content)}
 
 
-def message(text: str, policy: Policy) -> str:
+def message(text: str, policy: Policy, *, harmless: bool = False) -> str:
     """Give a text that belongs to the contents (an error's message, a comment), or nothing where contents are not captured."""
     if policy.capture != "full" or not text:
         return ""
     try:
-        return clean(text, policy, min(policy.content_bytes, 8_192))
+        return clean(text, policy, min(policy.content_bytes, 8_192), harmless=harmless)
     except _HookFailed:
         return HOOK_FAILED
 
@@ -136,11 +136,11 @@ def documents(value: Snapshot, policy: Policy, limits: Limits) -> list[dict[str,
     """Give retrieved documents as id, score and bounded text, whatever shape they came in."""
     if not isinstance(value, bytes):
         return []
-    given = orjson.loads(value)
-    return [_document(item, policy, limits) for item in (given if isinstance(given, list) else [given])[:100]]
+    given, harmless = orjson.loads(value), not suspicious(value)
+    return [_document(item, policy, limits, harmless=harmless) for item in (given if isinstance(given, list) else [given])[:100]]
 
 
-def _document(item: Any, policy: Policy, limits: Limits) -> dict[str, Any]:
+def _document(item: Any, policy: Policy, limits: Limits, *, harmless: bool) -> dict[str, Any]:
     if not isinstance(item, dict):
         item = {"text": item if isinstance(item, str) else ""}
     score = item.get("score")
@@ -149,7 +149,7 @@ def _document(item: Any, policy: Policy, limits: Limits) -> dict[str, Any]:
     if isinstance(score, (int, float)) and not isinstance(score, bool):
         document["score"] = score
     if text is not None and policy.capture == "full":
-        document["text"] = message(cut(text, min(limits.text, 8_192)), policy)
+        document["text"] = message(cut(text, min(limits.text, 8_192)), policy, harmless=harmless)
     elif text is not None and policy.capture == "hash":
         document.update(_hash(text))
     return document

@@ -25,12 +25,12 @@ def record(event: Any) -> None:
         return None
     head = client.options.policy.head
     fields = orjson.loads(encode_event(cast(Event, event))) if isinstance(event, tuple(EVENTS.values())) else _filled(event)
-    merged = {**{key: value for key, value in head.items() if value}, **fields}
-    checked: Event | Malformed = decode_line(orjson.dumps(merged))
+    merged = {"project": "default", **{key: value for key, value in head.items() if value}, **fields}
+    raw = orjson.dumps(merged)
+    checked: Event | Malformed = decode_line(raw)
     if isinstance(checked, Malformed):
         warn_once(f"invalid {checked.reason}", "llmtower.record: the event does not fit its contract (%s); it is dropped.", checked.reason)
         return client.outbox.refuse("invalid")
-    raw = orjson.dumps({"project": "default", **merged})
     topic = lines.CALLS if merged["type"] in _CALLS else lines.SIGNALS
     return client.outbox.put((lines.recorded, (topic, raw), OVERHEAD_BYTES + len(raw), time.time_ns()))
 
