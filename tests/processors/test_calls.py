@@ -217,9 +217,7 @@ def test_a_record_of_endless_lines_is_one_dead_letter() -> None:
 
 
 def test_the_time_of_a_dead_letter_stays_within_what_can_be_inserted() -> None:
-    early, late = record(b"{", offset=0), record(b"{", offset=1)
-    object.__setattr__(early, "timestamp_ms", -1)
-    object.__setattr__(late, "timestamp_ms", 1 << 60)
+    early, late = record(b"{", offset=0)._replace(timestamp_ms=-1), record(b"{", offset=1)._replace(timestamp_ms=1 << 60)
     rows = run(CALLS.function, batch(early, late))
     assert [row["at"] for row in rows["dead_letters"]] == [NOW_MS - OLDEST_MS, NOW_MS + AHEAD_MS]
 

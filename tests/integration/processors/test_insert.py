@@ -132,9 +132,8 @@ def test_four_hundred_days_in_one_batch_are_stored(store: ClickHouseStore, clien
 
 
 def test_dead_letters_of_any_time_are_stored(store: ClickHouseStore, client: Client) -> None:
-    records = [record(b"{", offset=number) for number in range(200)]
-    for number, each in enumerate(records):
-        object.__setattr__(each, "timestamp_ms", number * 31 * 86_400_000 * 20 - 5)
+    times = [number * 31 * 86_400_000 * 20 - 5 for number in range(200)]
+    records = [record(b"{", offset=number)._replace(timestamp_ms=time) for number, time in enumerate(times)]
     for block in PROCESSORS["calls"].function(batch(*records)):
         store.insert(block, "one-token")
     assert client.query("SELECT count() FROM dead_letters").result_rows == [(200,)]
