@@ -12,7 +12,7 @@ from llmtower_processors.demo.figures import Stored
 from llmtower_processors.demo.processes import DemoError
 from llmtower_processors.demo.runs import Run, Runs, read_runs, write_runs
 from llmtower_processors.demo.said import Said
-from llmtower_processors.demo.summary import render_books
+from llmtower_processors.demo.summary import print_books, render_books
 
 SAID = Said(app="shop", producer="p1", kind="live", calls=10, others=3, events=23, provider_saw=10)
 STORED = Stored(
@@ -126,3 +126,10 @@ def test_a_broken_memory_is_refused_with_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "demo.json").write_text("{", "utf-8")
     with pytest.raises(DemoError, match="remove it, or choose another --data-dir"):
         read_runs(tmp_path)
+
+
+def test_a_piped_summary_cuts_no_figure() -> None:
+    out = io.StringIO()
+    print_books(Console(file=out), "books", balance([SAID], {"shop": STORED, "": STORED}))
+    assert "…" not in out.getvalue()
+    assert "$1.50" in out.getvalue().replace(" ", "")

@@ -29,10 +29,11 @@ def render_books(title: str, books: Books, *, width: int) -> RenderableType:
 
 
 def print_books(console: Console, title: str, books: Books) -> None:
-    """Print the summary."""
+    """Print the summary; where no terminal is, wide enough for every figure."""
+    if not console.is_terminal:
+        console.width = max(console.width, WIDE)
     console.print()
-    width = console.width if console.is_terminal else WIDE
-    console.print(render_books(title, books, width=width), highlight=False, width=width)
+    console.print(render_books(title, books, width=console.width), highlight=False)
 
 
 def _cells(entry: AppBooks, *, wide: bool) -> Iterable[str]:

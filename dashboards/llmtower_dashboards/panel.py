@@ -1,0 +1,95 @@
+"""What a panel is: one definition, from which Grafana's dashboards, the live page and the documentation are made.
+
+A panel's SQL uses the macros of Grafana's ClickHouse plugin (`$__timeFilter(column)`, `$__timeInterval(column)`, `$__interval_s`,
+`$__fromTime`, `$__toTime`, `$__conditionalAll(condition, $variable)`) and its variables (`${app:singlequote}`); the live page expands
+them itself (`macros.py`).
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from llmtower_schemas.metrics import Unit
+
+Kind = Literal["stat", "timeseries", "bars", "table", "heatmap"]
+"""stat: one row · timeseries: `time`, optional label columns, values · bars: one label column, values, biggest first ·
+table: any columns · heatmap: `time`, `bucket_start`, `bucket_end` (in the panel's unit), `calls`."""
+
+State = Literal["ok", "warn", "bad"]
+PanelUnit = Unit | Literal["text", "time", "records", "records/s", "percent_points", ""]
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """From this value on (upwards, or downwards where small values are bad) the figure has this state."""
+
+    value: float
+    state: State
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a panel's result: what it is called for people, and its unit."""
+
+    name: str
+    title: str
+    unit: PanelUnit = ""
+    link: Literal["", "call", "calls", "app", "model", "prompt", "user", "trace"] = ""
+    """What a click on a cell opens."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Panel:
+    """A question, the SQL that answers it, and how the answer is to be shown and read."""
+
+    name: str
+    """Unique over all dashboards; stable: it is part of links."""
+    title: str
+    question: str
+    kind: Kind
+    unit: PanelUnit
+    sql: str
+    columns: tuple[Column, ...]
+    """Every column of the result, in order."""
+    no_data: str
+    """What an empty answer (or a NULL value) means, and what to do."""
+    thresholds: tuple[Threshold, ...] = ()
+    worse: Literal["up", "down", ""] = ""
+    variables: tuple[str, ...] = ()
+    """Names of the variables that its SQL uses."""
+    calls: bool = True
+    """Whether "show calls" leads from here to the call explorer with the same filters."""
+    width: int = 12
+    """Of 24 columns."""
+    height: int = 8
+    """In Grafana's grid units of 30 px."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variable:
+    """A filter that all dashboards share: the column it stands for, and the SQL (macros allowed) that lists its values."""
+
+    name: str
+    title: str
+    column: str
+    sql: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Panels under one heading."""
+
+    title: str
+    panels: tuple[Panel, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dashboard:
+    """One page of panels; `name` is its uid in Grafana (with the prefix `llmtower-`) and its path on the live page."""
+
+    name: str
+    title: str
+    question: str
+    rows: tuple[Row, ...]
+    annotations: bool = True
+    """Whether deploys, new prompt versions and new models are marked on the time panels."""
+    variables: tuple[str, ...] = field(default=("project", "environment", "app", "model", "provider", "prompt", "user"))
