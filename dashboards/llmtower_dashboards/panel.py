@@ -11,11 +11,15 @@ from typing import Literal
 from llmtower_schemas.metrics import Unit
 
 Kind = Literal["stat", "timeseries", "bars", "table", "heatmap"]
-"""stat: one row · timeseries: `time`, optional label columns, values · bars: one label column, values, biggest first ·
-table: any columns · heatmap: `time`, `bucket_start`, `bucket_end` (in the panel's unit), `calls`."""
+"""stat: one row, its first column is the figure · timeseries: `time`, optional label columns (unit "text"), values · bars: one label
+column, values, biggest first · table: any columns · heatmap: `time`, `bucket_start`, `bucket_end` (in the panel's unit), `calls`.
+
+Columns with these names mean the same everywhere: `baseline` the figure in the same hours of the trailing seven days (beyond a day: in the
+period before), per period; `low` and `high` the 95 % interval of the column before them; `unpriced` calls that are missing from the sum of
+money beside it; `sample` what the figure rests on. An empty answer or a NULL is "no data", never 0."""
 
 State = Literal["ok", "warn", "bad"]
-PanelUnit = Unit | Literal["text", "time", "records", "records/s", "percent_points", ""]
+PanelUnit = Unit | Literal["text", "time", "records", "records/s", "percent_points", "calls/min", "tokens/min", "usd/h", "rows", ""]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,12 @@ class Panel:
     """Names of the variables that its SQL uses."""
     calls: bool = True
     """Whether "show calls" leads from here to the call explorer with the same filters."""
+    trend: str = ""
+    """Of a stat: the timeseries panel whose first value is this figure over time (for a sparkline)."""
+    stacked: bool = False
+    """Of a timeseries: whether the values add up to a whole."""
+    reader: Literal["dashboards", "content"] = "dashboards"
+    """Who may ask it: texts of calls need the content reader."""
     width: int = 12
     """Of 24 columns."""
     height: int = 8
@@ -66,12 +76,15 @@ class Panel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variable:
-    """A filter that all dashboards share: the column it stands for, and the SQL (macros allowed) that lists its values."""
+    """A filter that dashboards share: the column it stands for, and the SQL (macros allowed) that lists its values.
+
+    Without SQL it is a text that is typed or linked to (one call, one session), "" until then.
+    """
 
     name: str
     title: str
     column: str
-    sql: str
+    sql: str = ""
 
 
 @dataclass(frozen=True, slots=True)

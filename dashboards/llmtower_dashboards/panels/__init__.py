@@ -1,0 +1,1 @@
+"""The panels: one module per dashboard, and the pieces of SQL they share (`sql.py`)."""
