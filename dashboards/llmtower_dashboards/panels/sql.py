@@ -99,7 +99,7 @@ def series(values: Mapping[str, str], *, by: Mapping[str, str] | None = None, ex
         where = f"{of.within(of.bucket_s)} AND {filters(OF_ROLLUPS)}{extra}"
         return f"SELECT {head}\nFROM {of.table}\nWHERE {where}\nGROUP BY {keys}"
 
-    return f"SELECT * FROM (\n{resolutions(build)}\n)\nORDER BY {', '.join(['time', *labels])}"
+    return f"SELECT * FROM (\n{resolutions(build)}\n)\nORDER BY {', '.join(['time', *labels])}"  # noqa: S608 - literals
 
 
 def grouped(values: Mapping[str, str], *, by: Mapping[str, str], order: str, limit: int = 20, extra: str = "") -> str:
@@ -109,7 +109,7 @@ def grouped(values: Mapping[str, str], *, by: Mapping[str, str], order: str, lim
         where = f"{of.within()} AND {filters(OF_ROLLUPS)}{extra}"
         return f"SELECT {aliased({**by, **values})}\nFROM {of.table}\nWHERE {where}\nGROUP BY {', '.join(by)}"
 
-    return f"SELECT * FROM (\n{resolutions(build)}\n)\nORDER BY {order}\nLIMIT {limit}"
+    return f"SELECT * FROM (\n{resolutions(build)}\n)\nORDER BY {order}\nLIMIT {limit}"  # noqa: S608 - literals
 
 
 def total(values: Mapping[str, str], extra: str = "") -> str:
