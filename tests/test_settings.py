@@ -70,6 +70,11 @@ def test_clickhouse_over_tls_reaches_the_client(tmp_path: Path) -> None:
     assert options["ca_cert"].endswith("ca.pem")
 
 
+@pytest.mark.parametrize(("host", "compressed"), [("127.0.0.1", False), ("localhost", False), ("clickhouse.internal", True)])
+def test_what_stays_on_the_machine_is_not_compressed(host: str, compressed: bool) -> None:
+    assert ClickHouseSettings(host=host).client_options()["compress"] is compressed
+
+
 @pytest.mark.parametrize("database", ["a-b", "1a", "a;DROP DATABASE b", ""])
 def test_a_database_name_is_an_identifier(database: str) -> None:
     with pytest.raises(ValidationError):

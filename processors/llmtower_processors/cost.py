@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from operator import attrgetter
-from typing import Any
 
 import msgspec
 
@@ -30,6 +29,10 @@ _CALL_FIELDS = (
     *("call_id", *_TRACED, "operation", "provider", "request_model", "response_model", "response_id", "duration_us", "ttft_us", "stream"),
     *("status", "error_class", "error_type", "http_status", "retries", "finish_reasons", "service_tier", "usage_source"),
     *("usage_convention", "rate_limit_remaining_requests", "rate_limit_remaining_tokens", "capture"),
+)
+_CALL_SOURCES = (
+    *("started_at_ns", "parameters", "input", "output", "error_message", "retrieved", "embedding", "embedder"),
+    *("usage", "usage_raw", "tool_fees_nano_usd"),
 )
 _REQUEST_FIELDS = ("call_id", *_TRACED, "operation", "provider", "request_model", "stream", "timeout_ms")
 _STEP_FIELDS = ("step_id", *_TRACED, "name", "kind", "duration_us", "status", "error_class", "error_type", "attributes")
@@ -70,8 +73,8 @@ _TABLE_OF = {_RESPONSE: "calls", _REQUEST: "requests", _STEP: "steps"}
 
 def _calls(batch: Batch, found: Arrivals, *, price_book: PriceBook) -> tuple[Columns, Columns]:
     events = found.events
-    source = fields(events, ("started_at_ns", "parameters", "input", "output", "error_message", "retrieved", "embedding", "embedder"))
-    columns = fields(events, _CALL_FIELDS) | {"started_at": ticks(source["started_at_ns"])} | _usage(events)
+    source = fields(events, (*_CALL_FIELDS, *_CALL_SOURCES))
+    columns = {name: source[name] for name in _CALL_FIELDS} | {"started_at": ticks(source["started_at_ns"])} | _usage(source)
     columns |= dict(zip(_COST_COLUMNS, zip(*map(price_book.price_row, events), strict=True), strict=True))
     split = [flat_object(raw) if raw else ("", "") for raw in source["parameters"]]
     columns["parameters"] = [shown for shown, _ in split]
@@ -87,8 +90,7 @@ def _calls(batch: Batch, found: Arrivals, *, price_book: PriceBook) -> tuple[Col
     return columns | origin(batch, found), content(batch, found, "call", carried, texts)
 
 
-def _usage(events: Sequence[Any]) -> Columns:
-    source = fields(events, ("usage", "usage_raw", "tool_fees_nano_usd"))
+def _usage(source: Columns) -> Columns:
     columns = fields([usage or _NO_USAGE for usage in source["usage"]], TOKEN_BUCKETS)
     columns["usage_raw"] = [nested_object(raw) if raw else "" for raw in source["usage_raw"]]
     columns["tool_fees"] = source["tool_fees_nano_usd"]
@@ -102,14 +104,15 @@ def _documents(column: Column) -> Column:
 
 
 def _requests(batch: Batch, found: Arrivals) -> tuple[Columns, Columns]:
-    columns = fields(found.events, _REQUEST_FIELDS) | {"started_at": ticks(event.started_at_ns for event in found.events)}
+    columns = fields(found.events, (*_REQUEST_FIELDS, "started_at_ns"))
+    columns["started_at"] = ticks(columns.pop("started_at_ns"))
     carried = {name: columns[name] for name in ("call_id", "project", "app", "started_at")}
     return columns | origin(batch, found), content(batch, found, "request", carried, {})
 
 
 def _steps(batch: Batch, found: Arrivals) -> tuple[Columns, Columns]:
-    source = fields(found.events, ("started_at_ns", "input", "output", "retrieved"))
-    columns = fields(found.events, _STEP_FIELDS) | {"started_at": ticks(source["started_at_ns"])}
+    source = fields(found.events, (*_STEP_FIELDS, "started_at_ns", "input", "output", "retrieved"))
+    columns = {name: source[name] for name in _STEP_FIELDS} | {"started_at": ticks(source["started_at_ns"])}
     columns["retrieved_ids"] = [[document.id for document in documents] for documents in source["retrieved"]]
     columns["retrieved_scores"] = [[_score(document.score) for document in documents] for documents in source["retrieved"]]
     texts = {

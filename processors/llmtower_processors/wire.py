@@ -4,11 +4,12 @@ A number sent as text, a field of a newer producer, a broken line: the models al
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from operator import attrgetter, itemgetter
 from typing import Any, Union
 
 import msgspec
+import numpy as np
 from pydantic import BaseModel
 
 from llmtower_processors.jsontext import to_json
@@ -18,11 +19,13 @@ from llmtower_schemas.codec import Malformed
 from llmtower_schemas.events import RetrievedDocument, Usage
 
 _ids_hold = re.compile(r"(?:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})*").fullmatch
-_read: Callable[[bytes], Any] = msgspec.json.Decoder(Union[tuple(STRUCTS.values())]).decode  # noqa: UP007 - made at run time
+_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(Union[tuple(STRUCTS.values())])  # noqa: UP007 - made at run time
+_read, _read_lines = _decoder.decode, _decoder.decode_lines
 _RAW: Mapping[type[BaseModel], frozenset[str]] = {
     model: frozenset(field.name for field in msgspec.structs.fields(struct) if field.type is msgspec.Raw)
     for model, struct in STRUCTS.items()
 }
+_NEWLINE, _OPEN, _CLOSE = b"\n{}"
 _first_byte = itemgetter(slice(0, 1))
 _OBJECT = {b"", b"{"}
 """How a JSON object begins, or nothing."""
@@ -41,16 +44,31 @@ def read_record(value: bytes | None) -> tuple[Sequence[Any], Mapping[int, Unknow
     """
     if not value or value.isspace():
         return [Malformed(raw=value or b"", reason="empty record")], {}
-    lines = split_lines(value)
-    if len(lines) > MAX_LINES:
+    lines, objects = _count_lines(value)
+    if lines > MAX_LINES:
         return [Malformed(raw=value, reason=f"more than {MAX_LINES} lines in one record")], {}
-    if _is_utf8(value):
+    if objects and _is_utf8(value):
         try:
-            return list(map(_read, lines)), {}
+            events = _read_lines(value) if lines > 1 else [_read(value)]
+            if len(events) == lines:
+                return events, {}
         except (msgspec.MsgspecError, RecursionError):
             pass
-    read = [_read_line(line) for line in lines]
+    read = [_read_line(line) for line in split_lines(value)]
     return [event for event, _ in read], {index: unknown for index, (_, unknown) in enumerate(read) if unknown}
+
+
+def _count_lines(value: bytes) -> tuple[int, bool]:
+    """Count the lines, and tell whether each newline stands between `}` and `{`.
+
+    No JSON value goes on over such a newline, so as many values as lines means one value in each.
+    """
+    if b"\n" not in value:
+        return 1, True
+    text = np.frombuffer(value, np.uint8)
+    inner = np.flatnonzero(text[:-1] == _NEWLINE)
+    between = bool((text[inner - 1] == _CLOSE).all() and (text[inner + 1] == _OPEN).all())
+    return inner.size + 1, between and value.startswith(b"{")
 
 
 def split_lines(value: bytes) -> list[bytes]:

@@ -128,6 +128,36 @@ def test_lines_that_would_join_into_an_event_stay_apart() -> None:
     assert [type(event) for event in events] == [Malformed] * 3
 
 
+_HEAD, _, _TAIL = LINES["deploy"].partition(b",")
+_PIECES = (
+    LINES["request"],
+    LINES["deploy"],
+    _HEAD,
+    _HEAD + b",",
+    _TAIL,
+    LINES["deploy"] * 2,
+    b"",
+    b" ",
+    b"{",
+    b"}",
+    b"{}",
+    b'{"a":{}',
+    b"\r",
+)
+
+
+@given(st.lists(st.sampled_from(_PIECES), min_size=1, max_size=6))
+def test_an_envelope_is_read_as_its_lines_are(lines: list[bytes]) -> None:
+    value = b"\n".join(lines)
+    if not value or value.isspace():
+        return
+    expected = [wire._read_line(line)[0] for line in wire.split_lines(value)]
+    events, _ = wire.read_record(value)
+    assert [event.raw if isinstance(event, Malformed) else plain(event) for event in events] == [
+        event.raw if isinstance(event, Malformed) else plain(event) for event in expected
+    ]
+
+
 def test_content_that_is_no_utf8_is_found() -> None:
     events, _ = wire.read_record(LINES["openai_streaming"].replace(b"plain text", b"plain \xff text") + b"\n" + LINES["request"])
     assert [type(event).__name__ for event in events] == ["Malformed", "RequestEvent"]
