@@ -35,6 +35,9 @@ TABLES: dict[str, TableSpec] = {
         TableSpec("dead_letter_replays", "which dead letters were sent again", time_column="replayed_at"),
         TableSpec("watermarks", "how far each project is complete", retention="heartbeats_days", time_column="at"),
         TableSpec("audits", "results of `llmtower audit`", retention="calls_days", time_column="at"),
+        TableSpec("alert_events", "what alerts went through", retention="calls_days", time_column="at"),
+        TableSpec("alert_sends", "who was told of it", retention="calls_days", time_column="at"),
+        TableSpec("silence_events", "every version of every silence", time_column="recorded_at"),
         TableSpec("rollup_1m", "calls per minute and dimension", retention="rollup_1m_days", time_column="minute", view_of="calls"),
         TableSpec("rollup_1h", "the same per hour", time_column="hour", view_of="rollup_1m"),
         TableSpec("rollup_user_1h", "calls, tokens and cost per user and hour", time_column="hour", view_of="calls"),
@@ -42,6 +45,12 @@ TABLES: dict[str, TableSpec] = {
     )
 }
 """Every table by its name."""
+
+VIEWS: dict[str, str] = {
+    "alert_states": "the present of every alert",
+    "silences": "silences and acknowledgements that were not deleted, past ones included",
+}
+"""Plain views over those tables, with what they show; every reader may read them."""
 
 POSITION = ("incarnation", "kafka_topic", "kafka_partition", "kafka_offset", "event_index")
 """The columns by which a row of any table that a processor writes is found again in Kafka."""

@@ -11,7 +11,7 @@ from tests.integration.engine.raw import Raw
 from llmtower_processors.engine import EngineProcess, Role
 from llmtower_processors.migrate import create_database, migrate
 from llmtower_schemas.settings import RetentionSettings
-from llmtower_schemas.tables import TABLES
+from llmtower_schemas.tables import TABLES, VIEWS
 
 pytestmark = pytest.mark.integration
 
@@ -41,6 +41,13 @@ def test_each_table_under_each_reader(migrated: EngineProcess, table: str) -> No
         assert seen.status == 200, seen.text
         seen = _as(migrated, Role.DASHBOARDS).send(f"SELECT * FROM llmtower.{table} LIMIT 1", params={"database": database})
         assert seen.code == (497 if TABLES[table].restricted else 0), seen.text
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_plain_view_is_readable_for_everybody(migrated: EngineProcess, view: str) -> None:
+    for role in (Role.CONTENT, Role.DASHBOARDS):
+        seen = _as(migrated, role).send(f"SELECT * FROM {view} LIMIT 1", params={"database": "llmtower"})
+        assert seen.status == 200, seen.text
 
 
 def test_every_view_is_readable_for_dashboards(migrated: EngineProcess) -> None:
