@@ -3,14 +3,19 @@
 from typing import Final
 
 from llmtower_dashboards.panel import Dashboard, Panel
+from llmtower_dashboards.panels.changes import DEPLOY_MARKS, MODEL_MARKS, PROMPT_MARKS
+from llmtower_dashboards.panels.cost import COST_DASHBOARD
+from llmtower_dashboards.panels.latency import LATENCY
 from llmtower_dashboards.panels.overview import OVERVIEW
 from llmtower_dashboards.panels.variables import VARIABLES
 
-DASHBOARDS: Final[dict[str, Dashboard]] = {dashboard.name: dashboard for dashboard in (OVERVIEW,)}
+DASHBOARDS: Final[dict[str, Dashboard]] = {dashboard.name: dashboard for dashboard in (OVERVIEW, COST_DASHBOARD, LATENCY)}
 """In the order of the menu."""
 
 PANELS: Final[dict[str, Panel]] = {panel.name: panel for dashboard in DASHBOARDS.values() for row in dashboard.rows for panel in row.panels}
+"""A panel that stands on several dashboards is one panel."""
 
-ANNOTATIONS: Final[dict[str, Panel]] = {}
+ANNOTATIONS: Final[dict[str, Panel]] = {panel.name: panel for panel in (DEPLOY_MARKS, PROMPT_MARKS, MODEL_MARKS)}
+"""Vertical marks on every time panel: `time`, `title`, `text`."""
 
 __all__ = ["ANNOTATIONS", "DASHBOARDS", "PANELS", "VARIABLES"]

@@ -61,11 +61,17 @@ class Resolution:
 
     def minutes(self) -> str:
         """How many minutes of a bucket called `time` lie before the range's end (at least one): what rates are divided by."""
-        return f"(least({self.bucket_s}, greatest(60, toUnixTimestamp({END}) - toUnixTimestamp(time))) / 60)"
+        return f"(least({self.bucket_s}, greatest(60, toUnixTimestamp({END}) - toUnixTimestamp(time_))) / 60)"
 
 
-MINUTES: Final = Resolution("rollup_1m", "minute", 60, f"{SPAN} <= {DAY}")
-HOURS: Final = Resolution("rollup_1h", "hour", 3_600, f"{SPAN} > {DAY}")
+FINE_SUMS_S: Final = DAY
+FINE_DIGESTS_S: Final = 21_600
+"""Up to so long a range the minutes are asked, for sums and for percentiles: merging digests costs twenty times what adding up does."""
+
+
+def pair(fine_s: int) -> tuple[Resolution, Resolution]:
+    """The minutes for ranges up to `fine_s`, the hours beyond: exactly one of them is asked."""
+    return Resolution("rollup_1m", "minute", 60, f"{SPAN} <= {fine_s}"), Resolution("rollup_1h", "hour", 3_600, f"{SPAN} > {fine_s}")
 
 
 def filters(names: Sequence[str], **columns: str) -> str:
@@ -73,9 +79,10 @@ def filters(names: Sequence[str], **columns: str) -> str:
     return " AND ".join(f"$__conditionalAll({columns.get(name, COLUMNS[name])} IN (${{{name}:singlequote}}), ${name})" for name in names)
 
 
-def resolutions(build: Callable[[Resolution], str]) -> str:
+def resolutions(build: Callable[[Resolution], str], fine_s: int = FINE_SUMS_S) -> str:
     """The same question to the minutes and to the hours, of which one is asked."""
-    return f"{build(MINUTES)}\nUNION ALL\n{build(HOURS)}"
+    minutes, hours = pair(fine_s)
+    return f"{build(minutes)}\nUNION ALL\n{build(hours)}"
 
 
 def aliased(values: Mapping[str, str]) -> str:
@@ -88,38 +95,52 @@ def metric(name: str) -> str:
     return METRICS[name].value
 
 
+def _fine_s(values: Mapping[str, str]) -> int:
+    return FINE_DIGESTS_S if any("_digest" in sql for sql in values.values()) else FINE_SUMS_S
+
+
 def series(values: Mapping[str, str], *, by: Mapping[str, str] | None = None, extra: str = "") -> str:
     """Values over time, by labels: `time`, the labels, the values. `{minutes}` in a value is what a rate is divided by."""
     labels = by or {}
 
     def build(of: Resolution) -> str:
         shown = {name: sql.replace("{minutes}", of.minutes()) for name, sql in values.items()}
-        head = aliased({"time": of.bucket(), **labels, **shown})
-        keys = ", ".join(["time", *labels])
         where = f"{of.within(of.bucket_s)} AND {filters(OF_ROLLUPS)}{extra}"
-        return f"SELECT {head}\nFROM {of.table}\nWHERE {where}\nGROUP BY {keys}"
+        return select({"time": of.bucket(), **labels, **shown}, of.table, where, ["time", *labels])
 
-    return f"SELECT * FROM (\n{resolutions(build)}\n)\nORDER BY {', '.join(['time', *labels])}"  # noqa: S608 - literals
+    names = ["time", *labels, *values]
+    return outer(names, resolutions(build, _fine_s(values)), f"\nORDER BY {', '.join(['time', *labels])}")
 
 
-def grouped(values: Mapping[str, str], *, by: Mapping[str, str], order: str, limit: int = 20, extra: str = "") -> str:
-    """One row per group over the whole range, biggest first."""
+def select(values: Mapping[str, str], table: str, where: str, by: Sequence[str] = (), tail: str = "") -> str:
+    """One inner SELECT, on lines of its own. Its names end in `_`: an alias that equals a column would stand for it everywhere."""
+    head = ", ".join(f"{sql} AS {name}_" for name, sql in values.items())
+    group = f"\nGROUP BY {', '.join(f'{name}_' for name in by)}" if by else ""
+    return f"SELECT {head}\nFROM {table}\nWHERE {where}{group}{tail}"
+
+
+def outer(names: Sequence[str], query: str, tail: str = "") -> str:
+    """Give the columns of an inner query their own names."""
+    return f"SELECT {', '.join(f'{name}_ AS {name}' for name in names)}\nFROM (\n{query}\n){tail}"
+
+
+def grouped(values: Mapping[str, str], *, by: Mapping[str, str], order: str, limit: int = 20, keep: str = "", extra: str = "") -> str:
+    """One row per group over the whole range, biggest first; `keep` is a condition on the figures."""
 
     def build(of: Resolution) -> str:
-        where = f"{of.within()} AND {filters(OF_ROLLUPS)}{extra}"
-        return f"SELECT {aliased({**by, **values})}\nFROM {of.table}\nWHERE {where}\nGROUP BY {', '.join(by)}"
+        return select({**by, **values}, of.table, f"{of.within()} AND {filters(OF_ROLLUPS)}{extra}", list(by))
 
-    return f"SELECT * FROM (\n{resolutions(build)}\n)\nORDER BY {order}\nLIMIT {limit}"  # noqa: S608 - literals
+    tail = f"{f'{chr(10)}WHERE {keep}' if keep else ''}\nORDER BY {order}\nLIMIT {limit}"
+    return outer([*by, *values], resolutions(build, _fine_s(values)), tail)
 
 
 def total(values: Mapping[str, str], extra: str = "") -> str:
     """One row over the whole range; none without data."""
 
     def build(of: Resolution) -> str:
-        where = f"{of.within()} AND {filters(OF_ROLLUPS)}{extra}"
-        return f"SELECT {aliased(values)}\nFROM {of.table}\nWHERE {where}\nHAVING count() > 0"
+        return select(values, of.table, f"{of.within()} AND {filters(OF_ROLLUPS)}{extra}", tail="\nHAVING count() > 0")
 
-    return resolutions(build)
+    return outer(list(values), resolutions(build, _fine_s(values)))
 
 
 SHIFT: Final = f"({DAY} * intDiv({SPAN} + {DAY - 1}, {DAY}))"
@@ -128,32 +149,45 @@ BACK: Final = f"if({SPAN} <= {DAY}, 7, 1)"
 """How many ranges before it are compared."""
 
 
-def compared(value: str, *, additive: bool, sample: str = "sum(calls)", unpriced: bool = False) -> str:
-    """A figure and its baseline: `value`, `baseline`, [`unpriced`], `sample`; none without data in all of the ranges.
+def before(time: str, aligned_start: str) -> tuple[str, str]:
+    """For a time column: how many ranges a row lies back (0 = in the range), and the condition that it lies in one of them."""
+    age = f"(toUnixTimestamp({END}) - 1 - toUnixTimestamp({time}))"
+    span = f"(toUnixTimestamp({END}) - toUnixTimestamp({aligned_start}))"
+    since = f"{time} >= {aligned_start} - toIntervalSecond({BACK} * {SHIFT})"
+    return f"intDiv({age}, {SHIFT})", f"{since} AND {time} < {END} AND {age} % {SHIFT} < {span}"
 
-    Sums are compared per range that has data, ratios and percentiles over all of them together.
-    """
+
+def compared_sum(value: str, *, unpriced: bool = False) -> str:
+    """A sum and its baseline, the mean of the ranges before that have data: `value`, `baseline`, [`unpriced`], `sample`."""
     more = {"unpriced": "sum(unpriced_calls)"} if unpriced else {}
 
     def build(of: Resolution) -> str:
-        age = f"(toUnixTimestamp({END}) - 1 - toUnixTimestamp({of.time}))"
-        span = f"(toUnixTimestamp({END}) - toUnixTimestamp({of.aligned_start()}))"
-        inner = {
-            "now": f"intDiv({age}, {SHIFT}) = 0",
-            "days": f"uniqExact(intDiv({age}, {SHIFT}))",
-            "figure": value,
-            **more,
-            "rows": sample,
-        }
-        since = f"{of.aligned_start()} - toIntervalSecond({BACK} * {SHIFT})"
-        where = f"{of.when} AND {of.time} >= {since} AND {of.time} < {END} AND {age} % {SHIFT} < {span} AND {filters(OF_ROLLUPS)}"
-        return f"SELECT {aliased(inner)}\nFROM {of.table}\nWHERE {where}\nGROUP BY now"
+        number, within = before(of.time, of.aligned_start())
+        inner = {"now": f"{number} = 0", "ranges": f"uniqExact({number})", "figure": value, **more, "sample": "sum(calls)"}
+        return select(inner, of.table, f"{of.when} AND {within} AND {filters(OF_ROLLUPS)}", ["now"])
 
-    figure = "maxIfOrNull(figure, now)"
-    outer = {
-        "value": f"ifNull({figure}, 0)" if additive else figure,
-        "baseline": f"maxIfOrNull(figure{' / days' if additive else ''}, NOT now)",
-        **{name: f"maxIf({name}, now)" for name in more},
-        "sample": "maxIf(rows, now)",
+    shown = {
+        "value": "sumIf(figure_, now_)",
+        "baseline": "maxIfOrNull(figure_ / ranges_, NOT now_)",
+        **{name: f"sumIf({name}_, now_)" for name in (*more, "sample")},
     }
-    return f"SELECT {aliased(outer)}\nFROM (\n{resolutions(build)}\n)\nHAVING count() > 0"
+    return f"SELECT {aliased(shown)}\nFROM (\n{resolutions(build)}\n)\nHAVING count() > 0"
+
+
+def compared_ratio(value: str, *, sample: str = "sum(calls)", more: Mapping[str, str] | None = None) -> str:
+    """A ratio or percentile over the range, and over the same (whole) hours of the ranges before, taken together."""
+    number, within = before("hour", f"toStartOfHour({START})")
+    baseline = select({"value": value}, "rollup_1h", f"{within} AND {number} > 0 AND {filters(OF_ROLLUPS)}")
+    return total({"value": value, "baseline": f"({baseline})", **(more or {}), "sample": sample})
+
+
+Z: Final = 1.96
+"""Standard normal quantile of a 95 % interval."""
+
+
+def wilson(hits: str, total: str) -> tuple[str, str]:
+    """The ends of a 95 % interval of a share (E. B. Wilson, 1927): sound for few calls and for rates near 0, where two standard deviations either side are not."""
+    square = round(Z * Z, 4)
+    middle = f"({hits} + {square / 2}) / nullIf({total} + {square}, {square})"
+    half = f"{Z} / nullIf({total} + {square}, {square}) * sqrt({hits} * ({total} - {hits}) / nullIf({total}, 0) + {square / 4})"
+    return f"greatest(0, {middle} - {half})", f"least(1, {middle} + {half})"

@@ -1,0 +1,150 @@
+"""What changed: deploys, prompt versions and models that were not seen before, figures that left what trailing days showed."""
+
+from typing import Final
+
+from llmtower_dashboards.panel import Column, Panel
+from llmtower_dashboards.panels.common import APP, TIME
+from llmtower_dashboards.panels.sql import END, OF_ROLLUPS, START, Resolution, before, filters, metric, resolutions
+
+KNOWN_DAYS: Final = 30
+"""What was seen within so many days before the range is not new."""
+ENOUGH_CALLS: Final = 50
+ENOUGH_RANGES: Final = 3
+"""A figure is compared only where the range and so many ranges before it have enough calls."""
+MARGIN: Final = 0.25
+"""How far beyond everything the trailing ranges showed a figure must lie, relative to their middle."""
+
+_SCOPE: Final = ("project", "environment", "app")
+_BEFORE: Final = f"hour >= toStartOfHour({START}) - toIntervalDay({KNOWN_DAYS}) AND hour < toStartOfHour({START})"
+
+_DEPLOYS: Final = f"""
+SELECT toDateTime(at, 'UTC') AS time_, 'deploy' AS kind_, app AS app_, concat('version ', version) AS what_, note AS detail_
+FROM deploys
+WHERE at >= {START} AND at < {END} AND {filters(_SCOPE)}"""  # noqa: S608 - literals
+
+
+def _seen(kind: str, columns: str, what: str) -> str:
+    """First sights of a combination of columns in the range; of an app that is new itself nothing else is new."""
+
+    def build(of: Resolution) -> str:
+        return f"""
+SELECT project, app AS app_, {columns}, min({of.time}) AS time_
+FROM {of.table}
+WHERE {of.when} AND {of.time} >= toStartOfHour({START}) AND {of.time} < {END} AND {filters(OF_ROLLUPS)}
+GROUP BY project, app, {columns}
+HAVING time_ >= {of.aligned_start()} AND (project, app, {columns}) NOT IN (
+    SELECT DISTINCT project, app, {columns} FROM rollup_1h WHERE {_BEFORE})"""  # noqa: S608 - literals
+
+    return f"""
+SELECT time_, '{kind}' AS kind_, app_, {what} AS what_, '' AS detail_
+FROM ({resolutions(build)}
+)
+WHERE {what} != '' AND (project, app_) IN (SELECT DISTINCT project, app FROM rollup_1h WHERE {_BEFORE})"""  # noqa: S608 - literals
+
+
+_PROMPT: Final = "if(prompt_name = '', '', concat(prompt_name, ' ', prompt_version))"
+_PROMPTS: Final = _seen("prompt", "prompt_name, prompt_version", _PROMPT)
+_MODELS: Final = _seen("model", "request_model", "request_model")
+_CHANGES: Final = f"{_DEPLOYS}\nUNION ALL{_PROMPTS}\nUNION ALL{_MODELS}"
+
+_FIGURES: Final = {
+    "p95 duration, s": metric("duration_p95"),
+    "error rate, %": f"100 * {metric('error_rate')}",
+    "cost per 1,000 calls, $": f"1000 * {metric('cost_per_call')}",
+    "calls per hour": "sum(calls) / uniqExact(hour)",
+    "output tokens per call": "sum(output_tokens + reasoning_tokens) / nullIf(sum(calls), 0)",
+}
+
+
+def _moved() -> str:
+    """Figures per app of this range against each of the ranges before, over the same whole hours."""
+    number, within = before("hour", f"toStartOfHour({START})")
+    values = ", ".join(f"({index}, toNullable(toFloat64({sql})))" for index, sql in enumerate(_FIGURES.values()))
+    names = ", ".join(f"'{name}'" for name in _FIGURES)
+    return f"""
+SELECT app AS app_, [{names}][figure.1 + 1] AS what_,
+    anyIf(value, back = 0) AS now, arraySort(groupArrayIf(value, back > 0)) AS past, past[intDiv(length(past) + 1, 2)] AS middle
+FROM (
+    SELECT app, {number} AS back, arrayJoin([{values}]) AS figure, assumeNotNull(figure.2) AS value
+    FROM rollup_1h
+    WHERE {within} AND {filters(OF_ROLLUPS)}
+    GROUP BY app, back
+    HAVING sum(calls) >= {ENOUGH_CALLS}
+)
+WHERE isNotNull(figure.2)
+GROUP BY app, figure.1
+HAVING countIf(back = 0) > 0 AND length(past) >= {ENOUGH_RANGES}
+    AND (now > past[-1] + {MARGIN} * middle OR now < past[1] - {MARGIN} * middle)"""  # noqa: S608 - literals
+
+
+_ROUND: Final = "toString(round({0}, 2 - toInt8(floor(log10(greatest(abs({0}), 1e-9))))))"
+_DETAIL: Final = (
+    f"concat({_ROUND.format('now')}, ' (', {_ROUND.format('past[1]')}, ' to ', {_ROUND.format('past[-1]')}, ' in the same hours before)')"
+)
+
+CHANGED = Panel(
+    name="overview_changed",
+    title="What changed",
+    question="What was deployed or seen for the first time, and which figures left what the same hours of trailing days showed?",
+    kind="table",
+    unit="",
+    sql=f"""
+SELECT time, kind, app, what, detail, coincided FROM
+(
+    SELECT time_ AS time, kind_ AS kind, app_ AS app, what_ AS what, detail_ AS detail, '' AS coincided FROM ({_CHANGES}
+    )
+    UNION ALL
+    SELECT {START} AS time, 'figure' AS kind, app_ AS app, what_ AS what, {_DETAIL} AS detail, ifNull(reasons, '') AS coincided
+    FROM ({_moved()}
+    ) AS moved
+    LEFT JOIN
+    (
+        SELECT app_ AS of_app, arrayStringConcat(arraySlice(arraySort(groupArray(concat(kind_, ' ', what_))), 1, 3), ', ') AS reasons
+        FROM ({_CHANGES}
+        )
+        GROUP BY of_app
+    ) AS changes ON moved.app_ = changes.of_app
+)
+ORDER BY time DESC, kind, app, what
+LIMIT 50
+""",  # noqa: S608 - literals
+    columns=(
+        TIME,
+        Column("kind", "Kind", "text"),
+        APP,
+        Column("what", "What", "text"),
+        Column("detail", "Detail", "text"),
+        Column("coincided", "Coincided with", "text"),
+    ),
+    no_data="Nothing was deployed, nothing is new, and every figure lies where the same hours of (at least three) trailing days had it.",
+    variables=OF_ROLLUPS,
+    width=24,
+)
+
+_MARK: Final = (Column("time", "Time", "time"), Column("title", "Title", "text"), Column("text", "Text", "text"))
+
+
+def _marks(name: str, title: str, question: str, changes: str, words: str) -> Panel:
+    sql = f"""
+SELECT time_ AS time, concat('{words} ', what_) AS title, concat(app_, if(detail_ = '', '', concat(': ', detail_))) AS text
+FROM ({changes}
+)
+ORDER BY time, title
+LIMIT 100
+"""  # noqa: S608 - literals
+    return Panel(
+        name=name,
+        title=title,
+        question=question,
+        kind="table",
+        unit="",
+        sql=sql,
+        columns=_MARK,
+        no_data="Nothing of that kind in this range.",
+        variables=OF_ROLLUPS,
+    )
+
+
+DEPLOY_MARKS = _marks("annotation_deploys", "Deploys", "When was what deployed?", _DEPLOYS, "deploy")
+PROMPT_MARKS = _marks("annotation_prompts", "New prompt versions", "When was a prompt version first used?", _PROMPTS, "prompt")
+MODEL_MARKS = _marks("annotation_models", "New models", "When was a model first used by an app?", _MODELS, "model")
