@@ -29,8 +29,8 @@ Cause = Literal[
     "kept",
     "rule_changed",
 ]
-"""Why a transition: level passed · passed for as long as `for` says · a graver or a milder level · back · nothing to judge · a window judged
-too early · `renotify` · the silence is over · nothing changed for a day (keeps the topic's memory) · the rule is gone or different."""
+"""Why: a level was passed · and stayed passed as long as `for` says · a graver or a milder level · good again · nothing to judge · late
+events changed a judgement · `renotify` · its silence is over · nothing changed for a day (keeps the topic's memory) · the rule is gone."""
 
 
 class _Line(BaseModel):

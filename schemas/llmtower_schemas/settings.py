@@ -128,6 +128,17 @@ class WorkerSettings(_Section):
     audit_minutes: Annotated[int, Field(ge=0)] = Field(60, description="minutes between audits of closed hours; 0 = never")
 
 
+class AlertSettings(_Section):
+    """How alerts are judged and told."""
+
+    file: Path | None = Field(None, description="YAML file of rules and routes; default: the rules shipped with Llmtower")
+    period_s: Annotated[float, Field(ge=1, le=60)] = Field(2.0, description="seconds between two rounds of judging; 60 at most")
+    patience_s: Annotated[float, Field(ge=0)] = Field(30.0, description="seconds that a window waits for its watermark at most")
+    page_url: str = Field("http://127.0.0.1:8600", description="address of the live page, for links in messages")
+    webhook_url: SecretStr | None = Field(None, description="the route `default` of the shipped rules: a webhook")
+    webhook_secret: SecretStr | None = Field(None, description="key of its HMAC signature")
+
+
 class UpSettings(_Section):
     """Where `llmtower up` and `llmtower demo` listen; 0 = any free port."""
 
@@ -155,6 +166,7 @@ class Settings(BaseSettings):
     retention: RetentionSettings = RetentionSettings()
     sdk: SdkSettings = SdkSettings()
     worker: WorkerSettings = WorkerSettings()
+    alerts: AlertSettings = AlertSettings()
     up: UpSettings = UpSettings()
 
 

@@ -1,0 +1,239 @@
+"""What may stand in `alerts.yaml`: rules, their levels and routes. How a file is read, and what it says when it cannot, is in `load.py`."""
+
+import re
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from llmtower_schemas.alerts import SEVERITIES, Severity
+from llmtower_schemas.metrics import METRICS, Metric, Source
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0, "w": 604_800.0}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)")
+MAX_WINDOW_S = 31 * 86_400.0
+
+
+def seconds(value: Any) -> Any:
+    """Read a duration: `90s`, `5m`, `1h 30m`, `2d`; a bare number is seconds. Raises ValueError."""
+    if not isinstance(value, str):
+        return value
+    parts = _DURATION.findall(value)
+    if not parts or _DURATION.sub("", value).strip():
+        raise ValueError(f"{value!r} is no duration; write 90s, 5m, 1h 30m or 2d")
+    return sum(float(number) * _UNITS[unit] for number, unit in parts)
+
+
+Duration = Annotated[float, BeforeValidator(seconds, json_schema_input_type=str | float), Field(ge=0, le=366 * 86_400)]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False)
+
+
+class Level(_Part):
+    """From where on it is bad, and from where on it is good again (default: the same)."""
+
+    above: float | None = Field(None, description="bad when the value is greater")
+    below: float | None = Field(None, description="bad when the value is smaller")
+    recover: float | None = Field(None, description="good again at this value or better; between the two nothing changes")
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if (self.above is None) == (self.below is None):
+            raise ValueError("a level needs exactly one of above, below")
+        if self.above is not None and self.recover is not None and self.recover > self.above:
+            raise ValueError(f"recover ({self.recover:g}) must not be greater than above ({self.above:g})")
+        if self.below is not None and self.recover is not None and self.recover < self.below:
+            raise ValueError(f"recover ({self.recover:g}) must not be smaller than below ({self.below:g})")
+        return self
+
+    @property
+    def threshold(self) -> float:
+        """The level itself."""
+        return float(self.above if self.above is not None else self.below or 0.0)
+
+    @property
+    def recovery(self) -> float:
+        """Where it is good again."""
+        return self.threshold if self.recover is None else self.recover
+
+    def breached(self, value: float) -> bool:
+        """Say whether the value is bad."""
+        return value > self.threshold if self.above is not None else value < self.threshold
+
+    def recovered(self, value: float) -> bool:
+        """Say whether the value is good again; not the opposite of `breached` where there is a gap between the two."""
+        if self.breached(value):
+            return False
+        return value <= self.recovery if self.above is not None else value >= self.recovery
+
+
+class Levels(_Part):
+    """At least one of the two."""
+
+    warning: Level | None = None
+    critical: Level | None = None
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.warning is None and self.critical is None:
+            raise ValueError("levels needs warning, critical or both")
+        if self.warning and self.critical:
+            if (self.warning.above is None) != (self.critical.above is None):
+                raise ValueError("warning and critical must look the same way: both above, or both below")
+            if self.warning.breached(self.critical.threshold) is False and self.warning.threshold != self.critical.threshold:
+                raise ValueError("critical must be further out than warning")
+        return self
+
+    def graded(self) -> list[tuple[Severity, Level]]:
+        """Give the levels there are, the gravest first."""
+        found: list[tuple[Severity, Level | None]] = [(severity, getattr(self, severity)) for severity in reversed(SEVERITIES)]
+        return [(severity, level) for severity, level in found if level is not None]
+
+
+class Baseline(_Part):
+    """Compare with the same hours of the days before: the value becomes a ratio, value / median of those days."""
+
+    days: int = Field(7, ge=1, le=60, description="how many days back")
+    min_days: int = Field(3, ge=1, le=60, description="with fewer days that have enough of a sample nothing is judged")
+    floor: float = Field(0.0, ge=0, description="a smaller median counts as this: keeps tiny values from alerting (in the metric's unit)")
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.min_days > self.days:
+            raise ValueError(f"min_days ({self.min_days}) must not be greater than days ({self.days})")
+        return self
+
+
+class BurnRate(_Part):
+    """Bad only when a long and a short window both burn the error budget too fast: the value becomes the smaller of the two burn rates.
+
+    A burn rate is the metric (a share) divided by `budget` (the share that is allowed); see the Google SRE workbook, chapter 5.
+    """
+
+    budget: float = Field(gt=0, lt=1, description="the share that may be bad, 0.01 for an objective of 99 %")
+    long: Duration = Field(3_600.0, description="long window: that it matters")
+    short: Duration = Field(300.0, description="short window: that it still goes on")
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if not 0 < self.short < self.long:
+            raise ValueError("short must be a shorter window than long")
+        return self
+
+
+class Budget(_Part):
+    """Compare a sum with what may be spent since the period began (UTC): the value becomes a share, 1 = all of it."""
+
+    amount: float = Field(gt=0, description="in the metric's unit, for each group")
+    period: Literal["day", "month"] = Field("day", description="begins at midnight UTC, or on the first")
+
+
+class Rule(_Part):
+    """One question that is asked again and again, and whom to tell of a bad answer."""
+
+    name: Name = Field(description="names it for ever: part of every incident's key")
+    title: str = Field("", max_length=200, description="what people read; default: the name")
+    enabled: bool = True
+    metric: str | None = Field(None, description="one of the metrics", json_schema_extra={"enum": [*METRICS]})
+    sql: str | None = Field(
+        None,
+        min_length=1,
+        max_length=20_000,
+        description="in place of a metric: SELECT <group_by …>, value, sample; {start:DateTime64(6)} to {end:DateTime64(6)} is the window",
+    )
+    unit: str = Field("", max_length=32, description="unit of the value of `sql`")
+    where: dict[str, list[str]] = Field(default_factory=dict, description="only rows with one of these values")
+    group_by: tuple[str, ...] = Field(("project", "app"), max_length=6, description="one alert for each combination of values")
+    top: int = Field(100, ge=1, le=1_000, description="at most so many groups, those with the largest sample")
+    window: Duration = Field(300.0, description="how far back a value looks")
+    baseline: Baseline | None = None
+    burn_rate: BurnRate | None = None
+    budget: Budget | None = None
+    levels: Levels
+    for_: Duration = Field(0.0, alias="for", description="it must have been bad for so long")
+    recover_for: Duration = Field(60.0, description="it must have been good again for so long")
+    min_sample: float = Field(0.0, ge=0, description="with fewer calls (or events) nothing is judged")
+    no_data: Literal["ok", "alert", "keep"] = Field("ok", description="what a window without rows means for a group that had some")
+    routes: tuple[Name, ...] = Field(("default",), description="names of routes")
+    renotify: Duration = Field(4 * 3_600.0, description="reminder while it goes on; 0 = none")
+    runbook: str = Field("", max_length=2_000, description="address of what to do")
+    panel: str = Field("", max_length=200, description="panel that shows it; default: one of the metric")
+    grafana: bool = Field(False, description="told by Grafana (`dashboards push --alerts`); judged here as a shadow, nobody is told twice")
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if (self.metric is None) == (self.sql is None):
+            raise ValueError("a rule needs exactly one of metric, sql")
+        if sum(part is not None for part in (self.baseline, self.burn_rate, self.budget)) > 1:
+            raise ValueError("a rule has at most one of baseline, burn_rate, budget")
+        if not 0 < self.window <= MAX_WINDOW_S:
+            raise ValueError("window must be longer than nothing and at most 31d")
+        if self.metric in METRICS:
+            self._fits_source(METRICS[self.metric].source)
+        return self
+
+    def _fits_source(self, source: Source) -> None:
+        finest = source.resolutions[0][0]
+        for name in [*self.group_by, *self.where]:
+            if name not in source.dimensions:
+                raise ValueError(f"{self.metric} has no dimension {name!r}; there are {', '.join(source.dimensions)}")
+        windows = [self.burn_rate.short, self.burn_rate.long] if self.burn_rate else [] if self.budget else [self.window]
+        for window in windows:
+            if window < finest:
+                raise ValueError(f"{self.metric} is kept in buckets of {finest} s: a window of {window:g} s is too short")
+
+    @property
+    def measured(self) -> Metric | None:
+        """The metric, None for SQL."""
+        return METRICS.get(self.metric) if self.metric else None
+
+    @property
+    def heading(self) -> str:
+        """What people read."""
+        return self.title or self.name.replace("_", " ").replace("-", " ").capitalize()
+
+    @property
+    def value_unit(self) -> str:
+        """Unit of the value that levels are compared with."""
+        if self.baseline:
+            return "x"
+        if self.burn_rate:
+            return "x budget"
+        if self.budget:
+            return "ratio"
+        return self.measured.unit if self.measured else self.unit
+
+
+class Route(_Part):
+    """Where notifications go. Secrets are named, never written: `*_env` names an environment variable."""
+
+    kind: Literal["webhook", "alertmanager", "apprise"] = "webhook"
+    url: str = Field("", max_length=2_000, description="address without secrets")
+    url_env: str = Field("", pattern=r"^[A-Z0-9_]*$", description="environment variable that holds the address")
+    secret_env: str = Field("", pattern=r"^[A-Z0-9_]*$", description="environment variable that holds the key of the signature")
+    severities: tuple[Severity, ...] = Field(SEVERITIES, description="only these")
+    resolved: bool = Field(True, description="tell also when it is over")
+    digest: Duration = Field(30.0, description="storm control: more than `burst` within this time are told as one")
+    burst: int = Field(5, ge=1, le=1_000)
+
+
+class Rules(_Part):
+    """A file of rules."""
+
+    version: Literal[1] = 1
+    include_defaults: bool = Field(False, description="also the rules shipped with Llmtower; a rule of the same name here replaces one")
+    routes: dict[Name, Route] = Field(default_factory=dict, description="by name; `default` is used where a rule names none")
+    rules: tuple[Rule, ...] = ()
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Self:
+        names = [rule.name for rule in self.rules]
+        if doubled := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"two rules are called {', '.join(doubled)}; a name is part of every incident's key")
+        return self
+
+    def active(self) -> tuple[Rule, ...]:
+        """The rules that are to be judged."""
+        return tuple(rule for rule in self.rules if rule.enabled)
