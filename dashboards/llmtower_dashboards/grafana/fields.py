@@ -1,0 +1,99 @@
+"""How a column is shown: Grafana's units, colours, thresholds and links."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from grafana_foundation_sdk.builders.dashboard import ThresholdsConfig
+from grafana_foundation_sdk.models.dashboard import DynamicConfigValue, Threshold, ThresholdsMode
+
+from llmtower_dashboards.panel import Column, Panel, PanelUnit, State
+
+UID_PREFIX: Final = "llmtower-"
+EXPLORER: Final = f"{UID_PREFIX}explorer"
+
+UNITS: Final[Mapping[PanelUnit, str]] = {
+    "calls": "short",
+    "events": "short",
+    "tokens": "short",
+    "records": "short",
+    "rows": "short",
+    "ratio": "percentunit",
+    "seconds": "s",
+    "usd": "currencyUSD",
+    "bytes": "bytes",
+    "tokens/s": "suffix: tokens/s",
+    "records/s": "suffix: records/s",
+    "calls/min": "suffix: calls/min",
+    "tokens/min": "suffix: tokens/min",
+    "usd/h": "suffix: $/h",
+    "percent_points": "suffix: percentage points",
+    "text": "string",
+    "time": "dateTimeAsIso",
+    "": "",
+}
+"""Every unit of the panels; a test compares both lists."""
+
+COLOURS: Final[Mapping[State, str]] = {"ok": "green", "warn": "orange", "bad": "red"}
+PLAIN: Final = "text"
+
+_OF_LINK: Final[Mapping[str, str]] = {"app": "app", "model": "model", "prompt": "prompt", "user": "user", "call": "call"}
+"""What a column links by → the variable that it sets in the call explorer."""
+
+
+def thresholds(panel: Panel) -> ThresholdsConfig:
+    """Give Grafana's steps, which always go upwards; a panel without thresholds is shown without colour."""
+    return ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(steps(panel))
+
+
+def steps(panel: Panel) -> list[Threshold]:
+    """Give the steps: where small values are bad, each step begins a better state."""
+    if not panel.thresholds:
+        return [Threshold(None, PLAIN)]
+    rising = sorted(panel.thresholds, key=lambda threshold: threshold.value)
+    if panel.worse != "down":
+        return [Threshold(None, COLOURS["ok"]), *(Threshold(one.value, COLOURS[one.state]) for one in rising)]
+    states: list[State] = [*(one.state for one in rising[1:]), "ok"]
+    better = (Threshold(one.value, COLOURS[state]) for one, state in zip(rising, states, strict=True))
+    return [Threshold(None, COLOURS[rising[0].state]), *better]
+
+
+def display(column: Column, panel: Panel) -> list[DynamicConfigValue]:
+    """Give a column's name and unit where they differ from the panel's."""
+    properties = [DynamicConfigValue("displayName", column.title)]
+    if column.unit != panel.unit and UNITS[column.unit]:
+        properties.append(DynamicConfigValue("unit", UNITS[column.unit]))
+    return properties
+
+
+def explorer_url(variables: Sequence[str], chosen: Mapping[str, str]) -> str:
+    """Give the call explorer's address with the same time and filters; `chosen` sets variables to Grafana's expressions."""
+    kept = [f"${{{name}:queryparam}}" for name in variables if name not in chosen]
+    named = [f"var-{name}=${{{expression}:percentencode}}" for name, expression in chosen.items()]
+    return f"/d/{EXPLORER}?" + "&".join(["${__url_time_range}", *kept, *named])
+
+
+def cell_links(column: Column, panel: Panel, variables: Sequence[str]) -> list[dict[str, object]]:
+    """Give the links of a table's column; "calls" takes the row's app, model … along."""
+    if column.link == "calls":
+        row = {_OF_LINK[other.link]: f"__data.fields.{_field(other)}" for other in panel.columns if other.link in _OF_LINK}
+        return [link("Show these calls", explorer_url(variables, row))]
+    if column.link in _OF_LINK:
+        return [link("Show its calls", explorer_url(variables, {_OF_LINK[column.link]: "__value.raw"}))]
+    return []
+
+
+def series_links(panel: Panel, labels: Iterable[Column], variables: Sequence[str]) -> list[dict[str, object]]:
+    """Give the links of a point of a series: its calls, filtered by its labels."""
+    if not panel.calls:
+        return []
+    chosen = {_OF_LINK[label.link]: f"__field.labels.{label.name}" for label in labels if label.link in _OF_LINK}
+    return [link("Show these calls", explorer_url(variables, chosen))]
+
+
+def link(title: str, url: str) -> dict[str, object]:
+    """Give a data link as it stands in a field's configuration."""
+    return {"title": title, "url": url, "targetBlank": False}
+
+
+def _field(column: Column) -> str:
+    return column.name if column.name.isidentifier() else f'["{column.name}"]'
