@@ -20,7 +20,7 @@ CREATE TABLE IF NOT EXISTS ledger
 ENGINE = MergeTree
 PARTITION BY toYYYYMM(minute)
 ORDER BY (processor, producer, first_seq, offset)
-SETTINGS non_replicated_deduplication_window = 100000, index_granularity = 1024;
+SETTINGS non_replicated_deduplication_window = 100000, merge_selector_base = 12, index_granularity = 1024;
 
 -- What could not be stored: the reason never holds payload; the bytes are apart, with a shorter retention and a grant of their own.
 CREATE TABLE IF NOT EXISTS dead_letters

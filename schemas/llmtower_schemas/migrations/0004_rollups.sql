@@ -46,7 +46,7 @@ CREATE TABLE IF NOT EXISTS rollup_1m
 ENGINE = AggregatingMergeTree
 PARTITION BY toYYYYMM(minute)
 ORDER BY (project, app, environment, request_model, provider, operation, error_class, prompt_name, prompt_version, minute)
-SETTINGS non_replicated_deduplication_window = 100000;
+SETTINGS non_replicated_deduplication_window = 100000, merge_selector_base = 12;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS rollup_1m_view TO rollup_1m AS
 SELECT
@@ -147,7 +147,7 @@ CREATE TABLE IF NOT EXISTS rollup_1h
 ENGINE = AggregatingMergeTree
 PARTITION BY toYYYYMM(hour)
 ORDER BY (project, app, environment, request_model, provider, operation, error_class, prompt_name, prompt_version, hour)
-SETTINGS non_replicated_deduplication_window = 100000, deduplicate_merge_projection_mode = 'rebuild', lightweight_mutation_projection_mode = 'rebuild';
+SETTINGS non_replicated_deduplication_window = 100000, merge_selector_base = 12, deduplicate_merge_projection_mode = 'rebuild', lightweight_mutation_projection_mode = 'rebuild';
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS rollup_1h_view TO rollup_1h AS
 SELECT
@@ -203,7 +203,7 @@ CREATE TABLE IF NOT EXISTS rollup_user_1h
 ENGINE = AggregatingMergeTree
 PARTITION BY toYYYYMM(hour)
 ORDER BY (project, app, environment, user_id, request_model, hour)
-SETTINGS non_replicated_deduplication_window = 100000;
+SETTINGS non_replicated_deduplication_window = 100000, merge_selector_base = 12;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS rollup_user_1h_view TO rollup_user_1h AS
 SELECT
