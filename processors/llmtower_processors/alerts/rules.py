@@ -1,12 +1,16 @@
 """What may stand in `alerts.yaml`: rules, their levels and routes. How a file is read, and what it says when it cannot, is in `load.py`."""
 
 import re
+from difflib import get_close_matches
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from llmtower_schemas.alerts import SEVERITIES, Severity
 from llmtower_schemas.metrics import METRICS, Metric, Source
+
+BLIND = "evaluator_blind_seconds"
+"""Not a metric of tables: how long the evaluator has not been able to judge, as it knows itself. Groups: `what` it cannot see."""
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0, "w": 604_800.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)")
@@ -136,7 +140,7 @@ class Rule(_Part):
     name: Name = Field(description="names it for ever: part of every incident's key")
     title: str = Field("", max_length=200, description="what people read; default: the name")
     enabled: bool = True
-    metric: str | None = Field(None, description="one of the metrics", json_schema_extra={"enum": [*METRICS]})
+    metric: str | None = Field(None, description="one of the metrics", json_schema_extra={"enum": [*METRICS, BLIND]})
     sql: str | None = Field(
         None,
         min_length=1,
@@ -162,6 +166,23 @@ class Rule(_Part):
     panel: str = Field("", max_length=200, description="panel that shows it; default: one of the metric")
     grafana: bool = Field(False, description="told by Grafana (`dashboards push --alerts`); judged here as a shadow, nobody is told twice")
 
+    @field_validator("metric")
+    @classmethod
+    def _known(cls, name: str | None) -> str | None:
+        if name is not None and name not in METRICS and name != BLIND:
+            nearest = get_close_matches(name, [*METRICS, BLIND], n=1, cutoff=0.5)
+            raise ValueError(
+                f"no metric is called {name!r}" + (f"; did you mean {nearest[0]}?" if nearest else f"; there are {', '.join(METRICS)}")
+            )
+        return name
+
+    @field_validator("sql")
+    @classmethod
+    def _reads(cls, sql: str | None) -> str | None:
+        if sql is not None and not re.match(r"\s*(SELECT|WITH)\b", sql, re.IGNORECASE):
+            raise ValueError("sql must begin with SELECT or WITH: it may only read")
+        return sql
+
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if (self.metric is None) == (self.sql is None):
@@ -170,9 +191,24 @@ class Rule(_Part):
             raise ValueError("a rule has at most one of baseline, burn_rate, budget")
         if not 0 < self.window <= MAX_WINDOW_S:
             raise ValueError("window must be longer than nothing and at most 31d")
-        if self.metric in METRICS:
-            self._fits_source(METRICS[self.metric].source)
+        if self.measured:
+            self._fits_source(self.measured.source)
+        self._can_happen()
         return self
+
+    def _can_happen(self) -> None:
+        """Refuse levels that no value can ever pass: figures are never below 0, shares never above 1."""
+        share = self.measured is not None and self.measured.unit == "ratio"
+        if self.burn_rate and self.measured and not share:
+            raise ValueError(f"burn_rate needs a share, and {self.metric} is in {self.measured.unit}")
+        if self.budget and self.measured and self.measured.unit not in ("usd", "tokens", "calls", "events"):
+            raise ValueError(f"budget needs a sum, and {self.metric} is in {self.measured.unit}")
+        most = 1 / self.burn_rate.budget if self.burn_rate else 1.0 if share and not self.baseline else None
+        for severity, level in self.levels.graded():
+            if level.below is not None and level.below <= 0 and not self.sql:
+                raise ValueError(f"{severity}: no value of {self.metric} is ever below {level.below:g}")
+            if level.above is not None and most is not None and level.above >= most:
+                raise ValueError(f"{severity}: no value of {self.metric} is ever above {level.above:g} here (the most is {most:g})")
 
     def _fits_source(self, source: Source) -> None:
         finest = source.resolutions[0][0]
@@ -186,8 +222,13 @@ class Rule(_Part):
 
     @property
     def measured(self) -> Metric | None:
-        """The metric, None for SQL."""
+        """The metric; None for SQL and for what the evaluator knows itself."""
         return METRICS.get(self.metric) if self.metric else None
+
+    @property
+    def queried(self) -> bool:
+        """Whether it is a question to the tables."""
+        return self.metric != BLIND
 
     @property
     def heading(self) -> str:
@@ -203,7 +244,7 @@ class Rule(_Part):
             return "x budget"
         if self.budget:
             return "ratio"
-        return self.measured.unit if self.measured else self.unit
+        return self.measured.unit if self.measured else "seconds" if self.metric == BLIND else self.unit
 
 
 class Route(_Part):
