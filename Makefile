@@ -3,7 +3,7 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 # Compiled modules are kept in .venv and the checkout: without them each of the many processes compiles 2 MB of prices again.
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: help setup demo test bench faults lock clean
+.PHONY: help setup browser demo test bench faults lock clean
 
 # 3.11 first: the version the requirements are locked with.
 CANDIDATES := python3.11 python3.12 python3.13 python3.14 python3 python
@@ -52,7 +52,14 @@ demo: $(STAMP) ## run the demonstration: real Kafka, engine, worker, live figure
 	@echo "loading the demo"
 	@$(BIN)/llmtower demo $(DEMO)
 
-test: setup ## lint, types and all tests
+# The live page is tested in a real browser; without one those tests are skipped and say so.
+browser:
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || \
+	{ [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "installing Chromium (apt-get, about 120 MB)" && \
+	  apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends chromium fonts-dejavu-core >/dev/null; } || \
+	echo "no Chromium here, and not root: the tests of the live page will be skipped (Debian: apt-get install chromium)"
+
+test: setup browser ## lint, types and all tests
 	@mkdir -p build; rm -f build/tests.xml; status=0; \
 	for step in "ruff check ." "ruff format --check ." mypy; do echo "$$step"; $(BIN)/$$step || status=1; done; \
 	lint=$$status; echo "pytest"; $(BIN)/coverage run -m pytest --junitxml=build/tests.xml || status=1; \
