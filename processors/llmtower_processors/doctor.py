@@ -26,6 +26,8 @@ _MODULES: tuple[tuple[str, str, str], ...] = (
     ("openai", "openai", "openai"),
 )
 _CLOCK_S = 2.0
+_LEAST_FREE = 2 << 30
+"""Bytes; the embedded engine takes no more inserts below an eighth of it, and merges need room besides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,16 @@ def _clickhouse(settings: Settings) -> Iterator[Finding]:
         yield Finding(
             "clock", off <= _CLOCK_S, f"differs from ClickHouse's by {off:.1f} s" if off > 0.05 else "agrees with ClickHouse's", remedy
         )
+        (room,) = client.query("SELECT min(free_space), min(total_space) FROM system.disks WHERE type = 'Local'").result_rows
+        yield _disk(*room)
         require_current(client)
         yield Finding("tables", True, "all migrations are applied")
     except LlmtowerError as error:
         yield Finding("clickhouse", False, str(error), "start it, correct LLMTOWER_CLICKHOUSE__HOST, or run llmtower migrate")
+
+
+def _disk(free: int, total: int) -> Finding:
+    said = f"{free / (1 << 30):,.1f} of {total / (1 << 30):,.1f} GiB free where ClickHouse keeps its data"
+    if free >= _LEAST_FREE:
+        return Finding("disk", True, said)
+    return Finding("disk", False, said, "make room, or keep less: LLMTOWER_RETENTION__CONTENTS_DAYS first; a full disk stops all inserts")

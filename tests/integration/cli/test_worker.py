@@ -109,6 +109,7 @@ def test_doctor_finds_all_well_and_names_what_is_not(settings: dict[str, str]) -
     llmtower(settings, "topics", "create")
     after = llmtower(settings, "doctor")
     assert after.returncode == 0, after.stdout
+    assert "GiB free where ClickHouse keeps its data" in after.stdout
     assert after.stdout.endswith("All is well.\n")
     wrong = llmtower(settings | {"LLMTOWER_CLICKHOUSE__PASSWORD": "wrong"}, "doctor")
     assert wrong.returncode == 1
