@@ -37,11 +37,15 @@ class Firing:
 
 @dataclass(frozen=True, slots=True)
 class Timer:
-    """A function that the leader runs once for every window of `period_s` seconds; windows are multiples of it since the epoch."""
+    """A function that the leader runs once for every window of `period_s` seconds; windows are multiples of it since the epoch.
+
+    `resign` is run when the lead is lost, so that a timer can forget what only a leader may know.
+    """
 
     name: str
     period_s: float
     function: Callable[[Firing], Awaitable[None]]
+    resign: Callable[[], Awaitable[None]] | None = None
 
 
 class Election(Protocol):
@@ -154,6 +158,14 @@ class Leader:
         self._running = []
 
     async def _keep(self, timer: Timer) -> None:
+        """Keep a timer going until the lead is lost, and tell it then."""
+        try:
+            await self._tick(timer)
+        finally:
+            if timer.resign is not None:
+                await timer.resign()
+
+    async def _tick(self, timer: Timer) -> None:
         """Run a timer at the end of each window, and at once for the last one; windows missed meanwhile are left out."""
         period = round(timer.period_s * 1_000)
         window_end = self._clock.now_ms() // period * period

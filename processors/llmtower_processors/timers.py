@@ -1,10 +1,13 @@
-"""What the leader of the timers does: watermarks every 5 s, a word on new dead letters every minute, an audit of closed hours."""
+"""What the leader of the timers does: watermarks every 5 s, alerts, a word on new dead letters every minute, an audit of closed hours."""
 
 import asyncio
 import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
+from prometheus_client import CollectorRegistry
+
+from llmtower_processors.alerts.build import build_alerts
 from llmtower_processors.audit import Auditor, KafkaRecords
 from llmtower_processors.connection import clickhouse_client, kafka_settings
 from llmtower_processors.errors import Unreachable
@@ -32,11 +35,12 @@ GROUP BY project, app ORDER BY letters DESC LIMIT 20
 class Timers:
     """The timers of one worker process; they run only while it leads."""
 
-    def __init__(self, settings: Settings, processors: Mapping[str, Processor]) -> None:
+    def __init__(self, settings: Settings, processors: Mapping[str, Processor], registry: CollectorRegistry) -> None:
         self._settings = settings
         self._kafka = kafka_settings(settings)
         self._processors = dict(processors)
         self._clients: dict[str, Client] = {}
+        self._alerts = build_alerts(settings, registry)
 
     async def run(self) -> None:
         """Stand for election until cancelled; when Kafka cannot be reached, wait and begin again."""
@@ -60,7 +64,11 @@ class Timers:
         async def audit(firing: Firing) -> None:
             await asyncio.to_thread(self._audit, firing)
 
-        timers = [Timer("watermark", WATERMARK_S, watermark), Timer("dead letters", REPORT_S, letters)]
+        timers = [
+            Timer("watermark", WATERMARK_S, watermark),
+            Timer("alerts", self._settings.alerts.period_s, self._alerts.fire, self._alerts.resign),
+            Timer("dead letters", REPORT_S, letters),
+        ]
         minutes = self._settings.worker.audit_minutes
         return [*timers, Timer("audit", minutes * 60.0, audit)] if minutes else timers
 

@@ -54,7 +54,7 @@ def run_worker(settings: Settings, names: tuple[str, ...] = (), *, resume: bool 
     metrics = Metrics(registry)
     loops = [build_loop(settings, processor, metrics, resume=resume) for processor in processors]
     app = build_app(settings, loops, registry)
-    app.service(_timers(Timers(settings, known)))
+    app.service(_timers(Timers(settings, known, registry)))
     app.service(_Collector)
     worker = faust.Worker(app, loglevel="warn", redirect_stdouts=False, quiet=True, override_logging=False)
     try:

@@ -29,8 +29,13 @@ CALLS = Source(
 USERS = Source("users", ((3_600, "rollup_user_1h", "hour"),), ("project", "app", "environment", "user_id", "request_model"))
 DEAD_LETTERS = Source("dead_letters", ((1, "dead_letters", "at"),), ("project", "app", "processor", "reason"))
 FEEDBACK = Source("feedback", ((1, "feedback", "at"),), ("project", "app", "environment", "name", "label"))
+SCORES = Source(
+    "scores",
+    ((1, "scores", "started_at"),),
+    ("project", "app", "environment", "name", "scorer", "request_model", "prompt_name", "prompt_version"),
+)
 
-SOURCES = {source.name: source for source in (CALLS, USERS, DEAD_LETTERS, FEEDBACK)}
+SOURCES = {source.name: source for source in (CALLS, USERS, DEAD_LETTERS, FEEDBACK, SCORES)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +61,11 @@ def _percentile(column: str, position: int, sample: str) -> str:
     return f"if({sample} = 0, NULL, quantilesTDigestMerge(0.5, 0.9, 0.95, 0.99)({column})[{position}] / 1e6)"
 
 
+def _weighted(name: str, bad: str) -> str:
+    """The share of scored answers that is bad, each counted as often as it stands for others (`weight`)."""
+    return f"sumIf(weight, name = '{name}' AND {bad}) / nullIf(sumIf(weight, name = '{name}' AND isNotNull(value)), 0)"
+
+
 _DURATION = "seconds from the start of a call to its end"
 _INPUT = "sum(input_tokens + cache_read_tokens + cache_write_tokens + cache_write_1h_tokens)"
 
@@ -71,6 +81,25 @@ METRICS: dict[str, Metric] = {
             unit="ratio",
             value="sum(errors) / nullIf(sum(calls), 0)",
             worse="up",
+        ),
+        *(
+            Metric(
+                name=f"{error_class}_share",
+                title=title,
+                question=question,
+                unit="ratio",
+                value=f"sumIf(errors, error_class = '{error_class}') / nullIf(sum(calls), 0)",
+                worse="up",
+            )
+            for error_class, title, question in (
+                ("rate_limit", "Rate limited share", "Which share of calls does the provider turn away for their rate?"),
+                ("timeout", "Timeout share", "Which share of calls takes too long?"),
+                ("auth", "Refused credentials share", "Which share of calls has credentials that the provider refuses?"),
+                ("invalid_request", "Invalid request share", "Which share of calls does the provider not understand?"),
+                ("content_filter", "Filtered share", "Which share of calls does the provider's filter block?"),
+                ("server", "Provider error share", "Which share of calls fails on the provider's side?"),
+                ("network", "Network error share", "Which share of calls is lost on the way?"),
+            )
         ),
         Metric(
             name="retries", title="Retries", question="How often does a client try again?", unit="calls", value="sum(retries)", worse="up"
@@ -179,6 +208,35 @@ METRICS: dict[str, Metric] = {
             sample="count()",
             source=FEEDBACK,
             worse="up",
+        ),
+        *(
+            Metric(
+                name=name,
+                title=title,
+                question=question,
+                unit="ratio",
+                value=_weighted(score, bad),
+                sample=f"countIf(name = '{score}' AND isNotNull(value))",
+                source=SCORES,
+                worse="up",
+            )
+            for name, title, question, score, bad in (
+                (
+                    "toxicity_rate",
+                    "Toxic answers",
+                    "Which share of the answers is toxic (a score of 0.5 or more)?",
+                    "toxicity",
+                    "value >= 0.5",
+                ),
+                ("pii_rate", "Answers with personal data", "Which share of the answers holds personal data?", "pii", "value >= 0.5"),
+                (
+                    "ungrounded_rate",
+                    "Ungrounded answers",
+                    "Which share of the answers is not supported by what was retrieved (a score below 0.5)?",
+                    "groundedness",
+                    "value < 0.5",
+                ),
+            )
         ),
     )
 }

@@ -56,7 +56,37 @@ class Router(Protocol):
         """Take these over and return at once. Each is recorded after its receiver took it, was superseded, or is refused for good."""
 
     async def close(self) -> None:
-        """Stop sending; what was not recorded is told by the next leader."""
+        """Stop sending and forget; what was not recorded is told by the next leader. May be used again afterwards."""
+
+
+class MemoryRouter:
+    """Tells nobody, and keeps what it would have told; `take` decides whether a receiver takes a notification."""
+
+    def __init__(self, routes: Sequence[str] = ("default",)) -> None:
+        self.routes = tuple(routes)
+        self.told: list[Notification] = []
+
+    def routes_of(self, transition: Transition) -> tuple[str, ...]:
+        """Those of its routes that there are."""
+        return tuple(route for route in transition.routes if route in self.routes)
+
+    async def dispatch(self, notifications: Sequence[Notification], recorder: Recorder) -> None:
+        """Take all at once, then record them."""
+        self.told += notifications
+        await recorder.record(
+            [
+                Sent(
+                    transition_id=one.transition.transition_id,
+                    route=one.route,
+                    at_us=one.transition.at_us,
+                    possible_repeat=one.possible_repeat,
+                )
+                for one in notifications
+            ]
+        )
+
+    async def close(self) -> None:
+        """Nothing to stop."""
 
 
 class LeadershipLostError(LlmtowerError):

@@ -4,7 +4,6 @@ All rules of one source, span, filter and grouping share a query. A span ends at
 begins with the minute that holds its start; what has arrived since its end is counted too, so a value is never older than it must be.
 """
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,6 +31,10 @@ class Moment:
     now_us: int
     marks: Mapping[str, int] = field(default_factory=dict)
     patience_us: int = 30_000_000
+    closed: bool = False
+    """A second look: the windows end exactly here, and nothing later counts."""
+    at_us: int = 0
+    """When a second look is taken."""
 
     def end_us(self, project: str | None) -> int:
         """The end of a window that is judged now: of one project, or of all that have a watermark."""
@@ -62,7 +65,7 @@ class Span:
         if self.period:
             return _period_start(moment.now_us, self.period), moment.now_us + HOUR_US
         start = (moment.end_us(None) - round(self.seconds * 1_000_000)) // MINUTE_US * MINUTE_US
-        end = moment.now_us if self.days_back else moment.now_us + MINUTE_US
+        end = moment.now_us if self.days_back or moment.closed else moment.now_us + MINUTE_US
         return start - shift, end - shift
 
     @property
@@ -89,7 +92,7 @@ class Batch:
         """Write the query; it asks for one group more than wanted, to see whether there are more."""
         start, end = self.span.bounds(moment)
         if self.sql:
-            return Query(_wrapped(self.sql, self.top), {"start": start / 1e6, "end": min(end, moment.now_us) / 1e6})
+            return Query(_wrapped(self.sql, self.top), {"start": _decimal(start), "end": _decimal(min(end, moment.now_us))})
         scope = Scope(_moment(start), _moment(end), {name: list(values) for name, values in self.where})
         metrics = [METRICS[name] for name in self.names]
         return total(metrics, scope, by=self.group_by, bucket_s=self.span.bucket_s, limit=self.top + 1)
@@ -124,7 +127,9 @@ def batches(wanted: Iterable[tuple[Rule, Span]]) -> list[Batch]:
 
 
 def read(batch: Batch, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Answer:
-    """Turn rows into readings. Raises ValueError when SQL of one's own lacks a column."""
+    """Turn rows into readings. Raises ValueError when SQL of one's own lacks a column (an empty answer names none)."""
+    if not rows:
+        return Answer({name: {} for name in batch.names})
     place = {name: index for index, name in enumerate(columns)}
     if batch.sql:
         lacking = [name for name in (*batch.group_by, "value") if name not in place]
@@ -173,11 +178,11 @@ def usual(rule: Rule, days: Sequence[Answer]) -> dict[Group, float]:
 
 
 def cadence_s(rule: Rule, period_s: float) -> float:
-    """Give the seconds between two looks: a sixtieth of the window, between one round and ten seconds; budgets every ten."""
+    """Give the seconds between two looks: a hundred and fiftieth of the window, between one round and ten seconds; budgets every ten."""
     if rule.budget or rule.window > HOUR_US / 1e6:
         return max(period_s, 10.0)
     window = rule.burn_rate.short if rule.burn_rate else rule.window
-    return min(max(period_s, window / 60), 10.0)
+    return min(max(period_s, window / 150), 10.0)
 
 
 def _batch(rule: Rule, span: Span) -> Batch:
@@ -195,13 +200,18 @@ def _merged(batch: Batch, rules: Sequence[Rule]) -> Batch:
 
 
 def _wrapped(sql: str, top: int) -> str:
-    return f"SELECT * FROM (\n{re.sub(r';\\s*$', '', sql)}\n) LIMIT {top + 1}"  # noqa: S608 - the operator's own SQL, run read-only
+    return f"SELECT * FROM (\n{sql.rstrip().removesuffix(';')}\n) LIMIT {top + 1}"  # noqa: S608 - the operator's own SQL, run read-only
 
 
 def _period_start(now_us: int, period: str) -> int:
     today = _moment(now_us).replace(hour=0, minute=0, second=0, microsecond=0)
     start = today.replace(day=1) if period == "month" else today
     return round(start.timestamp()) * 1_000_000
+
+
+def _decimal(at_us: int) -> str:
+    """Seconds since the epoch, exactly: read alike whatever the server's time zone."""
+    return f"{at_us // 1_000_000}.{at_us % 1_000_000:06}"
 
 
 def _moment(at_us: int) -> datetime:

@@ -226,6 +226,11 @@ class Rule(_Part):
         return METRICS.get(self.metric) if self.metric else None
 
     @property
+    def grouping(self) -> tuple[str, ...]:
+        """What tells its alerts apart."""
+        return self.group_by if self.queried else ("what",)
+
+    @property
     def queried(self) -> bool:
         """Whether it is a question to the tables."""
         return self.metric != BLIND

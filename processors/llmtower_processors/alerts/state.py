@@ -218,14 +218,15 @@ def _repeat(memory: Memory, look: Look, silence: Silence | None) -> Move | None:
 
 
 def _revise(memory: Memory, look: Look, verdict: Verdict) -> tuple[Memory, Move | None]:
-    """Late events: end what fired on too little, or begin what was missed."""
+    """Late events: end what fired on too little, or begin what was missed. A window that an incident reached into was told of."""
     if verdict.basis != "value":
         return memory, None
     late = memory.watched.late_us + STRIDE_US if verdict.bad else 0
     memory = replace(memory, watched=replace(memory.watched, late_us=late))
-    if memory.state == "firing" and memory.unsure and verdict.held is None and not memory.watched.bad:
+    if memory.state == "firing" and memory.unsure and look.end_us >= memory.since_us and verdict.held is None and not memory.watched.bad:
         return memory, ("resolved", memory.severity, "late_events")
-    if memory.state == "ok" and verdict.worst is not None and late >= _us(look.rule.for_):
+    missed = memory.state == "ok" and verdict.worst is not None and look.start_us >= memory.changed_us
+    if missed and verdict.worst is not None and late >= _us(look.rule.for_):
         return replace(memory, watched=replace(memory.watched, late_us=0)), ("firing", verdict.worst, "late_events")
     return memory, None
 

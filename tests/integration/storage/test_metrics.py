@@ -49,6 +49,11 @@ def expected(columns: Columns, keep: Flags) -> dict[str, Any]:
         "output_tokens": values("output_tokens").sum() + values("reasoning_tokens").sum(),
         "cache_hit_ratio": values("cache_read_tokens").sum() / read,
     }
+    classes = np.array(columns["error_class"])[keep]
+    found |= {
+        f"{name}_share": (failed & (classes == name)).sum() / count
+        for name in ("rate_limit", "timeout", "auth", "invalid_request", "content_filter", "server", "network")
+    }
     written = values("output_tokens") + values("reasoning_tokens")
     streamed = ~np.isnan(values("ttft_us")) & (written > 1)
     flow = (values("duration_us") - values("ttft_us"))[streamed] / (written[streamed] - 1)

@@ -1,0 +1,72 @@
+"""The evaluator's face to ClickHouse: questions that can only read, rows under tokens."""
+
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Protocol
+
+import clickhouse_connect
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from llmtower_processors.errors import LlmtowerError, Unreachable, root
+from llmtower_processors.runtime.clickhouse import ClickHouseStore
+from llmtower_processors.runtime.edges import EdgeError
+from llmtower_processors.runtime.model import Block
+from llmtower_schemas.queries import Query
+
+TIMEOUT_S: Final = 10
+_READ: Final[Mapping[str, Any]] = {"readonly": 2, "max_execution_time": TIMEOUT_S, "max_threads": 2}
+
+Rows = Sequence[Sequence[Any]]
+
+
+class QuestionRefusedError(LlmtowerError):
+    """ClickHouse answers, but not this question."""
+
+
+class Tables(Protocol):
+    """The tables. Methods block and may be called from several threads."""
+
+    def ask(self, query: Query) -> tuple[Sequence[str], Rows]:
+        """Give names of columns and rows. Raises Unreachable, QuestionRefusedError."""
+
+    def insert(self, block: Block, token: str) -> None:
+        """Insert once per token. Raises Unreachable."""
+
+
+class ClickHouseTables:
+    """The tables in ClickHouse: one client per thread. `options` are those of `clickhouse_connect.get_client`."""
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        self._options = {**options, "query_retries": 0, "connect_timeout": 5, "send_receive_timeout": TIMEOUT_S + 5}
+        self._options["autogenerate_session_id"] = False
+        self._store = ClickHouseStore(options)
+        self._local = threading.local()
+
+    def ask(self, query: Query) -> tuple[Sequence[str], Rows]:
+        """Run one query read-only."""
+        try:
+            answer = self._client().query(query.sql, parameters=dict(query.parameters), settings=dict(_READ))
+        except ClickHouseError as error:
+            code = getattr(error, "code", None)
+            if not code:
+                raise Unreachable(f"ClickHouse does not answer ({root(error)}).") from error
+            raise QuestionRefusedError(
+                f"ClickHouse refuses the question: error {code} {getattr(error, 'name', '') or ''}".rstrip()
+            ) from error
+        except OSError as error:
+            raise Unreachable(f"ClickHouse does not answer ({root(error)}).") from error
+        return list(answer.column_names), answer.result_rows
+
+    def insert(self, block: Block, token: str) -> None:
+        """Insert through the runtime's own store."""
+        try:
+            self._store.insert(block, token)
+        except EdgeError as error:
+            raise Unreachable(f"ClickHouse did not take rows of alerts: {error}") from error
+
+    def _client(self) -> Client:
+        client: Client | None = getattr(self._local, "client", None)
+        if client is None:
+            client = self._local.client = clickhouse_connect.get_client(**self._options)
+        return client

@@ -1,0 +1,73 @@
+"""The evaluator on the real Kafka and the real engine."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from llmtower_processors.alerts.load import load_rules, parse_rules
+from llmtower_processors.alerts.model import MemoryRouter
+from llmtower_processors.leader import Firing
+
+pytestmark = pytest.mark.integration
+
+RULES = """
+rules:
+  - name: error_rate
+    metric: error_rate
+    group_by: [project, app]
+    window: 5m
+    levels: {warning: {above: 0.1}, critical: {above: 0.4}}
+    min_sample: 20
+    recover_for: 0s
+"""
+
+
+def firing() -> Firing:
+    return Firing(time.time_ns() // 1_000_000, "token")
+
+
+def test_a_failing_application_is_told_once_and_stands_in_topic_and_tables(place: Callable[[], Any]) -> None:
+    async def run() -> None:
+        async with place() as it:
+            router = MemoryRouter()
+            service = it.service(parse_rules(RULES), router)
+            await service.fire(firing())
+            it.calls(60, failed=30)
+            await asyncio.sleep(2)
+            await service.fire(firing())
+            (told,) = router.told
+            assert (told.transition.rule, told.transition.group, told.transition.severity) == (
+                "error_rate",
+                {"project": "default", "app": "chat"},
+                "critical",
+            )
+            assert (told.transition.value, told.transition.sample, told.transition.threshold) == (0.5, 60, 0.4)
+            await asyncio.sleep(2)
+            await service.fire(firing())
+            assert it.rows("SELECT rule, group_text, state, severity FROM alert_states") == [
+                ("error_rate", "app=chat, project=default", "firing", "critical")
+            ]
+            assert it.rows("SELECT count(), uniqExact(transition_id) FROM alert_events") == [(1, 1)]
+            assert it.rows("SELECT route, outcome FROM alert_sends") == [("default", "sent")]
+            assert len(router.told) == 1
+            await service.resign()
+
+    asyncio.run(run())
+
+
+def test_every_shipped_rule_is_answered_by_the_engine(place: Callable[[], Any]) -> None:
+    async def run() -> None:
+        async with place() as it:
+            it.calls(60, failed=30)
+            router = MemoryRouter()
+            service = it.service(load_rules(), router)
+            await service.fire(firing())
+            assert service._term is not None
+            assert service._term._sight.blind() == {}
+            assert {one.transition.rule for one in router.told} >= {"error_rate", "provider_errors"}
+            await service.resign()
+
+    asyncio.run(run())
