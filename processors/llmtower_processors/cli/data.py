@@ -141,18 +141,20 @@ def schema_export(
     directory: Annotated[Path, typer.Argument(help="Folder to write to.")] = Path("schemas/exported"),
     check: Annotated[bool, typer.Option("--check", help="Write nothing; exit code 1 when the files there are not current.")] = False,
 ) -> None:
-    """Write the event contract as JSON Schema and AsyncAPI 3.1.
+    """Write the event contract as JSON Schema and AsyncAPI 3.1, and the JSON Schema of alert rules for editors.
 
     Example: `llmtower schema export ./contract`
     """
+    from llmtower_processors.alerts.load import schema_text
     from llmtower_schemas.export import documents
 
-    stale = [name for name, text in documents().items() if not _is_current(directory / name, text)]
+    wanted = documents() | {"alerts.schema.json": schema_text()}
+    stale = [name for name, text in wanted.items() if not _is_current(directory / name, text)]
     if check:
         typer.echo(f"not current: {', '.join(stale)}" if stale else "current")
         raise typer.Exit(1 if stale else 0)
     directory.mkdir(parents=True, exist_ok=True)
-    for name, text in documents().items():
+    for name, text in wanted.items():
         (directory / name).write_text(text, "utf-8")
         typer.echo(str(directory / name))
 
