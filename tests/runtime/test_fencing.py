@@ -27,6 +27,7 @@ RELIED_ON = {
     AIOKafkaClient.get_random_node: "0e2daf38b78e",
     Fetcher._update_fetch_positions: "d7774d8241dc",
     Fetcher.fetched_records: "be4348896b9b",
+    Fetcher._get_actions_per_node: "1dab2cf937d1",
     SubscriptionState.seek: "3d5e6754e47e",
     Subscription._assign: "bf731e02b121",
     Assignment.state_value: "183fea82ef48",

@@ -46,6 +46,11 @@ def ended(consumer: AIOKafkaConsumer) -> bool:
     return bool(consumer._coordinator._coordination_task.done())
 
 
+def wait_for_records(consumer: AIOKafkaConsumer, wait_ms: int) -> None:
+    """Let the broker hold the fetches from now on for so long when there is nothing to fetch."""
+    consumer._fetcher._fetch_max_wait_ms = wait_ms
+
+
 def position(consumer: AIOKafkaConsumer, partition: TopicPartition) -> int:
     """Offset of the next record to be returned; 0 for a partition that is no longer assigned."""
     subscription = consumer._subscription.subscription

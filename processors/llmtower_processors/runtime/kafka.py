@@ -30,13 +30,18 @@ DEFAULTS: Final[Mapping[str, Any]] = {
     "max_poll_interval_ms": 300_000,
     "metadata_max_age_ms": 5_000,
     "request_timeout_ms": 20_000,
-    "fetch_max_wait_ms": 500,
+    "fetch_max_wait_ms": 2_000,
     "max_partition_fetch_bytes": 4 << 20,
     "isolation_level": "read_committed",
 }
 """Options of the consumer that may be overridden."""
 
 _OURS: Final[Mapping[str, Any]] = {"enable_auto_commit": False, "auto_offset_reset": "none"}
+_BUSY_WAIT_MS: Final = 100
+"""How long the broker may hold a fetch while records come, or a partition is paused: a fetch under way leaves out the partitions that
+were paused or whose records had not been taken yet, and the next one to that broker waits for it. In quiet times a fetch names all."""
+_QUIET_POLLS: Final = 4
+"""So many polls without a record are a quiet time."""
 _LEAVE_S: Final = 5.0
 _STOP_S: Final = 10.0
 
@@ -48,6 +53,7 @@ class KafkaLog:
         self._options = {**DEFAULTS, **options, **_OURS, "group_id": group_id}
         self._topics = tuple(topics)
         self._started: AIOKafkaConsumer | None = None
+        self._quiet_polls = 0
 
     @property
     def _consumer(self) -> AIOKafkaConsumer:
@@ -83,6 +89,8 @@ class KafkaLog:
         except kafka_errors.KafkaError as error:
             kind = LogEndedError if fencing.ended(consumer) else LogUnavailableError
             raise kind(f"poll: {error!r}") from error
+        self._quiet_polls = 0 if fetched else self._quiet_polls + 1
+        self._pace()
         return {TopicPartition(*partition): [_record(r) for r in records] for partition, records in fetched.items()}
 
     def position(self, partition: TopicPartition) -> int:
@@ -105,11 +113,18 @@ class KafkaLog:
         """Stop fetching."""
         with contextlib.suppress(kafka_errors.IllegalStateError):
             self._consumer.pause(KafkaPartition(*partition))
+            self._pace()
 
     def resume(self, partition: TopicPartition) -> None:
         """Fetch again."""
         with contextlib.suppress(kafka_errors.IllegalStateError):
             self._consumer.resume(KafkaPartition(*partition))
+            self._pace()
+
+    def _pace(self) -> None:
+        idle_ms = int(self._options["fetch_max_wait_ms"])
+        busy = self._quiet_polls < _QUIET_POLLS or self._consumer.paused()
+        fencing.wait_for_records(self._consumer, min(_BUSY_WAIT_MS, idle_ms) if busy else idle_ms)
 
     async def states(self, partitions: Iterable[TopicPartition]) -> Mapping[TopicPartition, State]:
         """Read commits, log ends and incarnations; all of one and the same incarnation."""
