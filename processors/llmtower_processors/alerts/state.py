@@ -52,7 +52,14 @@ class Watched:
     good_us: int = 0
     eased_us: int = 0
     late_us: int = 0
-    bad: bool = False
+    worst: Severity | None = None
+    good: bool = False
+    eased: bool = False
+
+    @property
+    def bad(self) -> bool:
+        """Whether the last look was bad."""
+        return self.worst is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,21 +153,27 @@ def _watch(memory: Memory, look: Look, verdict: Verdict) -> Watched:
         trusted = min(max(look.at_us - memory.since_us, 0), _us(look.rule.for_))
         seen = replace(seen, warning_us=trusted, critical_us=trusted if memory.severity == "critical" else 0)
     if verdict.basis != "value" and _keeps(look.rule, verdict):
-        return replace(seen, at_us=look.at_us, bad=False)
-    eased = verdict.held is not None and _rank(verdict.held) < _rank(memory.severity)
+        return replace(seen, at_us=look.at_us, worst=None, good=False, eased=False)
+    good = verdict.held is None
+    eased = verdict.held is None or _rank(verdict.held) < _rank(memory.severity)
     return replace(
         seen,
         at_us=look.at_us,
-        warning_us=seen.warning_us + stride if seen.bad and verdict.bad else seen.warning_us if verdict.bad else 0,
-        critical_us=seen.critical_us + stride if verdict.worst == "critical" and seen.bad else _only(verdict, seen),
-        good_us=seen.good_us + stride if verdict.held is None else 0,
-        eased_us=seen.eased_us + stride if eased or verdict.held is None else 0,
-        bad=verdict.bad,
+        warning_us=_longer(seen.warning_us, stride, now=verdict.bad, before=seen.bad),
+        critical_us=_longer(seen.critical_us, stride, now=verdict.worst == "critical", before=seen.worst == "critical"),
+        good_us=_longer(seen.good_us, stride, now=good, before=seen.good),
+        eased_us=_longer(seen.eased_us, stride, now=eased, before=seen.eased),
+        worst=verdict.worst,
+        good=good,
+        eased=eased,
     )
 
 
-def _only(verdict: Verdict, seen: Watched) -> int:
-    return seen.critical_us if verdict.worst == "critical" else 0
+def _longer(so_far: int, stride: int, *, now: bool, before: bool) -> int:
+    """The time between two looks counts when both saw it."""
+    if not now:
+        return 0
+    return so_far + stride if before else so_far
 
 
 def _keeps(rule: Rule, verdict: Verdict) -> bool:
@@ -190,7 +203,8 @@ def _while_firing(memory: Memory, look: Look, verdict: Verdict) -> Move | None:
             return "firing", lasting, "escalated"
     if verdict.held is None and seen.good_us >= _us(rule.recover_for):
         return "resolved", memory.severity, "recovered" if verdict.basis == "value" else "no_data"
-    if verdict.held is not None and _rank(verdict.held) < _rank(memory.severity) and seen.eased_us >= _us(rule.recover_for):
+    milder = verdict.held is not None and _rank(verdict.held) < _rank(memory.severity) and verdict.basis == "value"
+    if milder and verdict.held is not None and seen.eased_us >= _us(rule.recover_for):
         return "firing", verdict.held, "eased"
     return None
 
@@ -212,7 +226,7 @@ def _repeat(memory: Memory, look: Look, silence: Silence | None) -> Move | None:
     if silence is None and not look.rule.grafana:
         if memory.told is None or _rank(memory.told) < _rank(memory.severity):
             return "firing", memory.severity, "silence_ended"
-        if look.rule.renotify and since_told >= _us(look.rule.renotify):
+        if look.rule.renotify and not -STRIDE_US <= since_told < _us(look.rule.renotify):  # before it was told: the clock was set back
             return "firing", memory.severity, "reminder"
     return ("firing", memory.severity, "kept") if look.at_us - memory.changed_us >= KEEP_US else None
 

@@ -78,23 +78,28 @@ ENGINE = MergeTree
 ORDER BY (silence_id, kafka_offset)
 SETTINGS non_replicated_deduplication_window = 100000;
 
--- The present of every alert that ever changed: one row per rule and group.
+-- The present of every alert that ever changed: one row per rule and group. Within one topic its order decides, whatever clocks did.
 CREATE VIEW IF NOT EXISTS alert_states AS
 SELECT
     rule, group_text,
-    last.1 AS state, last.2 AS severity, last.3 AS dedup_key, last.4 AS transition_id, last.5 AS title, last.6 AS group_values,
-    last.7 AS value, last.8 AS threshold, last.9 AS unit, last.10 AS sample, last.11 AS completeness,
-    last.12 AS window_start, last.13 AS window_end, last.14 AS since, last.15 AS changed_at, last.16 AS reason, last.17 AS cause,
-    last.18 AS corrected, last.19 AS coincident, last.20 AS panel, last.21 AS runbook, last.22 AS routes, last.23 AS silence_id,
-    last.24 AS shadow
+    newest.1 AS state, newest.2 AS severity, newest.3 AS dedup_key, newest.4 AS transition_id, newest.5 AS title, newest.6 AS group_values,
+    newest.7 AS value, newest.8 AS threshold, newest.9 AS unit, newest.10 AS sample, newest.11 AS completeness,
+    newest.12 AS window_start, newest.13 AS window_end, newest.14 AS since, newest.15 AS changed_at, newest.16 AS reason, newest.17 AS cause,
+    newest.18 AS corrected, newest.19 AS coincident, newest.20 AS panel, newest.21 AS runbook, newest.22 AS routes,
+    newest.23 AS silence_id, newest.24 AS shadow
 FROM
 (
-    SELECT
-        rule, group_text,
-        argMax(tuple(if(to_state = 'resolved', 'ok', to_state), severity, dedup_key, transition_id, title, group_values,
-            value, threshold, unit, sample, completeness, window_start, window_end, since, at, reason, cause,
-            corrected, coincident, panel, runbook, routes, silence_id, shadow), tuple(at, sequence)) AS last
-    FROM alert_events
+    SELECT rule, group_text, argMax(last, until) AS newest
+    FROM
+    (
+        SELECT
+            rule, group_text, max(at) AS until,
+            argMax(tuple(if(to_state = 'resolved', 'ok', to_state), severity, dedup_key, transition_id, title, group_values,
+                value, threshold, unit, sample, completeness, window_start, window_end, since, at, reason, cause,
+                corrected, coincident, panel, runbook, routes, silence_id, shadow), tuple(kafka_offset, entry_index)) AS last
+        FROM alert_events
+        GROUP BY rule, group_text, incarnation
+    )
     GROUP BY rule, group_text
 );
 
