@@ -10,7 +10,7 @@ from tests.alerts.rules import HOUR, MINUTE, SECOND, rule
 
 from llmtower_processors.alerts.conditions import Reading
 from llmtower_processors.alerts.rules import Rule
-from llmtower_processors.alerts.state import KEEP_US, Look, Memory, Watched, recall, retire, step
+from llmtower_processors.alerts.state import Look, Memory, Watched, recall, retire, step
 from llmtower_schemas.alerts import SEVERITIES, Transition
 from llmtower_schemas.silences import Silence
 
@@ -168,7 +168,8 @@ def test_what_fired_on_too_little_ends_when_the_whole_window_says_so() -> None:
     firing, first = step(Memory(), look(of, 0, 0.2, completeness=0.7))
     firing, _ = step(firing, look(of, 2, 0.0))
     _, transition = step(firing, look(of, 60, 0.01, corrected=True))
-    assert first and transition
+    assert first
+    assert transition
     assert (transition.to_state, transition.cause, transition.corrected, transition.notify) == ("resolved", "late_events", True, True)
     sure, _ = step(Memory(), look(of, 0, 0.2, completeness=1.0))
     assert step(sure, look(of, 60, 0.01, corrected=True))[1] is None
@@ -186,7 +187,8 @@ def test_what_late_events_show_is_told_once() -> None:
     assert made
     assert (made.to_state, made.cause, made.corrected, made.notify) == ("firing", "late_events", True, True)
     memory, over = step(memory, look(of, 600, 0.0))
-    assert over and over.to_state == "resolved"
+    assert over
+    assert over.to_state == "resolved"
     memory = replace(memory, watched=Watched())
     assert step(memory, look(of, 300, 0.3, corrected=True))[1] is None, "that window was told of"
 
@@ -219,7 +221,8 @@ def test_a_rule_that_is_gone_ends_its_alert() -> None:
     memory, firing = step(Memory(), look(rule(PLAIN), 0, 0.2))
     assert firing
     after, over = retire(memory, "errors", GROUP, START + MINUTE, firing)
-    assert over and not after.active
+    assert over
+    assert not after.active
     assert (over.to_state, over.cause, over.notify, over.dedup_key) == ("resolved", "rule_changed", True, firing.dedup_key)
     assert retire(after, "errors", GROUP, START, over) == (after, None)
 
@@ -302,5 +305,5 @@ def test_a_new_leader_in_the_middle_makes_the_same_transitions_until_then_and_ke
 
 def test_two_leaders_that_see_the_same_make_the_same_transition() -> None:
     first, second = (step(Memory(), look(rule(), 0, 0.2))[1] for _ in range(2))
-    assert first and first == second
-    assert KEEP_US > 0
+    assert first
+    assert first == second

@@ -1,0 +1,234 @@
+"""No transition is lost and no incident is told under two keys, wherever a leader dies, freezes or wakes up again."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from tests.alerts.world import Fate, Killed, World, deaths
+
+from llmtower_processors.alerts.load import parse_rules
+from llmtower_processors.alerts.rows import SilenceRecord
+from llmtower_processors.alerts.service import FENCED_S, REOPEN_S, AlertService
+from llmtower_schemas.alerts import Transition, group_text
+from llmtower_schemas.silences import Silence
+
+RULES = parse_rules("""
+rules:
+  - {name: errors, metric: error_rate, group_by: [app], window: 1m, recover_for: 0s, for: 4s,
+     levels: {warning: {above: 0.1}, critical: {above: 0.5}}}
+  - {name: spend, metric: cost, group_by: [app], window: 1m, recover_for: 0s, levels: {warning: {above: 10}}}
+  - {name: blind, metric: evaluator_blind_seconds, levels: {critical: {above: 60, recover: 0}}, recover_for: 0s, no_data: keep}
+""")
+Script = list[tuple[float, float]]
+SCRIPT: Script = [(0.0, 1), (0.2, 1), (0.2, 20), (0.2, 20), (0.9, 20), (0.9, 20), (0.9, 1), (0.0, 1), (0.0, 1), (0.0, 1)]
+"""Error rate and cost, round by round, two seconds apart."""
+STEPS = 60
+QUIET: Script = [(0.0, 1)] * 3
+
+
+def set_figures(world: World, errors: float, spend: float) -> None:
+    world.figures = {"error_rate": {("chat",): (errors, 100)}, "cost": {("chat",): (spend, 100)}}
+
+
+async def play(world: World, service: AlertService, script: Script) -> None:
+    for errors, spend in script:
+        set_figures(world, errors, spend)
+        await service.fire(world.firing())
+        world.clock.forward(2)
+
+
+def run(story: Callable[[], object]) -> None:
+    async def within() -> None:
+        await story()  # type: ignore[misc]  # a coroutine function
+
+    asyncio.run(within())
+
+
+def check(world: World) -> None:
+    """What must hold whatever happened."""
+    transitions = world.transitions()
+    ids = [one.transition_id for one in transitions]
+    assert len(set(ids)) == len(ids), "the journal holds each transition once"
+    owed = {one.transition_id for one in transitions if one.notify}
+    told = Counter(one.transition.transition_id for one in world.received)
+    assert set(told) == owed, "what is in the journal is told, and nothing else"
+    unmarked = Counter(one.transition.transition_id for one in world.received if not one.possible_repeat)
+    assert all(count == 1 for count in unmarked.values()), "of what is told twice all but one say so"
+    for rule in ("errors", "spend"):
+        assert len({one.dedup_key for one in transitions if one.rule == rule}) <= 2
+        assert [one.to_state for one in transitions if one.rule == rule][-1:] in ([], ["resolved"], ["ok"])
+    rows = world.tables.rows.get("alert_events", [])
+    assert [row["transition_id"] for row in rows] == ids, "the table holds what the journal holds, in order"
+    sends = Counter((row["kafka_offset"], row["entry_index"]) for row in world.tables.rows.get("alert_sends", []))
+    assert all(count == 1 for count in sends.values())
+
+
+def test_undisturbed_everything_is_told_once() -> None:
+    world = World(RULES)
+
+    async def story() -> None:
+        fate = Fate()
+        service = world.service(fate)
+        await play(world, service, [*SCRIPT, *QUIET])
+        assert fate.steps < STEPS
+
+    run(story)
+    check(world)
+    assert [(one.rule, one.to_state, one.cause) for one in world.transitions()] == [
+        ("errors", "pending", "breach"),
+        ("spend", "firing", "breach"),
+        ("errors", "firing", "held"),
+        ("errors", "firing", "escalated"),
+        ("spend", "resolved", "recovered"),
+        ("errors", "resolved", "recovered"),
+    ]
+    assert len(world.received) == 5
+    assert not any(one.possible_repeat for one in world.received)
+    begun = [one.transition for one in world.received if one.transition.cause in ("breach", "held")]
+    assert all(change.what == "chat 2" for one in begun for change in one.coincident)
+    assert all(one.coincident for one in begun)
+
+
+@pytest.mark.parametrize("death", deaths(24), ids=lambda death: f"{'after' if death['after'] else 'before'}-{death['strike']}")
+def test_a_leader_may_die_at_any_step(death: dict[str, Any]) -> None:
+    world = World(RULES)
+
+    async def story() -> None:
+        fate = Fate(**death)
+        first = world.service(fate)
+        left = list(SCRIPT)
+        try:
+            while left:
+                await play(world, first, left[:1])
+                left.pop(0)
+        except Killed:
+            world.clock.forward(2)
+        await play(world, world.service(), [*left, *SCRIPT[-1:] * 4])
+
+    run(story)
+    check(world)
+    assert {one.rule for one in world.transitions() if one.to_state == "firing"} == {"errors", "spend"}
+
+
+@pytest.mark.parametrize("death", deaths(12), ids=lambda death: f"{'after' if death['after'] else 'before'}-{death['strike']}")
+def test_a_frozen_leader_that_wakes_up_after_it_was_replaced_tells_nothing_new(death: dict[str, Any]) -> None:
+    world = World(RULES)
+
+    async def story() -> None:
+        thaw = asyncio.Event()
+        zombie = world.service(Fate(**death, pause=thaw))
+        frozen = asyncio.create_task(play(world, zombie, SCRIPT[:5]))
+        await zombie_is_struck(zombie, frozen)
+        heir = world.service()
+        await play(world, heir, SCRIPT[5:])
+        before = {one.transition.dedup_key for one in world.received}
+        thaw.set()
+        await frozen
+        await play(world, zombie, SCRIPT[3:6])
+        assert {one.transition.dedup_key for one in world.received} == before
+        await play(world, heir, QUIET)
+
+    async def zombie_is_struck(zombie: AlertService, frozen: asyncio.Task[None]) -> None:
+        for _ in range(200):
+            await asyncio.sleep(0.005)
+            if frozen.done() or zombie._journal._fate.struck.is_set():  # type: ignore[attr-defined]  # the test's own journal
+                return
+
+    run(story)
+    check(world)
+
+
+def test_a_leader_that_is_refused_waits_and_then_stands_again() -> None:
+    world = World(RULES)
+
+    async def story() -> None:
+        first, second = world.service(), world.service()
+        await play(world, first, SCRIPT[:1])
+        await play(world, second, SCRIPT[:1])
+        await play(world, first, SCRIPT[1:4])
+        assert first._term is None
+        assert world.transitions() == []
+        world.clock.forward(FENCED_S)
+        await play(world, first, [*SCRIPT[1:], *QUIET])
+
+    run(story)
+    check(world)
+    assert REOPEN_S < FENCED_S
+
+
+def test_clickhouse_away_is_an_alert_of_its_own_and_rows_are_caught_up() -> None:
+    world = World(RULES)
+
+    async def story() -> None:
+        service = world.service()
+        await play(world, service, QUIET)
+        world.tables.away = True
+        await play(world, service, [(0.9, 1)] * 40)
+        (blind,) = world.received
+        assert (blind.transition.rule, blind.transition.group, blind.transition.severity) == ("blind", {"what": "ClickHouse"}, "critical")
+        assert blind.transition.value == pytest.approx(62)
+        assert "alert_events" not in world.tables.rows
+        world.tables.away = False
+        await play(world, service, [*QUIET, (0.0, 1)])
+
+    run(story)
+    check(world)
+    assert [(one.rule, one.to_state) for one in world.transitions()] == [("blind", "firing"), ("blind", "resolved")]
+
+
+def test_a_rule_that_cannot_be_asked_is_an_alert_and_the_others_go_on() -> None:
+    broken = parse_rules(
+        "rules: [{name: own, sql: 'SELECT app, brokn AS value FROM calls', group_by: [app], levels: {warning: {above: 1}}}]"
+    )
+    world = World(RULES.model_copy(update={"rules": (*RULES.rules, *broken.rules)}), refused={"brokn"})
+
+    async def story() -> None:
+        await play(world, world.service(), [(0.9, 1)] * 40)
+        told = {(one.transition.rule, group_text(one.transition.group)) for one in world.received}
+        assert told == {("errors", "app=chat"), ("blind", "what=rule own")}
+
+    run(story)
+
+
+def test_rules_of_one_source_and_window_share_a_query() -> None:
+    world = World(RULES)
+    run(lambda: play(world, world.service(), QUIET[:1]))
+    assert len([query for query in world.asked if "FROM rollup_1m" in query.sql]) == 1
+
+
+def test_a_silence_from_the_registry_counts_in_the_next_round_and_is_kept_in_its_table() -> None:
+    world = World(RULES)
+
+    async def story() -> None:
+        service = world.service()
+        await play(world, service, QUIET)
+        now = world.clock.now_ms() * 1_000
+        silence = Silence(silence_id="s1", rule="sp*", group={"app": "chat"}, starts_at_us=now, ends_at_us=now + 3_600_000_000, by="me")
+        world.feed.append(SilenceRecord("memory", 0, world.clock.now_ms(), silence))
+        await play(world, service, [(0.0, 20)] * 3)
+        assert world.received == []
+        ended = silence.model_copy(update={"deleted": True})
+        world.feed.append(SilenceRecord("memory", 1, world.clock.now_ms(), ended))
+        await play(world, service, [(0.0, 20)] * 2)
+        assert [(one.transition.cause, one.transition.notify) for one in world.received] == [("silence_ended", True)]
+        assert [row["deleted"] for row in world.tables.rows["silence_events"]] == [False, True]
+        await service.resign()
+        await play(world, service, [(0.0, 20)])
+        assert len(world.tables.rows["silence_events"]) == 2
+
+    run(story)
+
+
+def test_an_alert_of_a_rule_that_is_gone_is_ended_by_the_next_leader() -> None:
+    world = World(RULES)
+
+    async def story() -> None:
+        await play(world, world.service(), [(0.0, 20)] * 2)
+        world.rules = parse_rules("rules: [{name: errors, metric: error_rate, group_by: [app], levels: {warning: {above: 0.1}}}]")
+        await play(world, world.service(), [(0.0, 20)] * 2)
+
+    run(story)
+    last: Transition = world.received[-1].transition
+    assert (last.rule, last.to_state, last.cause) == ("spend", "resolved", "rule_changed")
