@@ -188,9 +188,14 @@ class World:
         if any(name in query.sql for name in self.refused):
             raise QuestionRefusedError("ClickHouse refuses the question: error 47 UNKNOWN_IDENTIFIER")
         groups = {group: None for name in names for group in self.figures[name]}
-        by = query.sql.partition("GROUP BY ")[2].partition(" ORDER BY")[0].split(", ") if groups and "GROUP BY" in query.sql else []
-        columns = [*by, *(f"{name}_{what}" for name in names for what in ("value", "sample"))]
-        rows = [[*group, *(part for name in names for part in self.figures[name].get(group, (None, 0)))] for group in groups]
+        views = sum(name.startswith("v") and name.endswith("_start") for name in query.parameters)
+        by = query.sql.partition("GROUP BY view_, ")[2].partition(" ORDER BY")[0].split(", ")
+        columns = ["view_", *by, *(f"{name}_{what}" for name in names for what in ("value", "sample"))]
+        rows = [
+            [view, *group, *(part for name in names for part in self.figures[name].get(group, (None, 0)))]
+            for view in range(views)
+            for group in groups
+        ]
         return columns, rows
 
 

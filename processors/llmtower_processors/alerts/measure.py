@@ -12,7 +12,9 @@ from llmtower_processors.alerts.questions import (
     Batch,
     Group,
     Moment,
+    Pair,
     Span,
+    View,
     baseline_spans,
     batches,
     cadence_s,
@@ -94,7 +96,7 @@ class Meter:
             self._asked_us |= dict.fromkeys((rule.name for rule in rules), moment.now_us)
             self._refresh(rules, moment, found)
         able = [rule for rule in rules if rule.name not in found.failed]
-        answers = self._ask(batches((rule, span) for rule in able for span in spans(rule)), moment, found)
+        answers = self._ask(((rule, span) for rule in able for span in spans(rule)), moment, found)
         for rule in able:
             own = {span: answers[rule.name, span] for span in spans(rule) if (rule.name, span) in answers}
             if len(own) == len(spans(rule)):
@@ -109,8 +111,7 @@ class Meter:
     def _refresh(self, rules: Sequence[Rule], moment: Moment, found: Measured) -> None:
         """Ask again for baselines and expected groups that are old; all that is old in one go, so that queries are shared."""
         stale = [rule for rule in rules if (rule.baseline or rule.no_data == "alert") and self._is_stale(rule, moment)]
-        wanted = [(rule, span) for rule in stale for span in self._background(rule)]
-        answers = self._ask(batches(wanted), moment, found)
+        answers = self._ask([(rule, span) for rule in stale for span in self._background(rule)], moment, found)
         for rule in stale:
             if rule.name in found.failed:
                 continue
@@ -127,18 +128,19 @@ class Meter:
         kept = self._kept.get(rule.name)
         return kept is None or not 0 <= moment.now_us - kept.at_us < CACHED_US
 
-    def _ask(self, wanted: Sequence[Batch], moment: Moment, found: Measured) -> dict[tuple[str, Span], Answer]:
+    def _ask(self, pairs: Iterable[Pair], moment: Moment, found: Measured) -> dict[tuple[str, Span], Answer]:
+        wanted = batches(pairs)
         found.queries += len(wanted)
         answers: dict[tuple[str, Span], Answer] = {}
-        for batch, answer in zip(wanted, self._pool.map(lambda batch: self._one(batch, moment), wanted), strict=True):
-            for name in batch.rules:
-                if isinstance(answer, str):
-                    found.failed[name] = answer
-                else:
-                    answers[name, batch.span] = answer
+        views = self._pool.map(lambda part: self._one(part[0], moment), wanted)
+        for (batch, asked), by_view in zip(wanted, views, strict=True):
+            if isinstance(by_view, str):
+                found.failed |= dict.fromkeys(batch.rules, by_view)
+            else:
+                answers |= {(rule.name, span): by_view[View.of(rule, span)] for rule, span in asked}
         return answers
 
-    def _one(self, batch: Batch, moment: Moment) -> Answer | str:
+    def _one(self, batch: Batch, moment: Moment) -> dict[View, Answer] | str:
         try:
             return read(batch, *self._tables.ask(batch.query(moment)))
         except (QuestionRefusedError, QueryError, ValueError) as error:

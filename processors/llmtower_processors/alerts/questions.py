@@ -13,8 +13,8 @@ from typing import Any, Final, Literal
 
 from llmtower_processors.alerts.conditions import Reading, against, burn
 from llmtower_processors.alerts.rules import Rule
-from llmtower_schemas.metrics import METRICS, Metric
-from llmtower_schemas.queries import Query, Scope, total
+from llmtower_schemas.metrics import METRICS, Metric, Source
+from llmtower_schemas.queries import Query, resolution
 
 MINUTE_US: Final = 60_000_000
 HOUR_US: Final = 3_600_000_000
@@ -74,28 +74,48 @@ class Span:
         return 3_600 if self.period or self.seconds > 2 * 86_400 else 60
 
 
+Where = tuple[tuple[str, tuple[str, ...]], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What one rule looks at within a batch: a span, of some of the rows."""
+
+    span: Span
+    where: Where = ()
+
+    @classmethod
+    def of(cls, rule: Rule, span: Span) -> "View":
+        """Give the view of a rule on a span."""
+        return cls(span, tuple(sorted((name, tuple(values)) for name, values in rule.where.items() if values)))
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One query, and the metrics that some rules want from it; for SQL of one's own, that rule alone."""
+    """One query: several metrics of one source over several views, each row read once; or one rule's own SQL."""
 
-    source: str
-    span: Span
-    where: tuple[tuple[str, tuple[str, ...]], ...]
+    source: Source | None
     group_by: tuple[str, ...]
+    views: tuple[View, ...]
+    names: tuple[str, ...]
+    """Metrics, in order; the rule's name for SQL of one's own."""
+    rules: tuple[str, ...]
+    top: int
     sql: str = ""
-    names: tuple[str, ...] = field(default=(), compare=False)
-    """Metrics, in order."""
-    top: int = field(default=100, compare=False)
-    rules: tuple[str, ...] = field(default=(), compare=False)
 
     def query(self, moment: Moment) -> Query:
         """Write the query; it asks for one group more than wanted, to see whether there are more."""
-        start, end = self.span.bounds(moment)
-        if self.sql:
+        if self.source is None:
+            start, end = self.views[0].span.bounds(moment)
             return Query(_wrapped(self.sql, self.top), {"start": _decimal(start), "end": _decimal(min(end, moment.now_us))})
-        scope = Scope(_moment(start), _moment(end), {name: list(values) for name, values in self.where})
-        metrics = [METRICS[name] for name in self.names]
-        return total(metrics, scope, by=self.group_by, bucket_s=self.span.bucket_s, limit=self.top + 1)
+        return views_query(
+            self.source,
+            [METRICS[name] for name in self.names],
+            [(*view.span.bounds(moment), view.where) for view in self.views],
+            by=self.group_by,
+            bucket_s=max(view.span.bucket_s for view in self.views),
+            limit=self.top + 1,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +124,41 @@ class Answer:
 
     readings: Mapping[str, Mapping[Group, Reading]]
     cut: bool = False
+
+
+def views_query(
+    source: Source, metrics: Sequence[Metric], views: Sequence[tuple[int, int, Where]], *, by: Sequence[str], bucket_s: int, limit: int
+) -> Query:
+    """One pass over the rows for many (start, end, filter): each row counts for every view that it belongs to.
+
+    Reading sketches is what such a query costs, so each is read once, whatever number of windows it lies in.
+    """
+    table, column = resolution(source, max(bucket_s, source.resolutions[0][0]))
+    bucket_us = next(seconds for seconds, name, _ in source.resolutions if name == table) * 1_000_000
+    views = [(start // bucket_us * bucket_us, end, where) for start, end, where in views]
+    parameters: dict[str, Any] = {}
+    conditions = [_condition(f"v{number}", view, column, parameters) for number, view in enumerate(views)]
+    start, end = min(view[0] for view in views), max(view[1] for view in views)
+    parameters |= {"start": _second(start), "end": _second(end)}
+    belongs = ", ".join(f"if({condition}, {number}, -1)" for number, condition in enumerate(conditions))
+    values = ", ".join(f"{one.value} AS {one.name}_value, {one.sample} AS {one.name}_sample" for one in metrics)
+    keys = ", ".join(["view_", *by])
+    return Query(
+        f"SELECT {keys}, {values} FROM {table} ARRAY JOIN arrayFilter(v -> v >= 0, [{belongs}]) AS view_"  # noqa: S608 - registries' names
+        f" WHERE {column} >= {{start:DateTime('UTC')}} AND {column} < {{end:DateTime('UTC')}} AND ({' OR '.join(conditions)})"
+        f" GROUP BY {keys} ORDER BY {metrics[0].name}_sample DESC LIMIT {int(limit)} BY view_",
+        parameters,
+    )
+
+
+def _condition(prefix: str, view: tuple[int, int, Where], column: str, parameters: dict[str, Any]) -> str:
+    start, end, where = view
+    parameters |= {f"{prefix}_start": _second(start), f"{prefix}_end": _second(end)}
+    parts = [f"{column} >= {{{prefix}_start:DateTime('UTC')}}", f"{column} < {{{prefix}_end:DateTime('UTC')}}"]
+    for name, wanted in where:
+        parts.append(f"{name} IN {{{prefix}_{name}:Array(String)}}")
+        parameters[f"{prefix}_{name}"] = list(wanted)
+    return f"({' AND '.join(parts)})"
 
 
 def spans(rule: Rule) -> list[Span]:
@@ -118,34 +173,49 @@ def baseline_spans(rule: Rule) -> list[Span]:
     return [Span(rule.window, days_back=day) for day in range(1, rule.baseline.days + 1)] if rule.baseline else []
 
 
-def batches(wanted: Iterable[tuple[Rule, Span]]) -> list[Batch]:
-    """Put what shares a query together."""
-    together: dict[Batch, list[Rule]] = defaultdict(list)
+Pair = tuple[Rule, Span]
+
+
+def batches(wanted: Iterable[Pair]) -> list[tuple[Batch, list[Pair]]]:
+    """Put what shares a pass together: one source, one grouping, one table, the same day."""
+    together: dict[tuple[Any, ...], list[Pair]] = defaultdict(list)
     for rule, span in wanted:
-        together[_batch(rule, span)].append(rule)
-    return [_merged(batch, rules) for batch, rules in together.items()]
+        source = rule.measured.source.name if rule.measured else f"sql {rule.name}"
+        together[source, rule.group_by, span.bucket_s, span.days_back, bool(span.period)].append((rule, span))
+    return [(_merged(pairs), pairs) for pairs in together.values()]
 
 
-def read(batch: Batch, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Answer:
+def read(batch: Batch, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> dict[View, Answer]:
     """Turn rows into readings. Raises ValueError when SQL of one's own lacks a column (an empty answer names none)."""
     if not rows:
-        return Answer({name: {} for name in batch.names})
+        return {view: Answer({name: {} for name in batch.names}) for view in batch.views}
     place = {name: index for index, name in enumerate(columns)}
-    if batch.sql:
-        lacking = [name for name in (*batch.group_by, "value") if name not in place]
-        if lacking:
-            raise ValueError(
-                f"the SQL gives no column {', '.join(lacking)}; it must give {', '.join((*batch.group_by, 'value', 'sample'))}"
-            )
-    keys = [place[name] for name in batch.group_by]
+    if batch.source is None:
+        return {batch.views[0]: _own(batch, place, rows)}
+    parts: list[list[Sequence[Any]]] = [[] for _ in batch.views]
+    for row in rows:
+        parts[row[0]].append(row)
+    return {view: _answer(batch, place, part) for view, part in zip(batch.views, parts, strict=True)}
+
+
+def _own(batch: Batch, place: Mapping[str, int], rows: Sequence[Sequence[Any]]) -> Answer:
+    lacking = [name for name in (*batch.group_by, "value") if name not in place]
+    if lacking:
+        raise ValueError(f"the SQL gives no column {', '.join(lacking)}; it must give {', '.join((*batch.group_by, 'value', 'sample'))}")
+    found = {}
+    for row in rows[: batch.top]:
+        sample = _number(row[place["sample"]]) if "sample" in place else 1.0
+        found[tuple(str(row[place[name]]) for name in batch.group_by)] = Reading(_number(row[place["value"]]), sample or 0.0)
+    return Answer({batch.names[0]: found}, len(rows) > batch.top)
+
+
+def _answer(batch: Batch, place: Mapping[str, int], rows: Sequence[Sequence[Any]]) -> Answer:
+    keys = range(1, 1 + len(batch.group_by))
     groups = [tuple(str(row[key]) for key in keys) for row in rows[: batch.top]]
     found: dict[str, Mapping[Group, Reading]] = {}
     for name in batch.names:
-        value, sample = (place["value"], place.get("sample")) if batch.sql else (place[f"{name}_value"], place[f"{name}_sample"])
-        found[name] = {
-            group: Reading(_number(row[value]), _number(row[sample]) or 0.0 if sample is not None else 1.0)
-            for group, row in zip(groups, rows, strict=False)
-        }
+        value = place[f"{name}_value"]
+        found[name] = {group: Reading(_number(row[value]), float(row[value + 1] or 0)) for group, row in zip(groups, rows, strict=False)}
     return Answer(found, len(rows) > batch.top)
 
 
@@ -185,17 +255,16 @@ def cadence_s(rule: Rule, period_s: float) -> float:
     return min(max(period_s, window / 150), 10.0)
 
 
-def _batch(rule: Rule, span: Span) -> Batch:
-    metric: Metric | None = rule.measured
-    where = tuple(sorted((name, tuple(values)) for name, values in rule.where.items()))
-    return Batch(metric.source.name if metric else rule.name, span, where, rule.group_by, rule.sql or "")
-
-
-def _merged(batch: Batch, rules: Sequence[Rule]) -> Batch:
-    names = tuple(dict.fromkeys(rule.metric or rule.name for rule in rules))
-    top = max(rule.top for rule in rules)
+def _merged(pairs: Sequence[Pair]) -> Batch:
+    first = pairs[0][0]
     return Batch(
-        batch.source, batch.span, batch.where, batch.group_by, batch.sql, names, top, tuple(dict.fromkeys(rule.name for rule in rules))
+        source=first.measured.source if first.measured else None,
+        group_by=first.group_by,
+        views=tuple(dict.fromkeys(View.of(rule, span) for rule, span in pairs)),
+        names=tuple(dict.fromkeys(rule.metric or rule.name for rule, _ in pairs)),
+        rules=tuple(dict.fromkeys(rule.name for rule, _ in pairs)),
+        top=max(rule.top for rule, _ in pairs),
+        sql=first.sql or "",
     )
 
 
@@ -207,6 +276,10 @@ def _period_start(now_us: int, period: str) -> int:
     today = _moment(now_us).replace(hour=0, minute=0, second=0, microsecond=0)
     start = today.replace(day=1) if period == "month" else today
     return round(start.timestamp()) * 1_000_000
+
+
+def _second(at_us: int) -> str:
+    return _moment(at_us).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _decimal(at_us: int) -> str:
