@@ -41,6 +41,18 @@ TABLES: dict[str, TableSpec] = {
         TableSpec("rollup_1m", "calls per minute and dimension", retention="rollup_1m_days", time_column="minute", view_of="calls"),
         TableSpec("rollup_1h", "the same per hour", time_column="hour", view_of="rollup_1m"),
         TableSpec("rollup_user_1h", "calls, tokens and cost per user and hour", time_column="hour", view_of="calls"),
+        TableSpec("drift_ranges", "what each range of events adds to the sketches", retention="requests_days", time_column="minute"),
+        TableSpec(
+            "drift_sketches",
+            "texts as mergeable sums per minute and segment",
+            retention="requests_days",
+            time_column="minute",
+            view_of="drift_ranges",
+        ),
+        TableSpec("drift_hours", "the same per hour", retention="rollup_1m_days", time_column="hour", view_of="drift_sketches"),
+        TableSpec("drift", "how far each segment is from its reference, every minute", retention="calls_days", time_column="at"),
+        TableSpec("drift_thresholds", "where each segment's alarms begin", retention="calls_days", time_column="at"),
+        TableSpec("drift_baselines", "spans of traffic that people named as right", time_column="set_at"),
         TableSpec("migrations", "which migrations were applied", time_column="applied_at"),
     )
 }

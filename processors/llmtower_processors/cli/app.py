@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from llmtower_processors.cli import data, pipeline, stack
+from llmtower_processors.cli import data, drift, pipeline, stack
 from llmtower_processors.errors import LlmtowerError, NotConfigured, root
 
 COMMANDS: dict[str, Callable[..., Any]] = {
@@ -29,8 +29,13 @@ GROUPS: dict[str, tuple[str, dict[str, Callable[..., Any]]]] = {
     ),
     "mark": ("Tell Llmtower what you did.", {"deploy": pipeline.mark_deploy}),
     "schema": ("The event contract for other languages.", {"export": data.schema_export}),
+    "drift": ("What changed in what is asked and answered.", {"compare": drift.drift_compare}),
+    "drift baseline": (
+        "Spans of traffic that later traffic is held against.",
+        {"set": drift.baseline_set, "list": drift.baseline_list, "delete": drift.baseline_delete},
+    ),
 }
-"""Commands of two words."""
+"""Commands of two words, and of three below a group that stands before."""
 
 _HELP = """The watchtower for LLM applications: exact cost, latency and errors from Kafka to ClickHouse.
 
@@ -43,11 +48,13 @@ def build() -> typer.Typer:
     app = typer.Typer(name="llmtower", help=_HELP, no_args_is_help=True, rich_markup_mode="markdown", pretty_exceptions_enable=False)
     for name, command in COMMANDS.items():
         app.command(name)(command)
+    groups = {"": app}
     for name, (text, commands) in GROUPS.items():
-        group = typer.Typer(name=name, help=text, no_args_is_help=True)
+        above, _, last = name.rpartition(" ")
+        group = groups[name] = typer.Typer(name=last, help=text, no_args_is_help=True)
         for word, command in commands.items():
             group.command(word)(command)
-        app.add_typer(group)
+        groups[above].add_typer(group)
     return app
 
 

@@ -1,0 +1,165 @@
+"""From texts to vectors of length 1. An embedder's label (name, version, dimension) is part of every segment: no two are ever compared."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from llmtower_processors.drift.tokens import Hashes, Index, Words, chunks, grams, pairs, words
+from llmtower_processors.errors import NotConfigured
+
+Vectors = npt.NDArray[np.float32]
+"""One row a text; a row of zeros for a text in which there is nothing to embed."""
+
+
+class Embedder(Protocol):
+    """Turns texts into vectors; the same text gives the same vector, for ever, under one label."""
+
+    @property
+    def label(self) -> str:
+        """Name, version and dimension: `hashed-words@1:256`."""
+
+    @property
+    def dimension(self) -> int:
+        """Numbers in a vector."""
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """Give one row of length 1 (or 0) a text."""
+
+
+class TakesWords(Protocol):
+    """An embedder that works on hashed words, which are then found only once."""
+
+    def embed_words(self, found: Words) -> Vectors:
+        """Give one row a text."""
+
+
+@dataclass(frozen=True, slots=True)
+class HashedNgrams:
+    """Hashed word 1- and 2-grams (or character n-grams too) under a sparse signed random projection; no download, nothing fitted.
+
+    Each n-gram adds ±weight to `_SPREAD` coordinates that its hash chooses (Kane & Nelson 2014, sparser Johnson-Lindenstrauss). Short words
+    weigh less: they are the commonest in every language with spaces, and say least.
+    """
+
+    characters: bool = False
+    dimension: int = 256
+
+    @property
+    def label(self) -> str:
+        """Name, version, dimension."""
+        return f"hashed-{'characters' if self.characters else 'words'}@1:{self.dimension}"
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """Embed, in chunks that fit the processor's cache."""
+        parts = [self.embed_words(words(texts[piece])) for piece in chunks(texts)]
+        return np.concatenate(parts) if parts else np.zeros((0, self.dimension), dtype=np.float32)
+
+    def embed_words(self, found: Words) -> Vectors:
+        """Embed texts whose words have been found."""
+        count = found.starts.size
+        weight = np.clip((found.length - 1) / 5, 0.2, 1.0)
+        total = self._project(found.hashes, found.text, weight, count)
+        hashes, text = pairs(found)
+        total += self._project(hashes, text, None, count)
+        if self.characters:
+            for size in (3, 4, 5):
+                total += self._project(*grams(found, size), None, count)
+        return unit(total)
+
+    def _project(self, hashes: Hashes, text: Index, weight: npt.NDArray[np.float64] | None, count: int) -> npt.NDArray[np.float64]:
+        total = np.zeros(count * self.dimension)
+        base = text * self.dimension
+        for turn in range(_SPREAD):
+            bits = hashes >> np.uint64(16 * turn)
+            sign = 1.0 - 2.0 * (bits & np.uint64(1)).astype(np.float64)
+            place = base + ((bits >> np.uint64(1)) & np.uint64(0x7FFF)).astype(np.int64) % self.dimension
+            total += np.bincount(place, weights=sign if weight is None else sign * weight, minlength=total.size)
+        return total.reshape(count, self.dimension)
+
+
+_SPREAD: Final = 2
+
+
+def unit(rows: npt.NDArray[Any]) -> Vectors:
+    """Scale rows to length 1; rows of zeros, and rows that are not finite, become zeros."""
+    rows = np.asarray(rows, dtype=np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        length = np.sqrt(np.einsum("ij,ij->i", rows, rows))
+    good = np.isfinite(length) & (length > 0)
+    rows = np.where(good[:, None], rows, 0.0)
+    scaled: Vectors = (rows / np.where(good, length, 1.0)[:, None]).astype(np.float32)
+    return scaled
+
+
+class Encoder(Protocol):
+    """What model2vec and sentence-transformers have in common."""
+
+    def encode(self, sentences: list[str]) -> Any:
+        """Give an array with one row a text."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelEmbedder:
+    """A loaded model behind the protocol."""
+
+    name: str
+    version: str
+    dimension: int
+    encoder: Encoder
+
+    @property
+    def label(self) -> str:
+        """Name, version, dimension."""
+        return f"{self.name}@{self.version}:{self.dimension}"
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """Run the model over all texts that say anything."""
+        rows = np.zeros((len(texts), self.dimension))
+        spoken = [index for index, text in enumerate(texts) if text.strip()]
+        if spoken:
+            rows[spoken] = np.asarray(self.encoder.encode([texts[index] for index in spoken]), dtype=np.float64)
+        return unit(rows)
+
+
+def load_model2vec(path: str, version: str = "1") -> ModelEmbedder:
+    """Load a static model of model2vec from a folder or by its name. Raises NotConfigured when the package is not there."""
+    try:
+        from model2vec import StaticModel  # type: ignore[import-not-found,unused-ignore]  # optional
+    except ImportError as error:
+        raise NotConfigured("The embedder model2vec is not installed. Run: pip install 'llmtower[embeddings]'") from error
+    model = StaticModel.from_pretrained(path)
+    return ModelEmbedder(_name(path), version, int(model.dim), model)
+
+
+def load_sentence_transformers(path: str, version: str = "1") -> ModelEmbedder:
+    """Load a model of sentence-transformers from a folder or by its name. Raises NotConfigured when the package is not there."""
+    try:
+        from sentence_transformers import SentenceTransformer  # type: ignore[import-not-found,unused-ignore]  # optional
+    except ImportError as error:
+        raise NotConfigured("The embedder sentence-transformers is not installed. Run: pip install 'llmtower[embeddings]'") from error
+    model = SentenceTransformer(path)
+    return ModelEmbedder(_name(path), version, int(model.get_sentence_embedding_dimension()), model)
+
+
+def _name(path: str) -> str:
+    return path.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
+
+
+LOADERS: Final[Mapping[str, Callable[[str], Embedder]]] = {
+    "hashed-words": lambda _: HashedNgrams(),
+    "hashed-characters": lambda _: HashedNgrams(characters=True),
+    "model2vec": load_model2vec,
+    "sentence-transformers": load_sentence_transformers,
+}
+"""Every embedder by the word before the colon of its name: `hashed-words`, `model2vec:./models/potion`."""
+
+
+def load_embedder(name: str) -> Embedder:
+    """Load an embedder by its name. Raises NotConfigured for one that is unknown or not installed."""
+    kind, _, path = name.partition(":")
+    if kind not in LOADERS:
+        raise NotConfigured(f"No embedder is called {kind!r}. There are: {', '.join(LOADERS)}.")
+    return LOADERS[kind](path)

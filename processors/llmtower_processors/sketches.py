@@ -1,0 +1,92 @@
+"""The `sketches` processor: what is asked and answered, as sums per segment and minute, from which any two slices can be compared."""
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+from operator import attrgetter
+from typing import Any
+
+import msgspec
+
+from llmtower_processors.arrivals import portions, sort_events
+from llmtower_processors.drift.embedders import Embedder, HashedNgrams
+from llmtower_processors.drift.said import answered, asked, calls_tools, refuses
+from llmtower_processors.drift.sums import Said, Segment, Sums, rows, sum_up
+from llmtower_processors.runtime.model import Batch, Block, Processor
+from llmtower_processors.structs import NOTHING, STRUCTS
+from llmtower_schemas import topics
+from llmtower_schemas.events import RequestEvent, ResponseEvent, StepEvent
+
+NAME = "sketches"
+TABLES = ("drift_ranges",)
+
+_RESPONSE = STRUCTS[ResponseEvent]
+_TYPES = {STRUCTS[model]: attrgetter("started_at_ns") for model in (ResponseEvent, RequestEvent, StepEvent)}
+_MINUTE_NS = 60_000_000_000
+
+
+def sketches_processor(embedder: Embedder | None = None) -> Processor:
+    """Build the processor; without an embedder it hashes words."""
+    return Processor(NAME, (topics.CALLS,), TABLES, partial(process_sketches, embedder=embedder or HashedNgrams()))
+
+
+def process_sketches(batch: Batch, *, embedder: Embedder) -> Sequence[Block]:
+    """Turn one batch of `llmtower.calls` into at most one block: a row per segment and minute.
+
+    A row stands for many events, so its place in Kafka is the range's end and its number within the range: a replay of the range makes the
+    same rows. What cannot be read is in the dead letters of the processor `calls`.
+    """
+    into: dict[Segment, Sums] = {}
+    for portion in portions(batch):
+        arrivals, _ = sort_events(portion, _TYPES)
+        if _RESPONSE in arrivals:
+            sum_up(list(_said(arrivals[_RESPONSE].events)), embedder, into)
+    return [Block("drift_ranges", rows(into) | _place(batch, len(into)))] if into else []
+
+
+def _said(events: Iterable[Any]) -> Iterable[Said]:
+    for event in events:
+        hidden = event.capture != "full"
+        who = (event.project, event.app, event.environment, event.request_model, event.prompt_name, event.prompt_version)
+        minute = event.started_at_ns // _MINUTE_NS * 60
+        usage = event.usage
+        failed = event.status != "ok"
+        read = 0 if usage is None else usage.input_tokens + usage.cache_read_tokens + usage.cache_write_tokens + usage.cache_write_1h_tokens
+        written = 0 if usage is None else usage.output_tokens + usage.reasoning_tokens
+        question = "" if hidden else _safely(asked, event.input)
+        yield Said(minute, who, "input", question, event.embedding, event.embedder, tokens=read, failed=failed)
+        answer = "" if hidden else _safely(answered, event.output)
+        yield Said(
+            *(minute, who, "output", answer, None, ""),
+            tokens=written,
+            timed_us=event.duration_us if written and not failed else 0,
+            timed_tokens=written if not failed else 0,
+            refusal=refuses(answer),
+            tool_call=_uses_tools(NOTHING if hidden else event.output, event.finish_reasons),
+            failed=failed,
+            finish_reasons=event.finish_reasons,
+        )
+
+
+def _safely(read: Any, raw: msgspec.Raw) -> str:
+    """Content is free-form: what cannot be read as text counts as a call without text."""
+    try:
+        return str(read(raw))
+    except (msgspec.MsgspecError, RecursionError):
+        return ""
+
+
+def _uses_tools(raw: msgspec.Raw, finish_reasons: list[str]) -> bool:
+    try:
+        return calls_tools(raw, finish_reasons)
+    except (msgspec.MsgspecError, RecursionError):
+        return False
+
+
+def _place(batch: Batch, count: int) -> dict[str, list[Any]]:
+    return {
+        "incarnation": [batch.incarnation] * count,
+        "kafka_topic": [batch.topic] * count,
+        "kafka_partition": [batch.partition] * count,
+        "kafka_offset": [batch.last] * count,
+        "event_index": list(range(count)),
+    }
