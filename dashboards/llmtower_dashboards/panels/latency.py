@@ -4,6 +4,7 @@ from typing import Final
 
 from llmtower_dashboards.panel import Column, Dashboard, Panel, PanelUnit, Row, Threshold
 from llmtower_dashboards.panels.common import APP, CALLS, MODEL, NO_CALLS, NO_STREAM, PROVIDER, TIME
+from llmtower_dashboards.panels.intervals import wilson
 from llmtower_dashboards.panels.sql import (
     END,
     OF_CALLS,
@@ -18,7 +19,6 @@ from llmtower_dashboards.panels.sql import (
     select,
     series,
     total,
-    wilson,
 )
 
 _LEVELS: Final = ("p50", "p95", "p99")

@@ -179,15 +179,3 @@ def compared_ratio(value: str, *, sample: str = "sum(calls)", more: Mapping[str,
     number, within = before("hour", f"toStartOfHour({START})")
     baseline = select({"value": value}, "rollup_1h", f"{within} AND {number} > 0 AND {filters(OF_ROLLUPS)}")
     return total({"value": value, "baseline": f"({baseline})", **(more or {}), "sample": sample})
-
-
-Z: Final = 1.96
-"""Standard normal quantile of a 95 % interval."""
-
-
-def wilson(hits: str, total: str) -> tuple[str, str]:
-    """The ends of a 95 % interval of a share (E. B. Wilson, 1927): sound for few calls and for rates near 0, where two standard deviations either side are not."""
-    square = round(Z * Z, 4)
-    middle = f"({hits} + {square / 2}) / nullIf({total} + {square}, {square})"
-    half = f"{Z} / nullIf({total} + {square}, {square}) * sqrt({hits} * ({total} - {hits}) / nullIf({total}, 0) + {square / 4})"
-    return f"greatest(0, {middle} - {half})", f"least(1, {middle} + {half})"
