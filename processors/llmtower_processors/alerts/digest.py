@@ -1,0 +1,48 @@
+"""What waits on one route: newer words replace older ones of the same incident, and a storm becomes one message. Pure."""
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from llmtower_processors.alerts.model import Notification
+from llmtower_processors.alerts.rules import Route
+
+
+@dataclass
+class Line:
+    """The waiting line of a route; times are seconds of a clock that only grows."""
+
+    route: Route
+    waiting: dict[str, Notification] = field(default_factory=dict)
+    """By incident: what is told next of it."""
+    _told: deque[float] = field(default_factory=deque)
+    """When single messages were told."""
+
+    def add(self, notification: Notification) -> list[Notification]:
+        """Take one in; gives what it makes needless. The end of what nobody heard of here is still told: as an end."""
+        key = notification.transition.dedup_key
+        before = self.waiting.pop(key, None)
+        if before is not None and before.transition.sequence > notification.transition.sequence:
+            self.waiting[key] = before
+            return [notification]
+        self.waiting[key] = notification
+        return [] if before is None or before.transition.transition_id == notification.transition.transition_id else [before]
+
+    def next(self, now: float) -> tuple[list[Notification], float]:
+        """Give what to tell now (one, or several as a digest), or nothing and the seconds until something may be told."""
+        while self._told and now - self._told[0] >= self.route.digest:
+            self._told.popleft()
+        room = self.route.burst - len(self._told)
+        if len(self.waiting) <= room:
+            return [next(iter(self.waiting.values()))], 0.0
+        if not self._told:
+            return list(self.waiting.values()), 0.0
+        return [], self.route.digest - (now - self._told[0])
+
+    def done(self, told: list[Notification], now: float) -> None:
+        """What was told waits no longer, unless newer words came meanwhile."""
+        self._told.append(now)
+        if len(told) > 1:  # a digest uses the window up
+            self._told.extend([now] * (self.route.burst - 1))
+        for one in told:
+            if self.waiting.get(one.transition.dedup_key) is one:
+                del self.waiting[one.transition.dedup_key]

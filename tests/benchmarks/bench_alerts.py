@@ -1,0 +1,167 @@
+"""Alert rules: a round of 500 rules over 100 groups each, and how long after an event somebody is told.
+
+The rounds ask a real engine over HTTP, as the worker does. The second part runs the whole stack with the shipped rules: an application
+that has been well fails at some moment; what counts is the time from the call that crosses the level to the notification.
+"""
+
+import asyncio
+import json
+import random
+import statistics
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import clickhouse_connect
+
+import llmtower
+from llmtower_processors.alerts.incidents import Incidents
+from llmtower_processors.alerts.load import parse_rules
+from llmtower_processors.alerts.measure import Meter
+from llmtower_processors.alerts.questions import Moment
+from llmtower_processors.alerts.rules import Rule
+from llmtower_processors.alerts.silences import Silences
+from llmtower_processors.alerts.tables import ClickHouseTables
+from llmtower_processors.engine import EngineProcess, Role
+from llmtower_processors.migrate import create_database, migrate
+from llmtower_schemas.metrics import CALLS, METRICS
+from llmtower_schemas.settings import RetentionSettings
+from tests.benchmarks.bench_dashboard import MAKE
+from tests.benchmarks.figures import Figure, at_most, main
+from tests.benchmarks.stand import Stand, stand
+
+RULES = 500
+GROUPS = 100
+HOURS = 6
+CALLS_MADE = 2_000_000
+
+
+def rules() -> list[Rule]:
+    """Five hundred rules: every metric of calls, over five windows, of everything and of parts."""
+    names = [name for name, metric in METRICS.items() if metric.source is CALLS]
+    windows = ("5m", "10m", "15m", "30m", "1h")
+    parts = ("", "where: {environment: [production]}, ", "where: {operation: [chat]}, ", "where: {provider: [openai, anthropic]}, ")
+    lines = [
+        f"  - {{name: r{number}, metric: {name}, window: {window}, {part}group_by: [app, request_model, prompt_name], top: {GROUPS},"
+        f" levels: {{warning: {{above: {0.99 if METRICS[name].unit == 'ratio' else 1e15}}}}}}}"
+        for number, (window, part, name) in enumerate(product(windows, parts, names))
+    ]
+    return list(parse_rules("rules:\n" + "\n".join(lines[:RULES])).rules)
+
+
+def run(quick: bool) -> list[Figure]:
+    """Measure."""
+    return [*_rounds(5 if quick else 15), *_told(5 if quick else 30)]
+
+
+def _rounds(rounds: int) -> list[Figure]:
+    with _filled() as options:
+        asked = rules()
+        meter = Meter(ClickHouseTables(options), asked, period_s=2)
+        incidents = Incidents({rule.name: rule for rule in asked})
+        taken: list[tuple[float, float]] = []
+        for _ in range(rounds + 1):
+            began = time.perf_counter()
+            measured = meter.measure(asked, Moment(time.time_ns() // 1_000))
+            between = time.perf_counter()
+            assert incidents.judge(measured, Silences()) == []
+            taken.append((between - began, time.perf_counter() - between))
+        meter.close()
+    assert not measured.failed
+    groups = statistics.median(len(found) for found in measured.readings.values())
+    whole = sorted(ask + judge for ask, judge in taken[1:])
+    asking, judging = (statistics.median(part) for part in zip(*taken[1:], strict=True))
+    note = f"{measured.queries} queries {asking:.2f} s, judging {judging:.2f} s; worst of {rounds} rounds {whole[-1]:.2f} s"
+    name = f"alerts: one round of {len(asked)} rules × {groups:.0f} groups ({CALLS_MADE // 1_000_000} M calls in {HOURS} h)"
+    return [at_most(name, statistics.median(whole), "s", 2.0, note)]
+
+
+@contextmanager
+def _filled() -> Iterator[dict[str, Any]]:
+    """An engine with some hours of calls up to now."""
+    with tempfile.TemporaryDirectory(prefix="llmtower-bench-") as folder, EngineProcess(Path(folder)) as engine:
+        address: dict[str, Any] = {"host": engine.host, "port": engine.port, "username": Role.WRITER.value}
+        address["password"] = engine.credentials.password(Role.WRITER)
+        with clickhouse_connect.get_client(**address) as server:
+            create_database(server, "llmtower")
+        with clickhouse_connect.get_client(**address, database="llmtower") as client:
+            migrate(client, RetentionSettings())
+            start, step = time.time_ns() // 1_000 - HOURS * 3_600_000_000, 500_000
+            for first in range(0, CALLS_MADE, step):
+                spacing = HOURS * 3_600e6 / CALLS_MADE
+                client.command(MAKE, parameters={"start_us": start, "spacing_us": spacing, "first": first, "count": step})
+            client.command("OPTIMIZE TABLE rollup_1m FINAL")
+        yield address | {"database": "llmtower"}
+
+
+class _Receiver(BaseHTTPRequestHandler):
+    """Notes when which application was told of first."""
+
+    told: dict[str, float]
+
+    def do_POST(self) -> None:
+        """Take a notification."""
+        now = time.monotonic()
+        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        for app in (word for word in self.told if word in body):
+            self.told[app] = min(self.told[app], now)
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class names it so
+        """Say nothing."""
+
+
+def _told(trials: int) -> list[Figure]:
+    apps = [f"app-{uuid.uuid4().hex[:8]}" for _ in range(trials)]
+    told = dict.fromkeys(apps, float("inf"))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Receiver", (_Receiver,), {"told": told}))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        with stand(LLMTOWER_ALERTS__WEBHOOK_URL=f"http://127.0.0.1:{server.server_port}/") as running:
+            waits = _fail_one_by_one(running, apps, told)
+    finally:
+        server.shutdown()
+        server.server_close()
+    points = statistics.quantiles(waits, n=20)
+    note = f"p50 {statistics.median(waits):.1f} s, worst {max(waits):.1f} s of {trials}; shipped rules, producer with heartbeats, webhook"
+    return [at_most("alerts: event → notification, p95", points[-1], "s", 15.0, note)]
+
+
+def _fail_one_by_one(running: Stand, apps: list[str], told: dict[str, float]) -> list[float]:
+    """Each application sends ok calls, then fails at a moment of its own."""
+    rng = random.Random(1)
+    failed: dict[str, float] = {}
+    llmtower.configure(app="bench", bootstrap_servers=running.endpoints.kafka)
+    try:
+        time.sleep(10)
+        for app in apps:
+            for _ in range(40):
+                _call(app, ok=False)
+            failed[app] = time.monotonic()
+            time.sleep(rng.uniform(1.0, 4.0))
+        deadline = time.monotonic() + 60
+        while max(told.values()) == float("inf") and time.monotonic() < deadline:
+            time.sleep(0.1)
+    finally:
+        llmtower.close()
+    return [told[app] - at for app, at in failed.items()]
+
+
+def _call(app: str, *, ok: bool) -> None:
+    with llmtower.context(app=app), llmtower.call(provider="openai", request_model="gpt-4o") as call:
+        if not ok:
+            call.fail(error_class="server")
+
+
+if __name__ == "__main__":
+    main(run)
+    asyncio.run(asyncio.sleep(0))
+    json.dumps({})
