@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +14,13 @@ from llmtower_processors.drift.said import LONGEST
 from llmtower_processors.drift.tokens import chunks, words
 
 LONGEST_VECTOR: Final = 16_384
+BUCKETS: Final = 64
 COUNTS: Final = ("calls", "texts", "without_text", "bad_vectors", "cut", "characters", "tokens", "refusals", "tool_calls", "failed")
 TIMES: Final = ("timed_us", "timed_tokens")
+MAPS: Final = ("lengths", "token_times", "finish_reasons")
 _EMPTY: Final[list[int]] = []
+
+Key = TypeVar("Key", int, str)
 
 
 class Segment(NamedTuple):
@@ -61,6 +65,7 @@ class Sums:
     features: Integers | None = None
     mean: Integers | None = None
     lengths: dict[int, int] = field(default_factory=dict)
+    token_times: dict[int, int] = field(default_factory=dict)
     finish_reasons: dict[str, int] = field(default_factory=dict)
 
     def add_vectors(self, count: int, summed: Integers, mean: Integers) -> None:
@@ -167,16 +172,26 @@ def _count(sums: Sums, one: Said) -> None:
     counts["refusals"] += one.refusal
     counts["tool_calls"] += one.tool_call
     counts["failed"] += one.failed
+    if one.timed_tokens:
+        _tally(sums.token_times, bucket(one.timed_us // one.timed_tokens))
     for reason in one.finish_reasons:
-        sums.finish_reasons[reason] = sums.finish_reasons.get(reason, 0) + 1
+        _tally(sums.finish_reasons, reason)
     if not one.text:
         counts["without_text"] += 1
         return
     length = len(one.text)
     counts["characters"] += length
     counts["cut"] += length > LONGEST
-    bucket = (length * length).bit_length()
-    sums.lengths[bucket] = sums.lengths.get(bucket, 0) + 1
+    _tally(sums.lengths, bucket(length))
+
+
+def bucket(value: int) -> int:
+    """Give the bits of the square of a value: buckets that grow by a factor of 1.41."""
+    return min(BUCKETS - 1, (value * value).bit_length())
+
+
+def _tally(counts: dict[Key, int], key: Key) -> None:
+    counts[key] = counts.get(key, 0) + 1
 
 
 def rows(into: dict[Segment, Sums]) -> dict[str, list[Any]]:
@@ -186,6 +201,4 @@ def rows(into: dict[Segment, Sums]) -> dict[str, list[Any]]:
     columns |= {name: [sums.counts[name] for sums in into.values()] for name in (*COUNTS, *TIMES)}
     columns["features"] = [summed for summed, _ in vectors]
     columns["mean"] = [mean for _, mean in vectors]
-    columns["lengths"] = [sums.lengths for sums in into.values()]
-    columns["finish_reasons"] = [sums.finish_reasons for sums in into.values()]
-    return columns
+    return columns | {name: [getattr(sums, name) for sums in into.values()] for name in MAPS}

@@ -29,6 +29,7 @@ CREATE TABLE IF NOT EXISTS drift_ranges
     features Array(Int64) CODEC(T64, ZSTD),
     mean Array(Int64) CODEC(T64, ZSTD),
     lengths Map(UInt8, UInt64) COMMENT 'texts by the bits of the square of their length in characters: buckets of a factor of 1.41',
+    token_times Map(UInt8, UInt64) COMMENT 'calls by microseconds per output token, in the same buckets',
     finish_reasons Map(String, UInt64),
     incarnation LowCardinality(String),
     kafka_topic LowCardinality(String),
@@ -70,6 +71,7 @@ CREATE TABLE IF NOT EXISTS drift_sketches
     features AggregateFunction(sumForEach, Array(Int64)) CODEC(ZSTD),
     mean AggregateFunction(sumForEach, Array(Int64)) CODEC(ZSTD),
     lengths SimpleAggregateFunction(sumMap, Map(UInt8, UInt64)),
+    token_times SimpleAggregateFunction(sumMap, Map(UInt8, UInt64)),
     finish_reasons SimpleAggregateFunction(sumMap, Map(String, UInt64))
 )
 ENGINE = AggregatingMergeTree
@@ -95,6 +97,7 @@ SELECT
     sumForEachState(drift_ranges.features) AS features,
     sumForEachState(drift_ranges.mean) AS mean,
     sumMap(drift_ranges.lengths) AS lengths,
+    sumMap(drift_ranges.token_times) AS token_times,
     sumMap(drift_ranges.finish_reasons) AS finish_reasons
 FROM drift_ranges
 GROUP BY minute, project, app, environment, request_model, prompt_name, prompt_version, direction, language, embedder;
@@ -127,6 +130,7 @@ CREATE TABLE IF NOT EXISTS drift_hours
     features AggregateFunction(sumForEach, Array(Int64)) CODEC(ZSTD),
     mean AggregateFunction(sumForEach, Array(Int64)) CODEC(ZSTD),
     lengths SimpleAggregateFunction(sumMap, Map(UInt8, UInt64)),
+    token_times SimpleAggregateFunction(sumMap, Map(UInt8, UInt64)),
     finish_reasons SimpleAggregateFunction(sumMap, Map(String, UInt64))
 )
 ENGINE = AggregatingMergeTree
@@ -153,6 +157,7 @@ SELECT
     sumForEachMergeState(drift_sketches.features) AS features,
     sumForEachMergeState(drift_sketches.mean) AS mean,
     sumMap(drift_sketches.lengths) AS lengths,
+    sumMap(drift_sketches.token_times) AS token_times,
     sumMap(drift_sketches.finish_reasons) AS finish_reasons
 FROM drift_sketches
 GROUP BY hour, project, app, environment, request_model, prompt_name, prompt_version, direction, language, embedder;
@@ -187,7 +192,8 @@ PARTITION BY toYYYYMM(at)
 ORDER BY (project, app, at)
 SETTINGS non_replicated_deduplication_window = 100000;
 
--- Where each segment's alarms begin, computed anew every few hours from its reference; the last row of a key counts.
+-- How each statistic behaves where nothing drifts, learnt anew every few hours from the segment's reference; the last row of a key counts.
+-- The threshold follows from the tail and from among how many segments and windows the project's false alarms are divided at the time.
 CREATE TABLE IF NOT EXISTS drift_thresholds
 (
     at DateTime('UTC'),
@@ -202,15 +208,16 @@ CREATE TABLE IF NOT EXISTS drift_thresholds
     embedder LowCardinality(String),
     metric LowCardinality(String),
     reference LowCardinality(String),
-    threshold Float64,
-    spread Float64 COMMENT 'standard deviation of the statistic where nothing drifts',
-    inflation Float64 COMMENT 'how much more the mean of a window varies than if its texts were independent',
-    ranks Array(Float64) COMMENT 'quantiles of the statistic where nothing drifts',
+    days UInt32 COMMENT 'of the reference that have texts',
+    reference_texts UInt64,
+    variance Float64 COMMENT 'of one text around the mean of its hour',
+    between Float64 COMMENT 'squared distance that more texts do not take away',
+    tail_start Float64 COMMENT 'of a generalized Pareto tail of the maxima',
     tail_scale Float64,
-    tail_start Float64,
-    shares UInt32 COMMENT 'segments and windows among which the project''s false alarms are divided',
-    reference_minutes UInt32,
-    reason LowCardinality(String) COMMENT 'why there is no threshold, or empty'
+    tail_shape Float64,
+    spread Float64 COMMENT 'standard deviation of the statistic',
+    ranks Array(Float64) COMMENT 'quantiles of the statistic, 0 % to 100 %',
+    reason LowCardinality(String) COMMENT 'why nothing could be learnt, or empty'
 )
 ENGINE = MergeTree
 PARTITION BY toYYYYMM(at)

@@ -1,0 +1,84 @@
+"""What an evaluation reads: three queries a minute for all segments together, and the minutes of a reference where one is learnt anew."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from llmtower_processors.drift.features import Reals
+from llmtower_processors.drift.judge import HOUR_S, Key, Row
+from llmtower_processors.drift.metrics import COLUMNS, METRICS, vector
+from llmtower_processors.drift.reference import DAY
+
+if TYPE_CHECKING:
+    from clickhouse_connect.driver.client import Client
+
+_KEY: Final = ", ".join(Key._fields)
+_SUMS: Final = """
+    sum(found.texts) AS texts_sum, sumForEachMerge(found.features) AS features_sum,
+    sum(found.calls) - sum(found.without_text) AS answered_sum, sum(found.refusals) AS refusals_sum,
+    sum(found.tool_calls) AS tool_calls_sum, sumMap(found.lengths) AS lengths_sum, sumMap(found.token_times) AS token_times_sum,
+    sumMap(found.finish_reasons) AS finish_reasons_sum,
+    sumMap(map(found.language, found.calls - least(found.calls, found.without_text))) AS languages_sum
+"""
+_MINUTES: Final = f"""
+SELECT {_KEY}, toUnixTimestamp(found.minute) AS at, {_SUMS} FROM drift_sketches AS found
+WHERE minute >= toDateTime({{start:UInt32}}, 'UTC') AND minute < toDateTime({{end:UInt32}}, 'UTC')
+GROUP BY {_KEY}, at ORDER BY at
+"""  # noqa: S608 - names from literals
+_HOURS: Final = f"""
+SELECT {_KEY}, toUnixTimestamp(found.hour) AS at, {_SUMS} FROM drift_hours AS found
+WHERE hour >= toDateTime({{start:UInt32}}, 'UTC') AND hour < toDateTime({{end:UInt32}}, 'UTC')
+GROUP BY {_KEY}, at ORDER BY at
+"""  # noqa: S608 - names from literals
+_BY_HOUR: Final = f"""
+SELECT {_KEY}, toHour(found.hour, 'UTC') AS hour_of_day, {_SUMS} FROM drift_hours AS found
+WHERE hour >= toDateTime({{start:UInt32}}, 'UTC') AND hour < toDateTime({{end:UInt32}}, 'UTC') AND ({_KEY}) IN (
+    SELECT {_KEY} FROM drift_hours WHERE hour >= toDateTime({{active:UInt32}}, 'UTC') AND hour < toDateTime({{until:UInt32}}, 'UTC')
+)
+GROUP BY {_KEY}, hour_of_day
+"""  # noqa: S608 - names from literals
+_DAY: Final = f"""
+SELECT toUnixTimestamp(found.minute) AS at, {_SUMS} FROM drift_sketches AS found
+WHERE minute >= toDateTime({{start:UInt32}}, 'UTC') AND minute < toDateTime({{end:UInt32}}, 'UTC')
+    AND {" AND ".join(f"{name} = {{{name}:String}}" for name in Key._fields)}
+GROUP BY at
+"""  # noqa: S608 - names from literals
+
+
+def minutes(client: "Client", start: int, end: int) -> dict[Key, list[Row]]:
+    """Give the minutes of a span (seconds), by segment."""
+    return _grouped(client, _MINUTES, {"start": start, "end": end}, "at")
+
+
+def hours(client: "Client", start: int, end: int) -> dict[Key, list[Row]]:
+    """Give the hours of a span."""
+    return _grouped(client, _HOURS, {"start": start, "end": end}, "at")
+
+
+def hours_of_day(client: "Client", start: int, end: int, *, active: int, until: int) -> dict[Key, list[Row]]:
+    """Give for each segment with calls in `active`..`until` its sums by hour of the day over a span."""
+    values = {"start": start, "end": end, "active": active, "until": until}
+    return _grouped(client, _BY_HOUR, values, "hour")
+
+
+def _grouped(client: "Client", sql: str, values: dict[str, int], *names: str) -> dict[Key, list[Row]]:
+    found: dict[Key, list[Row]] = {}
+    width = len(Key._fields)
+    for row in client.query(sql, parameters=values).result_rows:
+        key = Key(*map(str, row[:width]))
+        found.setdefault(key, []).append(dict(zip((*names, *COLUMNS), row[width:], strict=True)))
+    return found
+
+
+def whole_days(client: "Client", key: Key, start: int, days: int, metrics: Iterable[str]) -> dict[str, tuple[Reals, Reals]]:
+    """Give (days, 1440, width) sums and (days, 1440) counts of some metrics of one segment, from `start` (seconds, a whole hour)."""
+    made = {name: (np.zeros((days, DAY, METRICS[name].width)), np.zeros((days, DAY))) for name in metrics}
+    for first in range(days):  # a day at a time: a row is 2 kB
+        span = {"start": start + first * 24 * HOUR_S, "end": start + (first + 1) * 24 * HOUR_S}
+        for at, *row in client.query(_DAY, parameters=key._asdict() | span).result_rows:
+            place = (int(at) // 60) % DAY
+            fields = dict(zip(COLUMNS, row, strict=True))
+            for name, (sums, counts) in made.items():
+                sums[first, place], counts[first, place] = vector(name, fields)
+    return made
