@@ -10,6 +10,7 @@ Importing this package loads neither Kafka's client nor pydantic: that happens i
 
 from typing import TYPE_CHECKING, Any
 
+from llmtower.anthropic import wrap_anthropic
 from llmtower.api import close, configure, flush, record, stats
 from llmtower.calls import Call, call
 from llmtower.openai import wrap_openai
@@ -41,6 +42,7 @@ __all__ = [
     "record",
     "stats",
     "step",
+    "wrap_anthropic",
     "wrap_openai",
 ]
 

@@ -1,38 +1,26 @@
 """What a chat completion says, whole or in chunks; only attributes are read, so that any compatible server's answer will do."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """The facts of an answer beside its text."""
-
-    id: str = ""
-    model: str = ""
-    service_tier: str = ""
-    usage: Any = None
-    finish_reasons: tuple[str, ...] = ()
-
-    @classmethod
-    def of(cls, answer: Any) -> "Answer":
-        """Read an answer; what is absent stays at its default."""
-        choices = getattr(answer, "choices", None) or ()
-        reasons = tuple(reason for choice in choices if (reason := getattr(choice, "finish_reason", None)))
-        return cls(
-            id=getattr(answer, "id", None) or "",
-            model=getattr(answer, "model", None) or "",
-            service_tier=getattr(answer, "service_tier", None) or "",
-            usage=getattr(answer, "usage", None),
-            finish_reasons=reasons,
-        )
+def whole(answer: Any) -> dict[str, Any]:
+    """Give what an answer says, its messages with their tool calls; what is absent stays away."""
+    choices = getattr(answer, "choices", None) or ()
+    return {
+        "output": [_said(choice) for choice in choices] or None,
+        "usage": getattr(answer, "usage", None),
+        "response_id": getattr(answer, "id", None) or "",
+        "response_model": getattr(answer, "model", None) or "",
+        "finish_reasons": tuple(reason for choice in choices if (reason := getattr(choice, "finish_reason", None))),
+        "details": {"service_tier": getattr(answer, "service_tier", None) or ""},
+    }
 
 
-def output_of(answer: Any) -> list[Any] | None:
-    """Give the messages of an answer, tool calls included."""
-    choices = getattr(answer, "choices", None)
-    return [getattr(choice, "message", None) for choice in choices] if choices else None
+def _said(choice: Any) -> Any:
+    """Give a choice's message, or the text of a legacy completion."""
+    message = getattr(choice, "message", None)
+    return getattr(choice, "text", None) if message is None else message
 
 
 def details(response: Any, retries: Any) -> dict[str, Any]:
@@ -62,6 +50,8 @@ class _Choice:
     role: str = "assistant"
     tools: dict[int, dict[str, Any]] = field(default_factory=dict)
     finish_reason: str = ""
+    legacy: list[str] = field(default_factory=list)
+    """The text of a legacy completion, which is no message."""
 
 
 @dataclass(slots=True)
@@ -73,6 +63,11 @@ class Chunks:
     service_tier: str = ""
     usage: Any = None
     choices: dict[int, _Choice] = field(default_factory=dict)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every choice has come to its end."""
+        return bool(self.choices) and all(choice.finish_reason for choice in self.choices.values())
 
     def add(self, chunk: Any) -> bool:
         """Take a chunk; says whether it brought any token."""
@@ -98,6 +93,10 @@ class Chunks:
             if isinstance(text, str) and text:
                 kept.texts.setdefault(name, []).append(text)
                 brought = True
+        legacy = getattr(choice, "text", None)
+        if isinstance(legacy, str) and legacy:
+            kept.legacy.append(legacy)
+            brought = True
         for tool in getattr(delta, "tool_calls", None) or ():
             self._tool(kept, tool)
             brought = True
@@ -111,16 +110,22 @@ class Chunks:
         call["name"] = getattr(function, "name", None) or call["name"]
         call["arguments"].append(getattr(function, "arguments", None) or "")
 
-    def finish_reasons(self) -> tuple[str, ...]:
-        """Give the reasons known so far."""
-        return tuple(choice.finish_reason for _, choice in sorted(self.choices.items()) if choice.finish_reason)
+    def facts(self) -> dict[str, Any]:
+        """Give what is known so far, in the shape of a whole answer."""
+        choices = [choice for _, choice in sorted(self.choices.items())]
+        return {
+            "output": [_message(choice) for choice in choices] or None,
+            "usage": self.usage,
+            "response_id": self.id,
+            "response_model": self.model,
+            "finish_reasons": tuple(choice.finish_reason for choice in choices if choice.finish_reason),
+            "details": {"service_tier": self.service_tier},
+        }
 
-    def output(self) -> list[Mapping[str, Any]] | None:
-        """Give the messages put together so far, in the shape of whole ones."""
-        return [_message(choice) for _, choice in sorted(self.choices.items())] or None
 
-
-def _message(choice: _Choice) -> dict[str, Any]:
+def _message(choice: _Choice) -> dict[str, Any] | str:
+    if choice.legacy:
+        return "".join(choice.legacy)
     message: dict[str, Any] = {"role": choice.role, **{name: "".join(parts) for name, parts in choice.texts.items()}}
     if choice.tools:
         message["tool_calls"] = [

@@ -1,42 +1,52 @@
 """Watching a stream go by: the caller keeps the client's own stream object; only the iterator inside it is ours."""
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from llmtower.calls import Call
-from llmtower.chat import Chunks
 from llmtower.errors import internal_error
 
+Facts = dict[str, Any]
+"""What an answer says, as arguments of `Call.finish`."""
 
-def watch(stream: Any, call: Call, details: Mapping[str, Any], *, hide: bool) -> None:
-    """Record what a stream brings, and how it ends: read to the end, failed, closed early or forgotten."""
-    record = _Record(call, details, hide)
-    inner = stream._iterator
-    if hasattr(inner, "__anext__"):
-        stream._iterator = _WatchedAsync(inner, record)
-        stream.close = _closing_async(stream.close, record)
-    else:
-        stream._iterator = _Watched(inner, record)
-        stream.close = _closing(stream.close, record)
+
+class Reader(Protocol):
+    """Puts a streamed answer together; one per call."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether the answer's end has come, whatever the connection does afterwards."""
+
+    def add(self, chunk: Any) -> bool:
+        """Take a chunk; says whether it brought any token."""
+
+    def facts(self) -> Facts:
+        """Give what is known so far."""
 
 
 class StreamAbandoned(Exception):  # noqa: N818 - a kind of end, recorded and never raised
     """The caller stopped reading before the stream's end."""
 
 
-class _Record:
+class Record:
     """The books of one stream."""
 
-    def __init__(self, call: Call, details: Mapping[str, Any], hide: bool) -> None:
-        self._call, self._details, self._hide = call, details, hide
-        self._chunks = Chunks()
+    def __init__(
+        self, call: Call, reader: Reader, details: Mapping[str, Any], hidden: Callable[[Any], bool] | None = None, *, clock: bool = True
+    ) -> None:
+        """`hidden` names chunks that only our own asking brought; without `clock` there is no time to the first token."""
+        self._call, self._reader, self._details, self._hidden = call, reader, details, hidden
+        self._waits = clock
+        self.reading = False
+        """True while the next chunk is being fetched: a close within that is part of the fetching."""
 
     def passes(self, chunk: Any) -> bool:
-        """Take a chunk; False for the one chunk that only our own asking for usage brought."""
+        """Take a chunk; False for one that the caller is not to see."""
         try:
-            if self._chunks.add(chunk):
+            if self._reader.add(chunk) and self._waits:
+                self._waits = False
                 self._call.first_token()
-            return not (self._hide and not getattr(chunk, "choices", None) and getattr(chunk, "usage", None) is not None)
+            return self._hidden is None or not self._hidden(chunk)
         except Exception:
             internal_error("stream")
             return True
@@ -45,43 +55,50 @@ class _Record:
         """Close the call with what has come so far."""
         if self._call.closed:
             return
-        chunks = self._chunks
-        untold = {"usage_source": "estimated"} if chunks.usage is None and chunks.choices else {}
-        self._call.finish(
-            output=chunks.output(),
-            usage=chunks.usage,
-            response_id=chunks.id,
-            response_model=chunks.model,
-            finish_reasons=chunks.finish_reasons(),
-            details={**self._details, **untold, "service_tier": chunks.service_tier},
-            error=error,
-        )
+        try:
+            facts = self._reader.facts()
+        except Exception:
+            facts = {}
+            internal_error("stream")
+        conclude(self._call, facts, self._details, error)
 
     def abandon(self) -> None:
         """Close the call of a stream nobody reads on: complete when its last token had come, else cancelled."""
-        complete = bool(self._chunks.choices) and len(self._chunks.finish_reasons()) == len(self._chunks.choices)
-        self.end(None if complete else StreamAbandoned())
+        if not self._call.closed and not self.reading:
+            self.end(None if self._reader.complete else StreamAbandoned())
 
 
-class _Watched:
+def conclude(call: Call, facts: Facts, details: Mapping[str, Any], error: BaseException | None = None) -> None:
+    """Close a call with an answer's facts; output without usage is estimated, and says so."""
+    facts = dict(facts)
+    untold = {"usage_source": "estimated"} if facts.get("usage") is None and facts.get("output") else {}
+    failed = facts.pop("error", None)
+    extra = {**details, **untold, **facts.pop("details", {})}
+    call.finish(**facts, details=extra, error=failed if error is None else error)
+
+
+class Watched:
     """A stream's iterator that tells what goes by."""
 
-    def __init__(self, inner: Iterator[Any], record: _Record) -> None:
+    def __init__(self, inner: Iterator[Any], record: Record) -> None:
         self._inner, self._record = inner, record
 
     def __iter__(self) -> Iterator[Any]:
         return self
 
     def __next__(self) -> Any:
+        record = self._record
+        record.reading = True
         try:
-            while not self._record.passes(chunk := next(self._inner)):
+            while not record.passes(chunk := next(self._inner)):
                 pass
         except StopIteration:
-            self._record.end(None)
+            record.end(None)
             raise
         except BaseException as error:
-            self._record.end(error)
+            record.end(error)
             raise
+        record.reading = False
         return chunk
 
     def close(self) -> None:
@@ -95,25 +112,28 @@ class _Watched:
         self._record.abandon()
 
 
-class _WatchedAsync:
+class WatchedAsync:
     """The same for asynchronous streams."""
 
-    def __init__(self, inner: AsyncIterator[Any], record: _Record) -> None:
+    def __init__(self, inner: AsyncIterator[Any], record: Record) -> None:
         self._inner, self._record = inner, record
 
     def __aiter__(self) -> AsyncIterator[Any]:
         return self
 
     async def __anext__(self) -> Any:
+        record = self._record
+        record.reading = True
         try:
-            while not self._record.passes(chunk := await anext(self._inner)):
+            while not record.passes(chunk := await anext(self._inner)):
                 pass
         except StopAsyncIteration:
-            self._record.end(None)
+            record.end(None)
             raise
         except BaseException as error:
-            self._record.end(error)
+            record.end(error)
             raise
+        record.reading = False
         return chunk
 
     async def aclose(self) -> None:
@@ -127,20 +147,39 @@ class _WatchedAsync:
         self._record.abandon()
 
 
-def _closing(close: Callable[[], None], record: _Record) -> Callable[[], None]:
-    def closed() -> None:
+def watched(inner: Any, record: Record) -> Any:
+    """Give an iterator, synchronous or not as it was, that tells what goes by."""
+    return WatchedAsync(inner, record) if hasattr(inner, "__anext__") else Watched(inner, record)
+
+
+def watch(stream: Any, response: Any, record: Record) -> None:
+    """Record what a client's stream object brings, and how it ends: read to the end, failed, closed early or forgotten."""
+    stream._iterator = watched(stream._iterator, record)
+    tell_close(response if response is not None else stream, record)
+
+
+def tell_close(response: Any, record: Record) -> None:
+    """Let an HTTP response tell when it is closed."""
+    if callable(getattr(response, "aclose", None)):
+        response.aclose = _closing_async(response.aclose, record)
+    if callable(getattr(response, "close", None)):
+        response.close = _closing(response.close, record)
+
+
+def _closing(close: Callable[[], Any], record: Record) -> Callable[[], Any]:
+    def closed() -> Any:
         try:
-            close()
+            return close()
         finally:
             record.abandon()
 
     return closed
 
 
-def _closing_async(close: Callable[[], Any], record: _Record) -> Callable[[], Any]:
-    async def closed() -> None:
+def _closing_async(close: Callable[[], Any], record: Record) -> Callable[[], Any]:
+    async def closed() -> Any:
         try:
-            await close()
+            return await close()
         finally:
             record.abandon()
 

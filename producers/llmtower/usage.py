@@ -82,12 +82,14 @@ def _anthropic(raw: dict[str, Any]) -> dict[str, int]:
     """Anthropic: input excludes what was read from and written to the cache; the one-hour share is part of what was written."""
     written = _count(raw, "cache_creation_input_tokens")
     hour = _count(raw, "cache_creation", "ephemeral_1h_input_tokens")
+    reasoning = _count(raw, "output_tokens_details", "thinking_tokens")
     return {
         "input_tokens": _count(raw, "input_tokens"),
         "cache_read_tokens": _count(raw, "cache_read_input_tokens"),
         "cache_write_tokens": written - hour,
         "cache_write_1h_tokens": hour,
-        "output_tokens": _count(raw, "output_tokens"),
+        "output_tokens": _count(raw, "output_tokens") - reasoning,
+        "reasoning_tokens": reasoning,
     }
 
 
@@ -156,10 +158,10 @@ def _exclusive(raw: dict[str, Any]) -> dict[str, int]:
 
 _READERS = (
     ("openai", "prompt_tokens", _openai_chat),
-    ("openai-responses", "input_tokens_details", _openai_responses),
-    ("openai-responses", "output_tokens_details", _openai_responses),
     ("anthropic", "cache_read_input_tokens", _anthropic),
     ("anthropic", "cache_creation_input_tokens", _anthropic),
+    ("openai-responses", "input_tokens_details", _openai_responses),
+    ("openai-responses", "output_tokens_details", _openai_responses),
     ("gemini", "prompt_token_count", _gemini),
     ("gemini", "promptTokenCount", _gemini),
     ("bedrock", "inputTokens", _bedrock),

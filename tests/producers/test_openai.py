@@ -57,11 +57,13 @@ def run(service: tuple[Server, str], captured_calls: CapturedCalls) -> Callable[
 
 
 def test_the_same_object_comes_back(plain: OpenAI, captured_calls: CapturedCalls) -> None:
-    create = plain.chat.completions.create
+    completions, create = plain.chat.completions, openai.resources.chat.Completions.create
 
     assert llmtower.wrap_openai(plain) is plain
-    wrapped = plain.chat.completions.create
-    assert llmtower.wrap_openai(plain).chat.completions.create is wrapped is not create
+    recorded: Any = completions._post
+    assert llmtower.wrap_openai(plain).chat.completions is completions
+    assert completions._post is recorded
+    assert openai.resources.chat.Completions.create is create
 
 
 def test_a_plain_call(client: OpenAI, server: Server, captured_calls: CapturedCalls) -> None:
@@ -308,9 +310,9 @@ def test_what_is_no_client_is_left_as_it_is(odd: Any, captured_calls: CapturedCa
     ],
 )
 def test_the_provider_is_named_from_the_base_url(captured_calls: CapturedCalls, url: str, provider: str) -> None:
-    from llmtower.openai import _host, _provider
+    from llmtower.openai import host_of, provider_of
 
-    assert _provider(_host(OpenAI(base_url=url, api_key="k"))) == provider
+    assert provider_of(host_of(OpenAI(base_url=url, api_key="k"))) == provider
 
 
 def test_without_configuration_the_client_works_as_ever(plain: OpenAI, server: Server) -> None:
