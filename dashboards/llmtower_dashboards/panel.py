@@ -15,8 +15,8 @@ Kind = Literal["stat", "timeseries", "bars", "table", "heatmap"]
 column, values, biggest first · table: any columns · heatmap: `time`, `bucket_start`, `bucket_end` (in the panel's unit), `calls`.
 
 Columns with these names mean the same everywhere: `baseline` the figure in the same hours of the trailing seven days (beyond a day: in the
-period before), per period; `low` and `high` (or `<name>_low`, `<name>_high`) the 95 % interval of the column before them; `unpriced` calls that are missing from the sum of
-money beside it; `sample` what the figure rests on. An empty answer or a NULL is "no data", never 0."""
+period before), per period; `low` and `high` (or `<name>_low`, `<name>_high`) the 95 % interval of the column before them; `unpriced` calls
+that are missing from the sum of money beside it; `sample` what the figure rests on. An empty answer or a NULL is "no data", never 0."""
 
 State = Literal["ok", "warn", "bad"]
 PanelUnit = Unit | Literal["text", "time", "records", "records/s", "percent_points", "calls/min", "tokens/min", "usd/h", "rows", ""]

@@ -12,7 +12,8 @@ PREFIX = "silence/"
 class Silence(BaseModel):
     """Nobody is told of alerts that it covers, from its start until its end.
 
-    kind `silence`: nothing is told but the end of what was told before. kind `acknowledge`: somebody is at it; no reminders, but a graver level and the end are told.
+    kind `silence`: nothing is told but the end of what was told before. kind `acknowledge`: somebody is at it; no reminders,
+    but a graver level and the end are told.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")

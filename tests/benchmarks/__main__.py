@@ -23,6 +23,7 @@ BENCHMARKS: dict[str, str] = {
     "sdk": "what the SDK adds to a call, and with the broker gone",
     "rollups": "inserts with and without the views; percentiles and histograms against exact values",
     "disk": "bytes on disk against bytes of JSON",
+    "alerts": "a round of 500 rules x 100 groups; from an event to its notification",
     "dashboard": "a day's dashboard query on rollups and on 10 M calls",
     "idle": "CPU and memory of an idle `llmtower up`",
 }

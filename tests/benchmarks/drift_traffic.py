@@ -89,7 +89,7 @@ def _wandering(count: int, rng: np.random.Generator) -> Array:
 
 def mixed(sums: Array, counts: Array, pool: Array, share: npt.ArrayLike, rng: np.random.Generator) -> Array:
     """Replace a share of each minute's texts (one number, or one a minute) by texts of a pool."""
-    replaced = rng.binomial(counts.astype(np.int64), share)
+    replaced = rng.binomial(counts.astype(np.int64), np.asarray(share, dtype=np.float64))
     total = np.where(counts > 0, replaced / np.maximum(counts, 1), 0)
     fresh = np.stack([pool[rng.integers(0, len(pool), number)].sum(axis=0) for number in replaced.reshape(-1)])
     kept: Array = sums * (1 - total)[..., None] + fresh.reshape(sums.shape)

@@ -55,7 +55,7 @@ def script(asked: Asked) -> Reply:
         return Reply(
             slowly(chunks, 0.2) if model == "trickle" else chunks, content_type="text/event-stream", headers={"request-id": "req_1"}
         )
-    return json_reply(message(model), **LIMITS)
+    return json_reply(message(model), 200, **LIMITS)
 
 
 def usage(model: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ _BOOK = PriceBook()
 
 def our_cost(event: dict[str, Any]) -> int | None:
     """Price an event in nano-USD as the worker does."""
-    return _BOOK.price(ResponseEvent.model_validate(event)).cost_nano_usd
+    return _BOOK.price(ResponseEvent.model_validate(event)).total
 
 
 def their_cost(answer: dict[str, Any], provider: str, flavor: str = "default") -> int:

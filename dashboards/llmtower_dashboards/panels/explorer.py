@@ -11,7 +11,7 @@ _RANGE: Final = f"started_at >= {START} AND started_at < {END}"
 _OF_LIST: Final = (*OF_CALLS, "session")
 _SESSION: Final = "$__conditionalAll(session_id IN (${session:singlequote}), $session)"
 _OF_USER: Final = (
-    "$__conditionalAll((project, app, request_model) IN (SELECT project, app, request_model FROM rollup_user_1h"
+    "$__conditionalAll((project, app, request_model) IN (SELECT project, app, request_model FROM rollup_user_1h"  # noqa: S608 - literals
     f" WHERE user_id IN (${{user:singlequote}}) AND hour >= toStartOfHour({START}) AND hour < {END}), $user)"
 )
 """The hourly rollup knows in which apps a user is: the primary key then skips the rest of `calls`."""
@@ -189,7 +189,7 @@ COST_LINES = _one(
     + f"]) AS line\nFROM calls\nWHERE call_id = {_THIS}\nLIMIT {len(_LINES)}\n)",
     (Column("line", "Line", "text"), Column("tokens", "Tokens", "tokens"), Column("cost", "Cost", "usd")),
 )
-_AROUND: Final = f"(SELECT any(started_at) FROM calls WHERE call_id = {_THIS})"
+_AROUND: Final = f"(SELECT any(started_at) FROM calls WHERE call_id = {_THIS})"  # noqa: S608 - names from literals
 STEPS = _one(
     "call_steps",
     "Its steps",

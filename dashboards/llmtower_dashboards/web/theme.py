@@ -40,7 +40,8 @@ def series(position: int) -> str:
 def css() -> str:
     """Both themes as CSS variables: what the machine prefers, or what the reader has chosen (`data-theme`)."""
     light, dark = _variables(LIGHT, SERIES_LIGHT, "light"), _variables(DARK, SERIES_DARK, "dark")
-    return f":root{{{light}}}\n@media (prefers-color-scheme: dark){{:root:not([data-theme=light]){{{dark}}}}}\n:root[data-theme=dark]{{{dark}}}\n"
+    preferred = f"@media (prefers-color-scheme: dark){{:root:not([data-theme=light]){{{dark}}}}}"
+    return f":root{{{light}}}\n{preferred}\n:root[data-theme=dark]{{{dark}}}\n"
 
 
 def contrast(one: str, other: str) -> float:

@@ -151,7 +151,7 @@ class Desk:
             await self._sender.send_many(told)
 
     def _failed(self, sentence: str, retry_after_s: float | None) -> float:
-        wait_s = min(self._first * 2 ** min(self._attempts, 20), LONGEST_WAIT_S)
+        wait_s: float = min(self._first * 2 ** min(self._attempts, 20), LONGEST_WAIT_S)
         self._attempts, self._trouble = self._attempts + 1, sentence
         if self._attempts in (1, 5) or self._attempts % 60 == 0:
             log.warning("alerts: route %s: %s Attempt %d, %d waiting.", self._name, sentence, self._attempts, len(self._line.waiting))

@@ -1,8 +1,8 @@
-"""The timer's work, once a minute: read sums, learn thresholds anew where they are old, judge every active segment, write rows of `drift`."""
+"""The timer's work, once a minute: read sums, learn thresholds anew where they are old, judge every active segment, write `drift`."""
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -84,7 +84,7 @@ def _whats(key: Key, reference: str) -> Iterator[What]:
             yield from (What(key, window, metric.name, reference) for window in WINDOWS)
 
 
-def _window(what: What, minutes: read.Found, hours: read.Found, end: int) -> Sequence[Row]:
+def _window(what: What, minutes: Mapping[Key, Sequence[Row]], hours: Mapping[Key, Sequence[Row]], end: int) -> Sequence[Row]:
     if what.window == DAY:
         return hours[what.key]
     return [row for row in minutes.get(what.key, ()) if row["at"] >= end - what.window * 60]
