@@ -140,14 +140,12 @@ class Desk:
             self.calls += 1
 
     async def _embed(self, text: str) -> list[float]:
-        """Embed a text: what the wrapper does not record by itself is recorded by `llmtower.call`."""
+        """Embed a text; the wrapper records it like any other call."""
         self._count_call()
-        with llmtower.call(provider="openai", model=EMBEDDING_MODEL, operation="embeddings", input=text) as call:
-            reply = await self.async_client.embeddings.create(
-                model=EMBEDDING_MODEL, input=text, encoding_format="float", extra_headers={CALL_ID_HEADER: new_id()}
-            )
-            call.finish(usage=reply.usage, response_model=reply.model)
-            return reply.data[0].embedding
+        reply = await self.async_client.embeddings.create(
+            model=EMBEDDING_MODEL, input=text, encoding_format="float", extra_headers={CALL_ID_HEADER: new_id()}
+        )
+        return reply.data[0].embedding
 
     async def answer(self, question: Question) -> Answer:
         """Answer with the asynchronous client."""
