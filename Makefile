@@ -3,7 +3,7 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 # Compiled modules are kept in .venv and the checkout: without them each of the many processes compiles 2 MB of prices again.
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: help setup browser demo test bench faults lock clean
+.PHONY: help setup browser clients demo test bench faults lock clean
 
 # 3.11 first: the version the requirements are locked with.
 CANDIDATES := python3.11 python3.12 python3.13 python3.14 python3 python
@@ -59,19 +59,36 @@ browser:
 	  apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends chromium fonts-dejavu-core >/dev/null; } || \
 	echo "no Chromium here, and not root: the tests of the live page will be skipped (Debian: apt-get install chromium)"
 
-test: setup browser ## lint, types and all tests
-	@mkdir -p build; rm -f build/tests.xml; status=0; \
+# The wrappers are tested with the newest clients and with the oldest that pyproject allows, each set in an environment of its own.
+CLIENTS := newest oldest
+
+clients: $(CLIENTS:%=.venv-%/.setup-done)
+
+.venv-%/.setup-done: requirements/clients-%.txt | $(STAMP)
+	@echo "installing the $* client libraries into .venv-$* (the first time about 250 MB to download, most of it for both)"
+	@test -x .venv-$*/bin/python || $(BIN)/python -m venv --without-pip .venv-$*
+	@$(uv_like_pip); $(BIN)/uv pip sync -q --python .venv-$*/bin/python --require-hashes $< || \
+	{ echo "uv could not do it; going on with pip (slower)"; $(BIN)/python -m pip --python .venv-$*/bin/python install -q --require-hashes -r $<; }
+	@touch $@
+
+# Run as `$(call client_tests,newest)`: no coverage, no fixtures of the suite's own environment.
+client_tests = PYTHONPATH=dashboards:processors:producers:schemas .venv-$(1)/bin/python -m pytest -p llmtower.testing \
+	--confcutdir=tests/clients -o cache_dir=.venv-$(1)/.pytest_cache -o junit_suite_name=$(1) --junitxml=build/clients-$(1).xml tests/clients
+
+test: setup browser clients ## lint, types and all tests
+	@mkdir -p build; rm -f build/*.xml; status=0; \
 	for step in "ruff check ." "ruff format --check ." mypy; do echo "$$step"; $(BIN)/$$step || status=1; done; \
 	lint=$$status; echo "pytest"; $(BIN)/coverage run -m pytest --junitxml=build/tests.xml || status=1; \
+	$(foreach set,$(CLIENTS),echo "pytest: the $(set) client libraries"; $(call client_tests,$(set)) || status=1;) \
 	$(BIN)/coverage report > build/coverage.txt; echo "coverage: $$(tail -n 1 build/coverage.txt) (build/coverage.txt)"; \
 	if [ $$lint != 0 ]; then echo "FAILED: lint or types, see above the tests"; fi; \
-	$(BIN)/python -c "$$counts" build/tests.xml || status=1; exit $$status
+	$(BIN)/python -c "$$counts" build/tests.xml $(CLIENTS:%=build/clients-%.xml) || status=1; exit $$status
 
 # The closing line: counts as pytest reports them, errors counted as failures; what was skipped is said before it.
 define counts
 import collections, sys
 from xml.etree import ElementTree
-suites = list(ElementTree.parse(sys.argv[1]).getroot().iter("testsuite"))
+suites = [suite for path in sys.argv[1:] for suite in ElementTree.parse(path).getroot().iter("testsuite")]
 reasons = collections.Counter(skip.get("message") for suite in suites for skip in suite.iter("skipped"))
 for reason, count in reasons.most_common():
     print(f"SKIPPED {count} test(s): {reason}")
@@ -87,14 +104,19 @@ bench: setup ## measure what the README claims
 faults: setup ## 200 seeded runs of kills, freezes and cuts (hours; goes on where it was interrupted)
 	@$(BIN)/python -m tests.faults $(FAULTS)
 
+INTEGRATIONS := anthropic bedrock chroma gemini ollama openai
+
 lock: setup ## resolve the dependencies and Kafka's jars anew
 	@$(uv_like_pip); echo "resolving the Python packages"; \
 	$(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --extra dev --generate-hashes --no-emit-index-url --no-annotate --no-header \
 		pyproject.toml -o requirements/dev.txt
+	@$(uv_like_pip); $(foreach set,highest:newest lowest-direct:oldest,$(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 \
+		$(INTEGRATIONS:%=--extra %) --resolution $(firstword $(subst :, ,$(set))) --generate-hashes --no-emit-index-url --no-annotate --no-header \
+		pyproject.toml requirements/clients.in -o requirements/clients-$(lastword $(subst :, ,$(set))).txt;)
 	@echo "resolving Kafka's jars"
 	@$(BIN)/python -c 'from pathlib import Path; from llmtower_processors.local.jars import LOCK_NAME, write_lock; write_lock(Path("processors/llmtower_processors/local", LOCK_NAME))'
 
-REMOVED := .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .faults build dist .coverage .coverage.*
+REMOVED := .venv .venv-newest .venv-oldest .mypy_cache .ruff_cache .pytest_cache .hypothesis .faults build dist .coverage .coverage.*
 
 clean: ## remove what make has made, and say what
 	@for path in $(REMOVED); do if [ -e "$$path" ]; then echo "removing $$path"; rm -rf "$$path"; fi; done

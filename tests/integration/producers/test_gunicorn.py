@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 from tests.integration.producers.records import create_topics, read, responses, until
-from tests.producers.openai_server import openai_server
+from tests.standins.openai import openai_server
 
 import llmtower
 from llmtower_processors.local.kafka import KafkaProcess

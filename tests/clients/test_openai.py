@@ -11,7 +11,7 @@ from openai import AsyncOpenAI, OpenAI
 
 import llmtower
 from llmtower.testing import CapturedCalls
-from tests.producers.openai_server import TOOL, USAGE, Server, openai_server
+from tests.standins.openai import TOOL, USAGE, Server, openai_server
 
 MESSAGES: list[Any] = [{"role": "user", "content": "hi"}]
 BUCKETS = {"input_tokens": 12, "cache_read_tokens": 8, "output_tokens": 7, "reasoning_tokens": 5}
