@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.alerts.world import Fate, Killed, World, deaths
+from tests.alerts.world import Fate, FatefulRouter, Killed, World, deaths
 
 from llmtower_processors.alerts.load import parse_rules
+from llmtower_processors.alerts.model import RouteState
 from llmtower_processors.alerts.rows import SilenceRecord
 from llmtower_processors.alerts.service import FENCED_S, REOPEN_S, AlertService
 from llmtower_schemas.alerts import Transition, group_text
@@ -232,3 +233,57 @@ def test_an_alert_of_a_rule_that_is_gone_is_ended_by_the_next_leader() -> None:
     run(story)
     last: Transition = world.received[-1].transition
     assert (last.rule, last.to_state, last.cause) == ("spend", "resolved", "rule_changed")
+
+
+class PagerAndChat(FatefulRouter):
+    """A pager that wants only what is critical, and a chat; `states` by script."""
+
+    found: dict[str, RouteState] = {}  # noqa: RUF012 - replaced, never changed
+
+    def routes_of(self, transition: Transition) -> tuple[str, ...]:
+        wanted = ("pager", "chat") if transition.to_state != "firing" or transition.severity == "critical" else ("chat",)
+        return tuple(route for route in transition.routes if route in wanted)
+
+    def states(self) -> dict[str, RouteState]:
+        return self.found
+
+
+def test_the_end_is_told_wherever_the_incident_was_told_and_nowhere_else() -> None:
+    rules = parse_rules("""
+rules: [{name: errors, metric: error_rate, group_by: [app], window: 1m, recover_for: 0s, routes: [pager, chat],
+         levels: {warning: {above: 0.1}, critical: {above: 0.5}}}]
+""")
+    grave, mild = World(rules), World(rules)
+
+    async def story() -> None:
+        await play(grave, grave.service(router=PagerAndChat(grave.received, Fate())), [(0.2, 1), (0.9, 1), (0.2, 1), (0.2, 1)])
+        await play(grave, grave.service(router=PagerAndChat(grave.received, Fate())), [(0.2, 1), (0.0, 1), (0.0, 1)])
+        await play(mild, mild.service(router=PagerAndChat(mild.received, Fate())), [(0.2, 1), (0.0, 1), (0.0, 1)])
+
+    run(story)
+    assert [(one.transition.to_state, one.transition.severity, one.route) for one in grave.received] == [
+        ("firing", "warning", "chat"),
+        ("firing", "critical", "pager"),
+        ("firing", "critical", "chat"),
+        ("resolved", "warning", "chat"),
+        ("resolved", "warning", "pager"),
+    ]
+    assert [(one.transition.to_state, one.route) for one in mild.received] == [("firing", "chat"), ("resolved", "chat")]
+
+
+def test_a_receiver_that_takes_nothing_for_long_is_an_alert_of_its_own() -> None:
+    world = World(RULES)
+
+    async def story() -> None:
+        router = PagerAndChat(world.received, Fate(), routes=("default",))
+        router.routes_of = lambda transition: transition.routes  # type: ignore[method-assign]  # every route
+        service = world.service(router=router)
+        router.found = {"default": RouteState(3, attempts=50, trouble="The webhook at hooks.example answered 500.")}
+        await play(world, service, [(0.0, 1)] * 40)
+        (blind,) = world.received
+        assert (blind.transition.rule, blind.transition.group) == ("blind", {"what": "route default"})
+        router.found = {"default": RouteState(0)}
+        await play(world, service, QUIET)
+
+    run(story)
+    assert [(one.rule, one.to_state) for one in world.transitions()] == [("blind", "firing"), ("blind", "resolved")]

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from tests.alerts.rules import HOUR, MINUTE, SECOND, rule
 
 from llmtower_processors.alerts.conditions import Reading
+from llmtower_processors.alerts.memory import Memory, Watched, recall
 from llmtower_processors.alerts.rules import Rule
-from llmtower_processors.alerts.state import Look, Memory, Watched, recall, retire, step
+from llmtower_processors.alerts.state import Look, retire, step
 from llmtower_schemas.alerts import SEVERITIES, Transition
 from llmtower_schemas.silences import Silence
 

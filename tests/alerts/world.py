@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from llmtower_processors.alerts.journal import MemoryJournal, MemoryTopic, Page
 from llmtower_processors.alerts.metrics import AlertMetrics
-from llmtower_processors.alerts.model import Notification, Recorder
+from llmtower_processors.alerts.model import Notification, Recorder, RouteState
 from llmtower_processors.alerts.rules import Rules
 from llmtower_processors.alerts.service import AlertService
 from llmtower_processors.alerts.silences import MemorySilences
@@ -130,6 +130,13 @@ class FatefulRouter:
     async def _receive(self, notification: Notification) -> None:
         self.received.append(notification)
 
+    async def resume(self, notifications: Sequence[Notification], recorder: Recorder) -> None:
+        """Its receiver forgets nothing."""
+
+    def states(self) -> dict[str, RouteState]:
+        """Nothing ever waits."""
+        return {}
+
     async def close(self) -> None:
         """Nothing to stop."""
 
@@ -152,7 +159,7 @@ class World:
     def __post_init__(self) -> None:
         self.tables = MemoryTables(self._answer)
 
-    def service(self, fate: Fate | None = None, **settings: Any) -> AlertService:
+    def service(self, fate: Fate | None = None, *, router: FatefulRouter | None = None, **settings: Any) -> AlertService:
         """A process that may lead."""
         fate = fate or Fate()
         silences = MemorySilences()
@@ -163,7 +170,7 @@ class World:
             journal=FatefulJournal(self.topic, fate),
             tables=FatefulTables(self.tables, fate),
             silences=silences,
-            router=FatefulRouter(self.received, fate),
+            router=router or FatefulRouter(self.received, fate),
             clock=self.clock,
             metrics=AlertMetrics(CollectorRegistry()),
         )

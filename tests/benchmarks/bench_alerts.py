@@ -4,9 +4,6 @@ The rounds ask a real engine over HTTP, as the worker does. The second part runs
 that has been well fails at some moment; what counts is the time from the call that crosses the level to the notification.
 """
 
-import asyncio
-import contextlib
-import json
 import random
 import statistics
 import tempfile
@@ -59,7 +56,7 @@ def rules() -> list[Rule]:
 
 def run(quick: bool) -> list[Figure]:
     """Measure."""
-    return [*_rounds(5 if quick else 15), *_told(5 if quick else 30)]
+    return [*_rounds(5 if quick else 15), *_told(4 if quick else 20)]
 
 
 def _rounds(rounds: int) -> list[Figure]:
@@ -121,13 +118,13 @@ class _Receiver(BaseHTTPRequestHandler):
 
 
 def _told(trials: int) -> list[Figure]:
-    apps = [f"app-{uuid.uuid4().hex[:8]}" for _ in range(trials)]
-    told = dict.fromkeys(apps, float("inf"))
+    models = [f"model-{uuid.uuid4().hex[:8]}" for _ in range(trials)]
+    told = dict.fromkeys(models, float("inf"))
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Receiver", (_Receiver,), {"told": told}))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         with stand(LLMTOWER_ALERTS__WEBHOOK_URL=f"http://127.0.0.1:{server.server_port}/") as running:
-            waits = _fail_one_by_one(running, apps, told)
+            waits = _fail_one_by_one(running, models, told)
     finally:
         server.shutdown()
         server.server_close()
@@ -136,33 +133,38 @@ def _told(trials: int) -> list[Figure]:
     return [at_most("alerts: event → notification, p95", points[-1], "s", 15.0, note)]
 
 
-def _fail_one_by_one(running: Stand, apps: list[str], told: dict[str, float]) -> list[float]:
-    """Each application sends ok calls, then fails at a moment of its own."""
+def _fail_one_by_one(running: Stand, models: list[str], told: dict[str, float]) -> list[float]:
+    """Each model is well, and at a moment of its own its provider turns calls away: rule `rate_limited` is to say so."""
     rng = random.Random(1)
     failed: dict[str, float] = {}
     llmtower.configure(app="bench", bootstrap_servers=running.endpoints.kafka)
     try:
-        time.sleep(10)
-        for app in apps:
-            for _ in range(40):
-                _call(app, ok=False)
-            failed[app] = time.monotonic()
-            time.sleep(rng.uniform(1.0, 4.0))
+        for model in models:
+            _calls(model, 200, None)
+        time.sleep(12)
+        for model in models:
+            _calls(model, 30, RateLimitError())
+            failed[model] = time.monotonic()
+            time.sleep(rng.uniform(7.0, 9.0))  # below the storm control of a route, five in half a minute
         deadline = time.monotonic() + 60
         while max(told.values()) == float("inf") and time.monotonic() < deadline:
             time.sleep(0.1)
     finally:
         llmtower.close()
-    return [told[app] - at for app, at in failed.items()]
+    return [told[model] - at for model, at in failed.items()]
 
 
-def _call(app: str, *, ok: bool) -> None:
-    with contextlib.suppress(ConnectionError), llmtower.context(route=app), llmtower.call(provider="openai", model="gpt-4o"):
-        if not ok:
-            raise ConnectionError
+class RateLimitError(Exception):
+    """As the provider's client raises it."""
+
+    status_code = 429
+
+
+def _calls(model: str, count: int, error: RateLimitError | None) -> None:
+    for _ in range(count):
+        call = llmtower.call(provider="openai", model=model)
+        call.finish(error=error, output=None if error else "ok")
 
 
 if __name__ == "__main__":
     main(run)
-    asyncio.run(asyncio.sleep(0))
-    json.dumps({})

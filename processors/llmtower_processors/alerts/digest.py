@@ -15,7 +15,9 @@ class Line:
     waiting: dict[str, Notification] = field(default_factory=dict)
     """By incident: what is told next of it."""
     _told: deque[float] = field(default_factory=deque)
-    """When single messages were told."""
+    """When messages were told."""
+    _telling: list[Notification] = field(default_factory=list)
+    """On its way to the receiver: what comes meanwhile does not make it needless, until the receiver refuses it."""
 
     def add(self, notification: Notification) -> list[Notification]:
         """Take one in; gives what it makes needless. The end of what nobody heard of here is still told: as an end."""
@@ -25,10 +27,16 @@ class Line:
             self.waiting[key] = before
             return [notification]
         self.waiting[key] = notification
-        return [] if before is None or before.transition.transition_id == notification.transition.transition_id else [before]
+        if before is None or before in self._telling or before.transition.transition_id == notification.transition.transition_id:
+            return []
+        return [before]
 
     def next(self, now: float) -> tuple[list[Notification], float]:
         """Give what to tell now (one, or several as a digest), or nothing and the seconds until something may be told."""
+        self._telling, wait_s = self._choose(now)
+        return self._telling, wait_s
+
+    def _choose(self, now: float) -> tuple[list[Notification], float]:
         while self._told and now - self._told[0] >= self.route.digest:
             self._told.popleft()
         room = self.route.burst - len(self._told)
@@ -38,8 +46,14 @@ class Line:
             return list(self.waiting.values()), 0.0
         return [], self.route.digest - (now - self._told[0])
 
+    def failed(self) -> list[Notification]:
+        """Nothing was told; gives what newer words have made needless meanwhile."""
+        telling, self._telling = self._telling, []
+        return [one for one in telling if self.waiting.get(one.transition.dedup_key) is not one]
+
     def done(self, told: list[Notification], now: float) -> None:
-        """What was told waits no longer, unless newer words came meanwhile."""
+        """What was told waits no longer; newer words that came meanwhile do."""
+        self._telling = []
         self._told.append(now)
         if len(told) > 1:  # a digest uses the window up
             self._told.extend([now] * (self.route.burst - 1))

@@ -1,14 +1,15 @@
 """All alerts at once: what is known of each, what a round of readings changes, and what has still to be told. Pure."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 from llmtower_processors.alerts.conditions import Reading
 from llmtower_processors.alerts.measure import Measured
+from llmtower_processors.alerts.memory import Memory, recall
 from llmtower_processors.alerts.questions import Group, Moment, spans
 from llmtower_processors.alerts.rules import Rule
 from llmtower_processors.alerts.silences import Silences
-from llmtower_processors.alerts.state import Look, Memory, recall, retire, step
+from llmtower_processors.alerts.state import Look, retire, step
 from llmtower_schemas.alerts import Sent, Transition
 
 _NEW = Memory()
@@ -19,6 +20,8 @@ class Incidents:
     """What is known, a fold over the journal; and what was watched since."""
 
     rules: Mapping[str, Rule]
+    routes_of: Callable[[Transition], tuple[str, ...]] = lambda transition: transition.routes
+    """By which of its routes a transition is told."""
     known: dict[str, dict[Group, Memory]] = field(default_factory=dict)
     """By rule and group, in the rule's order."""
     last: dict[tuple[str, Group], Transition] = field(default_factory=dict)
@@ -46,6 +49,15 @@ class Incidents:
                 self.last[entry.rule, group] = entry
             else:
                 self.last.pop((entry.rule, group), None)
+
+    def told(self) -> list[tuple[Transition, str]]:
+        """Give what fires and was told, with the routes by which it was."""
+        found = []
+        for (name, group), last in self.last.items():
+            memory = self.known[name][group]
+            if memory.state == "firing":
+                found += [(last, route) for route in memory.told_by if (last.transition_id, route) not in self.unsent]
+        return found
 
     def owe(self, entry: Transition) -> None:
         """Remember that people are to be told."""
@@ -118,6 +130,9 @@ class Incidents:
             corrected=moment.closed,
         )
         after, transition = step(memory, look, silences.covering(rule.name, names, look.at_us))
+        if transition is not None and transition.notify:
+            transition = transition.model_copy(update={"routes": self.routes_of(transition)})
+            after = replace(recall(memory, transition), watched=after.watched)
         self._keep(rule.name, group, after, transition)
         return transition
 

@@ -8,7 +8,7 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict
 
 from llmtower_processors.alerts.model import Notification
-from llmtower_schemas.alerts import Change, Severity, Transition, digest, group_text
+from llmtower_schemas.alerts import SEVERITIES, Change, Severity, Transition, digest, group_text
 
 LONGEST: Final = 200
 """Characters of a name that somebody else chose."""
@@ -90,14 +90,15 @@ def message(notification: Notification) -> Message:
         reason=told.reason,
         corrected=told.corrected,
         possible_repeat=notification.possible_repeat,
-        changes=told.coincident,
+        changes=tuple(change.model_copy(update={"what": _plain(change.what)}) for change in told.coincident),
         links=dict(notification.links),
         runbook=told.runbook,
     )
 
 
 def digest_of(notifications: Sequence[Notification]) -> Digest:
-    """Put several into one; its key is made of theirs, so the same again is the same."""
+    """Put several into one, the gravest first; its key is made of theirs, so the same again is the same."""
+    notifications = sorted(notifications, key=_urgency)
     ends = sum(_status(one.transition) == "resolved" for one in notifications)
     parts = [f"{len(notifications) - ends} firing"] * (ends < len(notifications)) + [f"{ends} resolved"] * (ends > 0)
     lines = [f"• {title(one)}{_figure(one.transition)}" for one in notifications[:LISTED]]
@@ -162,7 +163,7 @@ def _measured(notification: Notification) -> str:
 
 
 def _figure(told: Transition) -> str:
-    return "" if told.value is None else f": {amount(told.value, told.unit)}"
+    return "" if told.value is None or _status(told) == "resolved" else f": {amount(told.value, told.unit)}"
 
 
 def _complete(told: Transition) -> str:
@@ -175,6 +176,11 @@ def _complete(told: Transition) -> str:
 def _addresses(links: Mapping[str, str]) -> list[str]:
     names = (("panel", "Panel"), ("calls", "Example calls"), ("alert", "Alert"), ("runbook", "Runbook"))
     return [f"{name}: {links[key]}" for key, name in names if key in links]
+
+
+def _urgency(notification: Notification) -> tuple[bool, int, str]:
+    told = notification.transition
+    return _status(told) == "resolved", -SEVERITIES.index(told.severity), told.rule
 
 
 def _status(told: Transition) -> Literal["firing", "resolved"]:

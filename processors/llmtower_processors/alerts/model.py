@@ -46,6 +46,17 @@ class Recorder(Protocol):
         """Return when it is written to the topic. Raises LeadershipLostError when another process leads: stop sending."""
 
 
+@dataclass(frozen=True, slots=True)
+class RouteState:
+    """How it stands with one route."""
+
+    waiting: int
+    attempts: int = 0
+    """Since it last succeeded."""
+    trouble: str = ""
+    """What the last attempt met, when it failed."""
+
+
 class Router(Protocol):
     """Brings notifications to the senders of their routes, again and again until they are taken."""
 
@@ -54,6 +65,12 @@ class Router(Protocol):
 
     async def dispatch(self, notifications: Sequence[Notification], recorder: Recorder) -> None:
         """Take these over and return at once. Each is recorded after its receiver took it, was superseded, or is refused for good."""
+
+    async def resume(self, notifications: Sequence[Notification], recorder: Recorder) -> None:
+        """Take note of what fires and was told by an earlier leader, for receivers that have to be told again and again."""
+
+    def states(self) -> Mapping[str, RouteState]:
+        """Say how it stands with each route that had something to tell."""
 
     async def close(self) -> None:
         """Stop sending and forget; what was not recorded is told by the next leader. May be used again afterwards."""
@@ -84,6 +101,13 @@ class MemoryRouter:
                 for one in notifications
             ]
         )
+
+    async def resume(self, notifications: Sequence[Notification], recorder: Recorder) -> None:
+        """Its receiver forgets nothing."""
+
+    def states(self) -> Mapping[str, RouteState]:
+        """Nothing ever waits."""
+        return {}
 
     async def close(self) -> None:
         """Nothing to stop."""

@@ -4,11 +4,10 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, Literal
 
 from llmtower_processors.alerts.digest import Line
-from llmtower_processors.alerts.model import LeadershipLostError, Notification, Recorder, SendError
+from llmtower_processors.alerts.model import LeadershipLostError, Notification, Recorder, RouteState, SendError
 from llmtower_processors.alerts.rules import Route
 from llmtower_processors.alerts.send.build import ManySender
 from llmtower_processors.runtime.edges import Clock
@@ -21,16 +20,6 @@ LONGEST_WAIT_S: Final = 60.0
 RESEND_S: Final = 60.0
 
 
-@dataclass(frozen=True, slots=True)
-class RouteState:
-    """How it stands with one route."""
-
-    waiting: int
-    attempts: int = 0
-    """Since it last succeeded."""
-    trouble: str = ""
-
-
 class SendingRouter:
     """Tells receivers until they take it. `first_wait_s` is the first pause after a failure; it doubles up to a minute."""
 
@@ -41,17 +30,27 @@ class SendingRouter:
         self._desks: dict[str, Desk] = {}
 
     def routes_of(self, transition: Transition) -> tuple[str, ...]:
-        """Those of the alert's routes that there are, and that want to hear of its severity."""
+        """Those of the alert's routes that there are, and that want to hear of its severity.
+
+        An end is told wherever the incident was told, however grave it was then: a pager must not ring on.
+        """
         found = [(name, self._routes[name]) for name in transition.routes if name in self._routes]
-        over = transition.to_state != "firing"
-        return tuple(name for name, route in found if transition.severity in route.severities and (route.resolved or not over))
+        if transition.to_state != "firing":
+            return tuple(name for name, route in found if route.resolved)
+        return tuple(name for name, route in found if transition.severity in route.severities)
 
     async def dispatch(self, notifications: Sequence[Notification], recorder: Recorder) -> None:
         """Take over and return at once."""
         for one in notifications:
-            if one.route not in self._desks:
-                self._desks[one.route] = self._open(one.route, recorder)
-            self._desks[one.route].add(one)
+            self._desk(one.route, recorder).add(one)
+
+    async def resume(self, notifications: Sequence[Notification], recorder: Recorder) -> None:
+        """Let receivers that forget what nobody repeats (Alertmanager) hear of this again and again."""
+        for one in notifications:
+            keep = getattr(self._senders.get(one.route), "keep", None)
+            if keep is not None:
+                self._desk(one.route, recorder)
+                keep(one)
 
     def states(self) -> dict[str, RouteState]:
         """Say how it stands with each route that had something to tell."""
@@ -63,10 +62,12 @@ class SendingRouter:
         for desk in desks.values():
             await desk.close()
 
-    def _open(self, name: str, recorder: Recorder) -> "Desk":
-        if name not in self._routes:  # a route that was taken out of the file while something waited for it
-            return Desk(name, Route(), None, recorder, self._clock, self._first)
-        return Desk(name, self._routes[name], self._senders[name], recorder, self._clock, self._first)
+    def _desk(self, name: str, recorder: Recorder) -> "Desk":
+        """Give the desk of a route; one that was taken out of the file while something waited for it refuses for good."""
+        if name not in self._desks:
+            route = self._routes.get(name, Route())
+            self._desks[name] = Desk(name, route, self._senders.get(name), recorder, self._clock, self._first)
+        return self._desks[name]
 
 
 class Desk:
@@ -153,6 +154,7 @@ class Desk:
     def _failed(self, sentence: str, retry_after_s: float | None) -> float:
         wait_s: float = min(self._first * 2 ** min(self._attempts, 20), LONGEST_WAIT_S)
         self._attempts, self._trouble = self._attempts + 1, sentence
+        self._needless += self._line.failed()
         if self._attempts in (1, 5) or self._attempts % 60 == 0:
             log.warning("alerts: route %s: %s Attempt %d, %d waiting.", self._name, sentence, self._attempts, len(self._line.waiting))
         return max(wait_s, retry_after_s or 0.0)

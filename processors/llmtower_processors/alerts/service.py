@@ -38,6 +38,8 @@ FENCED_S: Final = 30.0
 SECOND_LOOK_US: Final = 600_000_000
 """A window is looked at a second time when its watermark has passed it, or after this time."""
 MOST_LOOKS: Final = 60
+MUTE_ATTEMPTS: Final = 5
+"""A receiver that refused so often in a row (half a minute) is an alert of its own, told by the other routes."""
 
 
 class AlertService:
@@ -118,7 +120,7 @@ class Term:
     ) -> None:
         self._settings, self._journal, self._tables, self._feed = settings, journal, tables, feed
         self._router, self._clock, self._metrics = router, clock, metrics
-        self._incidents = Incidents(rules)
+        self._incidents = Incidents(rules, router.routes_of)
         self._meter = Meter(tables, rules.values(), period_s=settings.period_s)
         self._sight = Sight(clock)
         self._silences = Silences()
@@ -132,8 +134,9 @@ class Term:
             self._incidents.recall(page.entries)
             self._books.add(page)
         await self._listen()
-        owed = list(self._incidents.unsent.items())
-        await self._dispatch([(transition, route) for (_, route), transition in owed], possible_repeat=True)
+        owed = [(transition, route) for (_, route), transition in self._incidents.unsent.items()]
+        await self._router.dispatch(self._notifications(owed, possible_repeat=True), self)
+        await self._router.resume(self._notifications(self._incidents.told()), self)
         await self._write(self._incidents.orphans(self._now_us()))
         log.info("alerts: took over, %d alerts are active, %d notifications unsent", len(self._incidents.last), len(owed))
 
@@ -185,6 +188,11 @@ class Term:
         except (Unreachable, QuestionRefusedError) as error:
             self._metrics.failures.labels("ClickHouse").inc()
             self._sight.failed("ClickHouse", str(error))
+        for name, state in self._router.states().items():
+            if state.attempts >= MUTE_ATTEMPTS:
+                self._sight.failed(f"route {name}", state.trouble)
+            elif not state.attempts:
+                self._sight.saw(f"route {name}")
         rule = next((rule for rule in self._incidents.rules.values() if rule.metric == BLIND), None)
         if rule is not None:
             own: dict[Group, Reading] = {(what,): Reading(seconds, 1.0) for what, seconds in self._sight.blind().items()}
@@ -222,29 +230,25 @@ class Term:
         """First the journal, then people."""
         if not transitions:
             return
-        addressed = [one.model_copy(update={"routes": self._router.routes_of(one)}) if one.notify else one for one in transitions]
-        self._learn(await self._journal.append(addressed))
-        for transition in addressed:
+        self._learn(await self._journal.append(transitions))
+        for transition in transitions:
             self._incidents.owe(transition)
             self._metrics.transitions.labels(transition.to_state).inc()
-        told = [(transition, route) for transition in addressed if transition.notify for route in transition.routes]
-        await self._dispatch(told, possible_repeat=False)
-
-    async def _dispatch(self, told: Sequence[tuple[Transition, str]], *, possible_repeat: bool) -> None:
+        told = [(transition, route) for transition in transitions if transition.notify for route in transition.routes]
         if told:
-            await self._router.dispatch(
-                [
-                    Notification(
-                        transition=transition,
-                        rule=self._incidents.rules.get(transition.rule),
-                        route=route,
-                        possible_repeat=possible_repeat,
-                        links=links(transition, self._settings.page_url),
-                    )
-                    for transition, route in told
-                ],
-                self,
+            await self._router.dispatch(self._notifications(told), self)
+
+    def _notifications(self, told: Sequence[tuple[Transition, str]], *, possible_repeat: bool = False) -> list[Notification]:
+        return [
+            Notification(
+                transition=transition,
+                rule=self._incidents.rules.get(transition.rule),
+                route=route,
+                possible_repeat=possible_repeat,
+                links=links(transition, self._settings.page_url),
             )
+            for transition, route in told
+        ]
 
     def _learn(self, pages: Sequence[Page]) -> None:
         for page in pages:

@@ -1,4 +1,4 @@
-"""What the evaluator can see, and since when it cannot: judged by a rule like any other, and logged when it changes."""
+"""What the evaluator can see and reach, and since when it cannot: judged by a rule like any other, and logged when it changes."""
 
 import logging
 
@@ -24,7 +24,7 @@ class Sight:
         """It did not answer; said once."""
         if self._since.get(what) is None:
             self._since[what] = self._clock.monotonic()
-            log.error("alerts: %s cannot be judged: %s", what, sentence)
+            log.error("alerts: %s fails: %s", what, sentence)
 
     def blind(self) -> dict[str, float]:
         """Give the seconds by what was ever not seen; 0 where it is seen again. While ClickHouse is away, rules are not counted."""

@@ -6,60 +6,18 @@ one look to the next: a clock that jumps, or an hour without looks, makes no ale
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 from llmtower_processors.alerts.conditions import Reading, Verdict, judge
+from llmtower_processors.alerts.memory import Memory, Watched, rank, recall
 from llmtower_processors.alerts.rules import Rule
-from llmtower_schemas.alerts import SEVERITIES, Cause, Severity, State, Transition, digest, group_text
+from llmtower_schemas.alerts import Cause, Severity, State, Transition, digest, group_text
 from llmtower_schemas.silences import Silence
 
 STRIDE_US: Final = 60_000_000
 KEEP_US: Final = 86_400_000_000
 """A firing alert is written again after a day without change, so that the topic's retention cannot forget it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """What is known of one rule and group."""
-
-    state: State = "ok"
-    severity: Severity = "warning"
-    dedup_key: str = ""
-    sequence: int = 0
-    since_us: int = 0
-    changed_us: int = 0
-    told_us: int = 0
-    told: Severity | None = None
-    """The gravest level that people were told of in this incident."""
-    unsure: bool = False
-    """It fired on a window that was not complete."""
-    watched: "Watched" = field(default_factory=lambda: Watched())
-
-    @property
-    def active(self) -> bool:
-        """Whether there is an incident."""
-        return self.state in ("pending", "firing")
-
-
-@dataclass(frozen=True, slots=True)
-class Watched:
-    """What a leader has seen with its own eyes; lost with it. Durations in microseconds."""
-
-    at_us: int | None = None
-    warning_us: int = 0
-    critical_us: int = 0
-    good_us: int = 0
-    eased_us: int = 0
-    late_us: int = 0
-    worst: Severity | None = None
-    good: bool = False
-    eased: bool = False
-
-    @property
-    def bad(self) -> bool:
-        """Whether the last look was bad."""
-        return self.worst is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,31 +72,11 @@ def retire(memory: Memory, rule: str, group: Mapping[str, str], at_us: int, last
             "at_us": at_us,
             "corrected": False,
             "notify": memory.told is not None and not last.shadow,
+            "routes": memory.told_by,
             "silence_id": "",
         }
     )
     return recall(memory, transition), transition
-
-
-def recall(memory: Memory, transition: Transition) -> Memory:
-    """Fold one transition into what is known; those already folded are passed over."""
-    if transition.sequence <= memory.sequence:
-        return memory
-    if transition.to_state in ("ok", "resolved"):
-        return Memory(sequence=transition.sequence, changed_us=transition.at_us)
-    fresh = memory.dedup_key != transition.dedup_key
-    told = None if fresh else memory.told
-    return Memory(
-        state=transition.to_state,
-        severity=transition.severity,
-        dedup_key=transition.dedup_key,
-        sequence=transition.sequence,
-        since_us=transition.since_us,
-        changed_us=transition.at_us,
-        told_us=transition.at_us if transition.notify else 0 if fresh else memory.told_us,
-        told=_graver(told, transition.severity) if transition.notify else told,
-        unsure=transition.completeness is not None and transition.completeness < 1 if _fires(transition) else memory.unsure,
-    )
 
 
 Move = tuple[State, Severity, Cause]
@@ -155,7 +93,7 @@ def _watch(memory: Memory, look: Look, verdict: Verdict) -> Watched:
     if verdict.basis != "value" and _keeps(look.rule, verdict):
         return replace(seen, at_us=look.at_us, worst=None, good=False, eased=False)
     good = verdict.held is None
-    eased = verdict.held is None or _rank(verdict.held) < _rank(memory.severity)
+    eased = verdict.held is None or rank(verdict.held) < rank(memory.severity)
     return replace(
         seen,
         at_us=look.at_us,
@@ -197,13 +135,13 @@ def _move(memory: Memory, look: Look, verdict: Verdict) -> Move | None:
 
 def _while_firing(memory: Memory, look: Look, verdict: Verdict) -> Move | None:
     rule, seen = look.rule, memory.watched
-    if verdict.worst is not None and _rank(verdict.worst) > _rank(memory.severity):
+    if verdict.worst is not None and rank(verdict.worst) > rank(memory.severity):
         lasting = _lasting(seen, rule, verdict.worst)
-        if lasting is not None and _rank(lasting) > _rank(memory.severity):
+        if lasting is not None and rank(lasting) > rank(memory.severity):
             return "firing", lasting, "escalated"
     if verdict.held is None and seen.good_us >= _us(rule.recover_for):
         return "resolved", memory.severity, "recovered" if verdict.basis == "value" else "no_data"
-    milder = verdict.held is not None and _rank(verdict.held) < _rank(memory.severity) and verdict.basis == "value"
+    milder = verdict.held is not None and rank(verdict.held) < rank(memory.severity) and verdict.basis == "value"
     if milder and verdict.held is not None and seen.eased_us >= _us(rule.recover_for):
         return "firing", verdict.held, "eased"
     return None
@@ -224,7 +162,7 @@ def _repeat(memory: Memory, look: Look, silence: Silence | None) -> Move | None:
         return None
     since_told = look.at_us - memory.told_us
     if silence is None and not look.rule.grafana:
-        if memory.told is None or _rank(memory.told) < _rank(memory.severity):
+        if memory.told is None or rank(memory.told) < rank(memory.severity):
             return "firing", memory.severity, "silence_ended"
         if look.rule.renotify and not -STRIDE_US <= since_told < _us(look.rule.renotify):  # before it was told: the clock was set back
             return "firing", memory.severity, "reminder"
@@ -277,7 +215,7 @@ def _transition(memory: Memory, look: Look, verdict: Verdict, move: Move, silenc
         corrected=cause == "late_events",
         panel=rule.panel,
         runbook=rule.runbook,
-        routes=rule.routes,
+        routes=memory.told_by if told and state == "resolved" else rule.routes,
         notify=told,
         silence_id=silence.silence_id if silence and not told and state in ("firing", "resolved") else "",
         shadow=rule.grafana,
@@ -292,7 +230,7 @@ def _is_told(memory: Memory, state: State, severity: Severity, cause: Cause, sil
         return False
     if silence is None:
         return True
-    return silence.kind == "acknowledge" and (memory.told is None or _rank(severity) > _rank(memory.told))
+    return silence.kind == "acknowledge" and (memory.told is None or rank(severity) > rank(memory.told))
 
 
 _REASONS: Final[dict[Cause, str]] = {
@@ -308,18 +246,6 @@ _REASONS: Final[dict[Cause, str]] = {
     "kept": "It still goes on (written again to be remembered).",
     "rule_changed": "The rule is gone from the file, or groups differently now.",
 }
-
-
-def _fires(transition: Transition) -> bool:
-    return transition.to_state == "firing" and transition.from_state != "firing"
-
-
-def _graver(told: Severity | None, severity: Severity) -> Severity:
-    return severity if told is None or _rank(severity) > _rank(told) else told
-
-
-def _rank(severity: Severity) -> int:
-    return SEVERITIES.index(severity)
 
 
 def _us(seconds: float) -> int:

@@ -131,7 +131,7 @@ class Engine:
         address = f"{data}?{options}"
 
         def connect() -> Any:
-            return chdb.connect(address)  # type: ignore[no-untyped-call]  # chdb has no annotations
+            return chdb.connect(address)  # type: ignore[no-untyped-call, unused-ignore]  # chdb is annotated in part
 
         # Closing the last connection would close the engine: this one stays open until the end.
         self._anchor = connect()

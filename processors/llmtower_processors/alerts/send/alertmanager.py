@@ -1,5 +1,6 @@
 """Prometheus Alertmanager, API v2: it knows an alert by its labels, so they never change during an incident."""
 
+import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -11,6 +12,7 @@ from llmtower_processors.alerts.message import amount, text, title
 from llmtower_processors.alerts.model import Notification
 from llmtower_processors.alerts.send.http import post
 
+_NOT_A_NAME: Final = re.compile(r"[^a-zA-Z0-9_]")
 LASTS_S: Final = 26 * 3_600.0
 """Longer than a day: alerts are told again before, and a leader that changes meanwhile ends nothing."""
 
@@ -36,6 +38,10 @@ class AlertmanagerSender:
             else:
                 self._firing.pop(one.transition.dedup_key, None)
 
+    def keep(self, notification: Notification) -> None:
+        """Tell of this too from now on: an earlier leader has told it."""
+        self._firing.setdefault(notification.transition.dedup_key, notification)
+
     async def resend(self) -> None:
         """Tell again of all that fires."""
         if self._firing:
@@ -57,7 +63,7 @@ def alert(notification: Notification, now_s: float) -> dict[str, Any]:
     told = notification.transition
     renotify = notification.rule.renotify if notification.rule else 0.0
     ends = now_s + max(LASTS_S, 2 * renotify) if told.to_state == "firing" else told.at_us / 1e6
-    labels = {f"group_{name}": value for name, value in told.group.items() if value}
+    labels = {f"group_{_NOT_A_NAME.sub('_', name)}": value for name, value in told.group.items() if value}
     return {
         "labels": labels | {"alertname": told.rule, "source": "llmtower", "incident": told.dedup_key},
         "annotations": {

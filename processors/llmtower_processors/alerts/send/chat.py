@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from llmtower_processors.alerts.message import digest_of, text, title
 from llmtower_processors.alerts.model import Notification, SendError
+from llmtower_processors.alerts.send.http import quieten
 
 TIMEOUT_S: Final = 30.0
 
@@ -19,6 +20,7 @@ class AppriseSender:
 
     def __init__(self, url: SecretStr) -> None:
         logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)  # it writes addresses, and what receivers answer
+        quieten("urllib3", "requests", "slack_sdk", "paho")
         self._apprise: Any = apprise.Apprise()
         self._schema = url.get_secret_value().partition(":")[0]
         if not self._apprise.add(url.get_secret_value()):
