@@ -12,10 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 from llmtower.anthropic import wrap_anthropic
 from llmtower.api import close, configure, flush, record, stats
+from llmtower.bedrock import wrap_bedrock
 from llmtower.calls import Call, call
+from llmtower.chroma import wrap_chroma
+from llmtower.gemini import wrap_gemini
+from llmtower.ollama import wrap_ollama
 from llmtower.openai import wrap_openai
-from llmtower.scope import context
+from llmtower.scope import context, traceparent
 from llmtower.steps import Step, step
+from llmtower.tools import tool
 
 if TYPE_CHECKING:
     from llmtower.books import Stats
@@ -42,7 +47,13 @@ __all__ = [
     "record",
     "stats",
     "step",
+    "tool",
+    "traceparent",
     "wrap_anthropic",
+    "wrap_bedrock",
+    "wrap_chroma",
+    "wrap_gemini",
+    "wrap_ollama",
     "wrap_openai",
 ]
 

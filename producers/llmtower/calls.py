@@ -84,6 +84,11 @@ class Call:
         """The call's id (UUIDv7): what feedback and scores refer to."""
         return uuid7(self.at_ns, self.bits)
 
+    @property
+    def parent(self) -> Any:
+        """The call or step around, if any."""
+        return None if self._outbox is None else self._request[5]
+
     def first_token(self) -> None:
         """Say that the first token has arrived: the call is a streamed one and has a time to first token."""
         if not self._ttft:

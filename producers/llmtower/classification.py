@@ -11,7 +11,7 @@ _BY_NAME = (
     ("rate_limit", ("ratelimit", "throttl", "resourceexhausted", "toomanyrequests")),
     ("auth", ("authentication", "permission", "unauthenticated", "accessdenied", "forbidden", "unauthorized")),
     ("content_filter", ("contentfilter", "contentpolicy")),
-    ("network", ("connect", "network", "readerror", "writeerror", "remoteprotocol", "transport", "ssl", "dns")),
+    ("network", ("connect", "network", "readerror", "writeerror", "protocolerror", "payloaderror", "transport", "ssl", "dns")),
     ("server", ("internalserver", "serviceunavailable", "overloaded", "servererror")),
     ("invalid_request", ("badrequest", "invalidrequest", "notfound", "unprocessable", "validation", "conflict")),
 )
@@ -48,7 +48,8 @@ def _class_of(error: BaseException, status: int | None, code: str) -> str:
         return _BY_STATUS.get(status) or ("server" if status >= 500 else "invalid_request" if status >= 400 else "other")
     if isinstance(error, TimeoutError):
         return "timeout"
-    names = [cls.__name__.lower() for cls in type(error).__mro__ if cls not in (object, BaseException, Exception)]
+    classes = (cls for cls in type(error).__mro__ if cls not in (object, BaseException, Exception))
+    names = [code.lower(), *(cls.__name__.lower() for cls in classes)]
     for error_class, words in _BY_NAME:
         if any(word in name for name in names for word in words):
             return error_class
@@ -62,13 +63,21 @@ def _status(error: BaseException) -> int | None:
             value = _attribute(place, name)
             if isinstance(value, int) and not isinstance(value, bool) and 100 <= value <= 599:
                 return value
-    return None
+    status = _boto(error, "ResponseMetadata", "HTTPStatusCode")
+    return status if isinstance(status, int) else None
+
+
+def _boto(error: BaseException, part: str, name: str) -> Any:
+    """Look into the answer that botocore puts on its exceptions: a dict."""
+    answer = _attribute(error, "response")
+    found = answer.get(part) if isinstance(answer, dict) else None
+    return found.get(name) if isinstance(found, dict) else None
 
 
 def _code(error: BaseException) -> str:
     """Find the provider's own error code (`insufficient_quota`, `content_filter` …)."""
-    for name in ("code", "type"):
-        value = _attribute(error, name)
+    values = [*(_attribute(error, name) for name in ("code", "type", "status")), _boto(error, "Error", "Code")]
+    for value in values:
         if isinstance(value, str) and value and len(value) <= 100 and " " not in value:
             return value
     return ""

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
+from llmtower import traces
 from llmtower.errors import internal_error
 from llmtower.redaction import redact
 from llmtower.snapshot import valid_text
@@ -24,6 +25,11 @@ fields: ContextVar[Fields] = ContextVar("llmtower_fields", default=_EMPTY)
 
 parent: ContextVar[Any] = ContextVar("llmtower_parent", default=None)
 """The enclosing call or step."""
+
+
+def within_call() -> bool:
+    """Say whether a call is open around: then it is the same call that is seen again, and the outermost instrumentation records it."""
+    return getattr(parent.get(), "closed", True) is False
 
 
 def name(value: Any, limit: int = MAX_NAME) -> str:
@@ -46,6 +52,18 @@ def _text(value: Any) -> str:
         return f"[{type(value).__name__}]"
 
 
+def traceparent() -> str:
+    """Give the `traceparent` header for requests to other services: their calls then belong to this trace, and name the step around.
+
+    The trace is that of the enclosing `context`, else the outermost step or call; outside of all of them a new one.
+    """
+    around, trace = parent.get(), fields.get().get("trace_id", "")
+    outermost = around
+    while getattr(outermost, "parent", None) is not None:
+        outermost = outermost.parent
+    return traces.write(trace or (outermost.id if outermost is not None else ""), around.id if around is not None else "")
+
+
 @contextmanager
 def context(
     *,
@@ -57,13 +75,18 @@ def context(
     prompt: Any = None,
     trace_id: Any = None,
     span_id: Any = None,
+    traceparent: Any = None,
 ) -> Iterator[None]:
     """Say who and what the calls inside belong to; inner blocks add to outer ones.
 
-    `prompt` is a name, `name@version`, a pair, a mapping or an object with `name` and `version`.
+    `prompt` is a name, `name@version`, a pair, a mapping or an object with `name` and `version`. `traceparent` is that header of the
+    request being served (W3C Trace Context): it gives `trace_id` and `span_id`; one that is malformed begins a new trace.
     """
     token = None
     try:
+        if traceparent is not None:
+            trace, span = traces.read(traceparent)
+            trace_id, span_id = trace_id or trace, span_id or span
         values = (user_id, session_id, request_id, route, trace_id, span_id)
         token = fields.set(_merge(fields.get(), dict(zip(_NAMES, values, strict=True)), tags, prompt))
     except Exception:

@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from inspect import isawaitable, iscoroutinefunction
 from typing import Any
 
+from llmtower import scope
 from llmtower.calls import call
 from llmtower.chat import details
 from llmtower.errors import internal_error, warn_once
@@ -133,6 +134,7 @@ class _Post:
             else:
                 conclude(self.call, self.endpoint.whole(answer), extra)
         except Exception:
+            self.call.finish()
             internal_error("stainless")
         return answer
 
@@ -142,7 +144,9 @@ class _Post:
 
 
 def _open(args: tuple[Any, ...], given: Mapping[str, Any], endpoints: Mapping[str, Endpoint], origin: Origin) -> _Post | None:
-    """Begin to record a request, if its path is one of those."""
+    """Begin to record a request, if its path is one of those and no outer instrumentation records it already."""
+    if scope.within_call():
+        return None
     try:
         path = str(args[0] if args else given.get("path"))
         endpoint = endpoints.get(path.partition("?")[0])

@@ -1,5 +1,6 @@
 """Watching a stream go by: the caller keeps the client's own stream object; only the iterator inside it is ours."""
 
+import weakref
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import Any, Protocol
 
@@ -150,6 +151,45 @@ class WatchedAsync:
 def watched(inner: Any, record: Record) -> Any:
     """Give an iterator, synchronous or not as it was, that tells what goes by."""
     return WatchedAsync(inner, record) if hasattr(inner, "__anext__") else Watched(inner, record)
+
+
+def generated(inner: Any, record: Record) -> Any:
+    """Give a generator, synchronous or not as it was, that tells what goes by; one that nobody starts is told of too."""
+    made = _generated_async(inner, record) if hasattr(inner, "__anext__") else _generated(inner, record)
+    weakref.finalize(made, record.abandon).atexit = False
+    return made
+
+
+def _generated(inner: Any, record: Record) -> Iterator[Any]:
+    passes = record.passes
+    try:
+        for chunk in inner:
+            if passes(chunk):
+                yield chunk
+    except GeneratorExit:
+        inner.close()
+        record.abandon()
+        raise
+    except BaseException as error:
+        record.end(error)
+        raise
+    record.end(None)
+
+
+async def _generated_async(inner: Any, record: Record) -> AsyncIterator[Any]:
+    passes = record.passes
+    try:
+        async for chunk in inner:
+            if passes(chunk):
+                yield chunk
+    except GeneratorExit:
+        record.abandon()
+        await inner.aclose()
+        raise
+    except BaseException as error:
+        record.end(error)
+        raise
+    record.end(None)
 
 
 def watch(stream: Any, response: Any, record: Record) -> None:

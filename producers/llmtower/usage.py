@@ -24,7 +24,7 @@ def convert(raw: dict[str, Any]) -> Converted:
         if key in raw:
             try:
                 buckets = reader(raw)
-            except (TypeError, ValueError):
+            except (AttributeError, TypeError, ValueError):
                 return Converted(None, convention)
             sound = all(0 <= count <= _MAX_TOKENS for count in buckets.values())
             return Converted({name: count for name, count in buckets.items() if count} if sound else None, convention)
@@ -99,22 +99,36 @@ def _gemini(raw: dict[str, Any]) -> dict[str, int]:
     def either(snake: str, camel: str) -> int:
         return _count(raw, snake) or _count(raw, camel)
 
+    def modality(title: str, snake: str, camel: str) -> int:
+        found = [part for part in raw.get(snake) or raw.get(camel) or () if part.get("modality") == title]
+        return sum(_count(part, "token_count") or _count(part, "tokenCount") for part in found)
+
     cached = either("cached_content_token_count", "cachedContentTokenCount")
     tools = either("tool_use_prompt_token_count", "toolUsePromptTokenCount")
+    audio, image = (
+        modality(title, "prompt_tokens_details", "promptTokensDetails") - modality(title, "cache_tokens_details", "cacheTokensDetails")
+        for title in ("AUDIO", "IMAGE")
+    )
+    spoken = modality("AUDIO", "candidates_tokens_details", "candidatesTokensDetails")
     return {
-        "input_tokens": either("prompt_token_count", "promptTokenCount") - cached + tools,
+        "input_tokens": either("prompt_token_count", "promptTokenCount") - cached + tools - audio - image,
         "cache_read_tokens": cached,
-        "output_tokens": either("candidates_token_count", "candidatesTokenCount"),
+        "output_tokens": either("candidates_token_count", "candidatesTokenCount") - spoken,
         "reasoning_tokens": either("thoughts_token_count", "thoughtsTokenCount"),
+        "audio_input_tokens": audio,
+        "audio_output_tokens": spoken,
+        "image_input_tokens": image,
     }
 
 
 def _bedrock(raw: dict[str, Any]) -> dict[str, int]:
-    """Bedrock's Converse: input excludes the cache."""
+    """Bedrock's Converse: input excludes the cache; the one-hour share is part of what was written."""
+    hour = sum(_count(part, "inputTokens") for part in raw.get("cacheDetails") or () if part.get("ttl") == "1h")
     return {
         "input_tokens": _count(raw, "inputTokens"),
         "cache_read_tokens": _count(raw, "cacheReadInputTokens"),
-        "cache_write_tokens": _count(raw, "cacheWriteInputTokens"),
+        "cache_write_tokens": _count(raw, "cacheWriteInputTokens") - hour,
+        "cache_write_1h_tokens": hour,
         "output_tokens": _count(raw, "outputTokens"),
     }
 
