@@ -15,6 +15,9 @@ RECORDED := .venv/.kafka-start-recorded
 LOCKED := --require-hashes -r requirements/dev.txt
 LOCKS := requirements/dev.txt processors/llmtower_processors/local/kafka.lock.toml
 
+# Processes of `make test`: the tests mostly wait for what they have started, so more than cores (2 in CI).
+JOBS ?= 3
+
 # Arguments for the commands behind bench, faults and demo: `make faults FAULTS="--runs 20 --seed 7"`.
 BENCH ?=
 FAULTS ?= --runs 200
@@ -79,7 +82,8 @@ client_tests = PYTHONPATH=dashboards:processors:producers:schemas .venv-$(1)/bin
 test: setup browser clients ## lint, types and all tests
 	@mkdir -p build; rm -f build/*.xml; status=0; \
 	for step in "ruff check ." "ruff format --check ." mypy; do echo "$$step"; $(BIN)/$$step || status=1; done; \
-	lint=$$status; echo "pytest"; $(BIN)/coverage run -m pytest --junitxml=build/tests.xml || status=1; \
+	lint=$$status; echo "pytest in $(JOBS) processes"; $(BIN)/coverage erase; \
+	$(BIN)/coverage run -m pytest -n $(JOBS) --junitxml=build/tests.xml || status=1; $(BIN)/coverage combine -q; \
 	$(foreach set,$(CLIENTS),echo "pytest: the $(set) client libraries"; $(call client_tests,$(set)) || status=1;) \
 	$(BIN)/coverage report > build/coverage.txt; echo "coverage: $$(tail -n 1 build/coverage.txt) (build/coverage.txt)"; \
 	if [ $$lint != 0 ]; then echo "FAILED: lint or types, see above the tests"; fi; \

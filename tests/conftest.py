@@ -8,6 +8,21 @@ import pytest
 
 from llmtower_processors.engine import EngineProcess
 from llmtower_processors.local.kafka import KafkaProcess
+from tests.spread import make_scheduler, order
+
+pytest_xdist_make_scheduler = make_scheduler
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Coverage is for the processes that run tests, those of `-n` included; what tests start would only be slowed down."""
+    if not config.option.numprocesses:
+        os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With `-n`: long files first, small pieces last."""
+    if config.option.numprocesses or hasattr(config, "workerinput"):
+        items.sort(key=lambda item: order(item.nodeid))
 
 
 @pytest.fixture(scope="session")
