@@ -28,7 +28,7 @@ def whole(answer: Any) -> dict[str, Any]:
 
 
 def _facts(answer: Any, said: dict[str, Any], usage: dict[str, Any], reason: Any) -> dict[str, Any]:
-    searches = getattr(usage.get("server_tool_use"), "web_search_requests", None)
+    searches = _plain(usage.get("server_tool_use")).get("web_search_requests")
     return {
         "output": [said] if said["content"] else None,
         "usage": {"cache_read_input_tokens": None, **usage} if usage else None,  # the key that betrays whose counts they are
@@ -45,7 +45,7 @@ def _tier(usage: Mapping[str, Any]) -> str:
 
 
 def _plain(value: Any) -> dict[str, Any]:
-    found = None if value is None else plain(value)
+    found = value if value is None or isinstance(value, dict) else plain(value)
     return {key: item for key, item in found.items() if item is not None} if isinstance(found, dict) else {}
 
 

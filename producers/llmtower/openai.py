@@ -58,7 +58,7 @@ def _completions(client: Any) -> Any:
 def _record(client: Any, provider: str | None, stream_usage: bool | None) -> None:
     host = host_of(client)
     asks = host in STREAM_USAGE if stream_usage is None else stream_usage
-    origin = Origin(provider or provider_of(host), "llmtower.openai", raw="true", stream_usage=asks)
+    origin = Origin(provider or _azure(client) or provider_of(host), "llmtower.openai", raw="true", stream_usage=asks)
     beta = getattr(client, "beta", None)
     for resource in (_completions(client), _completions(beta), *(getattr(client, name, None) for name in _RESOURCES)):
         record_posts(resource, ENDPOINTS, origin)
@@ -70,6 +70,11 @@ _RESOURCES = ("responses", "completions", "embeddings")
 def host_of(client: Any) -> str:
     """Give the host that a client talks to."""
     return str(getattr(getattr(client, "base_url", None), "host", "") or "")
+
+
+def _azure(client: Any) -> str:
+    """Azure's own client may talk to a gateway whose name says nothing."""
+    return "azure" if any("Azure" in cls.__name__ for cls in type(client).__mro__) else ""
 
 
 def provider_of(host: str) -> str:

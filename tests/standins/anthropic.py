@@ -20,7 +20,10 @@ USAGE: dict[str, Any] = {
 SEARCHES = {"web_search_requests": 3, "web_fetch_requests": 2}
 TEXT = [{"type": "text", "text": "Hello there"}]
 THINKING = [{"type": "thinking", "thinking": "Let me see.", "signature": "c2ln"}, *TEXT]
-TOOL = [{"type": "text", "text": "I look."}, {"type": "tool_use", "id": "toolu_1", "name": "weather", "input": {"city": "Oslo"}}]
+TOOL: list[dict[str, Any]] = [
+    {"type": "text", "text": "I look."},
+    {"type": "tool_use", "id": "toolu_1", "name": "weather", "input": {"city": "Oslo"}},
+]
 SERVER = [
     {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {"query": "oslo"}},
     {

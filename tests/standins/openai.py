@@ -50,13 +50,15 @@ class _Handler(BaseHTTPRequestHandler):
             return self._stream(body)
         message: dict[str, Any] = {"role": "assistant", "content": "hello world"}
         reason = "stop"
+        if model == "json":
+            message = {"role": "assistant", "content": '{"word": "Hello"}'}
         if model == "tools":
             message, reason = {"role": "assistant", "content": None, "tool_calls": [TOOL]}, "tool_calls"
         answer = {
             "id": "chatcmpl-1",
             "object": "chat.completion",
             "created": 1,
-            "model": f"{model}-2024",
+            "model": model if model == "gpt-4o" else f"{model}-2024",
             "service_tier": "default",
             "choices": [{"index": i, "message": message, "finish_reason": reason} for i in range(body.get("n") or 1)],
             "usage": USAGE,
