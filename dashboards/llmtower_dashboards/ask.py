@@ -77,7 +77,7 @@ class Asker:
         """Give a panel's answer for a frame. Raises AskError."""
         completeness = self._complete(frame)
         names, rows, elapsed_ms = await self._run(panel.sql, frame, f"Panel {panel.title!r}")
-        if names != tuple(column.name for column in panel.columns):
+        if (names or rows) and names != tuple(column.name for column in panel.columns):  # an answer without a row may come without names
             raise AskError(f"Panel {panel.title!r} answers with other columns than it declares: a bug, please report it.", retriable=False)
         return Answer(panel.columns, rows, elapsed_ms, await asyncio.shield(completeness), literal(panel.sql, frame))
 

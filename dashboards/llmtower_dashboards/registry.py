@@ -5,11 +5,15 @@ from typing import Final
 from llmtower_dashboards.panel import Dashboard, Panel
 from llmtower_dashboards.panels.changes import DEPLOY_MARKS, MODEL_MARKS, PROMPT_MARKS
 from llmtower_dashboards.panels.cost import COST_DASHBOARD
+from llmtower_dashboards.panels.explorer import EXPLORER
 from llmtower_dashboards.panels.latency import LATENCY
 from llmtower_dashboards.panels.overview import OVERVIEW
+from llmtower_dashboards.panels.prompts import PROMPTS
 from llmtower_dashboards.panels.variables import VARIABLES
 
-DASHBOARDS: Final[dict[str, Dashboard]] = {dashboard.name: dashboard for dashboard in (OVERVIEW, COST_DASHBOARD, LATENCY)}
+DASHBOARDS: Final[dict[str, Dashboard]] = {
+    dashboard.name: dashboard for dashboard in (OVERVIEW, COST_DASHBOARD, LATENCY, PROMPTS, EXPLORER)
+}
 """In the order of the menu."""
 
 PANELS: Final[dict[str, Panel]] = {panel.name: panel for dashboard in DASHBOARDS.values() for row in dashboard.rows for panel in row.panels}

@@ -45,18 +45,23 @@ def kafka_settings(settings: Settings) -> KafkaSettings:
     return settings.kafka
 
 
+def clickhouse_address(settings: Settings) -> str:
+    """Give `host:port` of ClickHouse. Raises NotConfigured when no address is known."""
+    if not settings.clickhouse.host:
+        raise NotConfigured(f"No ClickHouse: nothing runs on {settings.data_dir}. {_START}LLMTOWER_CLICKHOUSE__HOST.")
+    return f"{settings.clickhouse.host}:{settings.clickhouse.port}"
+
+
 def clickhouse_client(settings: Settings, *, with_database: bool = True) -> "Client":
     """Connect to ClickHouse. Raises NotConfigured when no address is known, Unreachable when it does not answer or refuses the password."""
     import clickhouse_connect
     from clickhouse_connect.driver.exceptions import ClickHouseError, OperationalError
 
-    if not settings.clickhouse.host:
-        raise NotConfigured(f"No ClickHouse: nothing runs on {settings.data_dir}. {_START}LLMTOWER_CLICKHOUSE__HOST.")
+    where = clickhouse_address(settings)
     logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
     options = settings.clickhouse.client_options()
     if not with_database:
         options["database"] = "default"
-    where = f"{settings.clickhouse.host}:{settings.clickhouse.port}"
     try:
         return clickhouse_connect.get_client(**options)
     except OperationalError as error:

@@ -139,6 +139,18 @@ class AlertSettings(_Section):
     webhook_secret: SecretStr | None = Field(None, description="key of its HMAC signature")
 
 
+class WebSettings(_Section):
+    """The live page."""
+
+    host: str = Field("127.0.0.1", description="address that the live page listens on; beyond loopback it needs a read key")
+    port: Annotated[int, Field(ge=0, le=65_535)] = Field(8600, description="port of the live page; 0 = any free one")
+    names: str = Field("", description="comma-separated host names under which the page may be asked for, besides loopback")
+    read_key: SecretStr | None = Field(None, description="key of the scope `read`: without it nobody sees the page")
+    content_key: SecretStr | None = Field(None, description="key of the scope `content`: shows texts of calls (`up`: the content password)")
+    content_user: str = Field("content", description="ClickHouse user that may read texts")
+    content_password: SecretStr | None = Field(None, description="its password; without it the page shows no texts")
+
+
 class UpSettings(_Section):
     """Where `llmtower up` and `llmtower demo` listen; 0 = any free port."""
 
@@ -167,6 +179,7 @@ class Settings(BaseSettings):
     sdk: SdkSettings = SdkSettings()
     worker: WorkerSettings = WorkerSettings()
     alerts: AlertSettings = AlertSettings()
+    web: WebSettings = WebSettings()
     up: UpSettings = UpSettings()
 
 

@@ -52,6 +52,7 @@ HAVING count() > 0
     no_data="No calls today.",
     worse="up",
     variables=OF_ROLLUPS,
+    trend="cost_by_app_series",
     width=6,
     height=4,
 )

@@ -20,6 +20,8 @@ Options = dict[str, Any]
 _FONT: Final = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', 'DejaVu Sans', sans-serif"
 _WIDTHS: Final = (2.25, 1.5, 1.0)
 MAX_MARKS: Final = 12
+MARK_SHARE: Final = 0.2
+"""Of the range: marks closer than this share one label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,11 +256,7 @@ def _points(line: Line, setting: Setting) -> list[list[float | None]]:
 
 def _events(setting: Setting) -> Options:
     """Events as vertical marks, and the edge where not everything has arrived greyed."""
-    marks = [
-        {"xAxis": _millis(mark.at, setting.zone), "name": mark.title}
-        for mark in sorted(setting.marks, key=lambda mark: mark.at)[-MAX_MARKS:]
-        if setting.start <= mark.at <= setting.end
-    ]
+    marks = [{"xAxis": _millis(at, setting.zone), "name": name} for at, name in _named_marks(setting)]
     return {
         "markLine": {
             "symbol": "none",
@@ -279,6 +277,23 @@ def _events(setting: Setting) -> Options:
             "label": {"position": "insideTopRight", "color": "var(--muted)", "fontSize": 11},
         },
     }
+
+
+def _named_marks(setting: Setting) -> list[tuple[datetime, str]]:
+    """The newest events; of those too close to be read only the first is named, with how many follow."""
+    seen = sorted((mark for mark in setting.marks if setting.start <= mark.at <= setting.end), key=lambda mark: mark.at)[-MAX_MARKS:]
+    apart = (setting.end - setting.start) * MARK_SHARE
+    groups: list[list[Mark]] = []
+    for mark in seen:
+        if groups and mark.at - groups[-1][0].at < apart:
+            groups[-1].append(mark)
+        else:
+            groups.append([mark])
+    return [
+        (mark.at, "" if place else f"{mark.title} +{len(group) - 1}" if len(group) > 1 else mark.title)
+        for group in groups
+        for place, mark in enumerate(group)
+    ]
 
 
 def _edge(setting: Setting) -> list[list[Options]]:

@@ -21,6 +21,8 @@ RANGES: Final = (
 """Ranges to choose from, as `from`; they all end now."""
 DEFAULT_START: Final = "now-1h"
 NOW: Final = "now"
+CHOICES: Final = ("list", "rule")
+"""Parameters of an address besides range, filters and zone."""
 MAX_RANGE: Final = timedelta(days=400)
 _RELATIVE: Final = re.compile(r"now(?:-(\d{1,6})(s|m|h|d|w))?")
 _UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
@@ -35,6 +37,8 @@ class View:
     end: str = NOW
     variables: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     zone: str = ""
+    choices: Mapping[str, str] = field(default_factory=dict)
+    """What else a page shows: which list of calls, which rule of alerts."""
     notice: str = ""
     """What of the address could not be understood, in one sentence."""
 
@@ -49,12 +53,25 @@ class View:
         parts += [("to", self.end)] if self.end != NOW else []
         parts += [(name, value) for name, values in self.variables.items() for value in values]
         parts += [("tz", self.zone)] if self.zone else []
+        parts += list(self.choices.items())
         return urlencode(parts, quote_via=quote, safe=":,")
 
     def link(self, path: str) -> str:
         """The address of another page with the same range and filters."""
         query = self.query()
         return f"{path}?{query}" if query else path
+
+    def choosing(self, **choices: str) -> "View":
+        """The same view with other choices; "" takes one back."""
+        return replace(self, choices={name: value for name, value in {**self.choices, **choices}.items() if value})
+
+    def fixed(self, frame: Frame) -> "View":
+        """The same view of exactly this range, as a link that shows the same tomorrow."""
+        return self.spanning(frame.start, frame.end)
+
+    def spanning(self, start: datetime, end: datetime) -> "View":
+        """The same view of another range."""
+        return replace(self, start=_iso(start), end=_iso(end))
 
     def having(self, name: str, values: Sequence[str]) -> "View":
         """The same view with other values of one variable; none = all."""
@@ -96,7 +113,8 @@ def parse(parameters: Sequence[tuple[str, str]], known: Sequence[str], now: date
     zone = single.get("tz", "")
     if zone and zone_of(zone) is None:
         zone, notice = "", "The time zone of this link is not known; times are shown in yours."
-    return View(start, end, {name: tuple(values) for name, values in chosen.items() if values}, zone, notice)
+    choices = {name: single[name][:_MAX_TEXT] for name in CHOICES if single.get(name)}
+    return View(start, end, {name: tuple(values) for name, values in chosen.items() if values}, zone, choices, notice)
 
 
 def zone_of(name: str) -> tzinfo | None:
@@ -127,6 +145,10 @@ def _moment(text: str, now: datetime) -> datetime:
     if not 2000 <= found.year < 2200:
         raise ValueError(text)
     return found
+
+
+def _iso(at: datetime) -> str:
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _short(text: str, zone: tzinfo) -> str:

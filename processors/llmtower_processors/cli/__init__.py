@@ -16,6 +16,7 @@ _EXTRA_OF = {
     "lz4": "local",
     "mode": "server",
     "msgspec": "server",
+    "nicegui": "web",
     "numpy": "server",
     "openai": "demo",
     "prometheus_client": "server",

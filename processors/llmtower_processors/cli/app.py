@@ -13,6 +13,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "up": stack.up,
     "demo": stack.demo,
     "worker": pipeline.worker,
+    "web": stack.web,
     "migrate": pipeline.migrate,
     "doctor": pipeline.doctor,
     "query": data.query,

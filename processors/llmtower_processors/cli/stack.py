@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from llmtower_processors.cli.options import DATA_DIR, ClickHousePort, DataDir, KafkaPort, WebPort
-from llmtower_processors.connection import load_settings
+from llmtower_processors.connection import clickhouse_address, load_settings
+from llmtower_processors.errors import LlmtowerError
 
 
 def up(
@@ -62,6 +63,29 @@ def demo(
         json_file=json_file,
     )
     raise typer.Exit(code)
+
+
+def web(
+    data_dir: DataDir = DATA_DIR,
+    host: Annotated[
+        str, typer.Option(envvar="LLMTOWER_WEB__HOST", help="Address to listen on; beyond loopback LLMTOWER_WEB__READ_KEY must be set.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(envvar="LLMTOWER_WEB__PORT", min=0, max=65_535, help="Port; 0 = any free one.")] = 8600,
+) -> None:
+    """Serve the live page: figures, calls and alerts in a browser. `llmtower up` and `demo` do it themselves.
+
+    Example: `LLMTOWER_WEB__READ_KEY=$(openssl rand -hex 24) llmtower web --host 0.0.0.0`
+    """
+    _need("nicegui")
+    from llmtower_dashboards.web.serve import RefusedToBindError, serve
+
+    settings = load_settings(data_dir, role="dashboards")
+    clickhouse_address(settings)
+    settings = settings.model_copy(update={"web": settings.web.model_copy(update={"host": host, "port": port})})
+    try:
+        serve(settings)
+    except RefusedToBindError as error:
+        raise LlmtowerError(str(error)) from error
 
 
 def bench(

@@ -43,6 +43,8 @@ class Site:
             undo.callback(self.clickhouse.release)
             self.worker_web = PortReservation(0, purpose="the worker's health page", option="LLMTOWER_WORKER__WEB_PORT")
             undo.callback(self.worker_web.release)
+            self.web = PortReservation(options.web_port, purpose="the live page", option="--web-port")
+            undo.callback(self.web.release)
             kafka_dir = self.data_dir / "kafka"
             self.kafka = KafkaProcess(kafka_dir, port=options.kafka_port, log_path=self.log_path("kafka"))
             self._undo = undo.pop_all()
@@ -64,6 +66,17 @@ class Site:
         }
         return {**_DEFAULTS, **{name: value for name, value in os.environ.items() if not name.startswith(_REPLACED)}, **own}
 
+    def reading_environment(self) -> dict[str, str]:
+        """The environment of the live page: a reader's login, and that for texts, which it shows to who has the content key only."""
+        passwords = read_credentials(self.data_dir)
+        own = {
+            "LLMTOWER_CLICKHOUSE__USER": "dashboards",
+            "LLMTOWER_CLICKHOUSE__PASSWORD": passwords["dashboards"],
+            "LLMTOWER_WEB__CONTENT_PASSWORD": passwords["content"],
+            "LLMTOWER_WEB__PORT": str(self.web.port),
+        }
+        return {"LLMTOWER_WEB__CONTENT_KEY": passwords["content"], **self.environment(), **own}
+
     def close(self) -> None:
         """Give back the ports and the data directory."""
         self.kafka.close()
@@ -77,6 +90,8 @@ class Part:
     name: str
     spec: Callable[[Site], ChildSpec]
     address: Callable[[Site], str] | None = None
+    needs: tuple[str, ...] = ()
+    """Modules of an extra; without them the stack goes on without this part, and says so."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +137,16 @@ def _worker(site: Site) -> ChildSpec:
     )
 
 
+def _web(site: Site) -> ChildSpec:
+    return ChildSpec(
+        name="web",
+        argv=(*CLI, "web"),
+        env=site.reading_environment(),
+        log_path=site.log_path("web"),
+        ready=_in_thread(lambda _pid: _page_answers(site.web.port)),
+    )
+
+
 _PYTHON = (sys.executable, "-P", "-m")
 CLI = (*_PYTHON, "llmtower_processors.cli")
 
@@ -132,7 +157,7 @@ PLAN: Plan = (
         Part("clickhouse", _clickhouse, lambda site: f"http://{site.clickhouse.address}"),
     ),
     (Step("migrations", ("migrate",)), Step("topics", ("topics", "create"))),
-    (Part("worker", _worker),),
+    (Part("worker", _worker), Part("web", _web, lambda site: f"http://{site.web.address}", needs=("nicegui",))),
 )
 
 
@@ -148,6 +173,17 @@ def _names_pid(path: Path, pid: int) -> bool:
         return bool(json.loads(path.read_bytes())["pid"] == pid)
     except (OSError, ValueError, TypeError, KeyError):
         return False
+
+
+def _page_answers(port: int) -> bool:
+    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=2)
+    try:
+        connection.request("GET", "/livez")
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
 
 
 def _processors_are_ready(port: int) -> bool:

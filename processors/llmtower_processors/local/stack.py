@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import importlib.util
 import os
 import signal
 import sys
@@ -67,7 +68,7 @@ class Stack:
     @property
     def endpoints(self) -> Endpoints:
         """Where everything listens, and the pids of what lives at this moment."""
-        parts = [entry for stage in self._plan for entry in stage if isinstance(entry, Part)]
+        parts = [entry for stage in self._plan for entry in stage if isinstance(entry, Part) and not _missing(entry)]
         addresses = {part.name: part.address(self._site) for part in parts if part.address}
         return Endpoints(**addresses, pids={"up": os.getpid(), **self.supervisor.pids})
 
@@ -80,10 +81,18 @@ class Stack:
         if isinstance(entry, Step):
             await _run_step(entry, self._site)
             where = ""
+        elif missing := _missing(entry):
+            self._say(f"{entry.name}: left out, {missing} is not installed (pip install 'llmtower[{entry.name}]')")
+            return
         else:
             await self.supervisor.start(await asyncio.to_thread(entry.spec, self._site))
             where = f" on {entry.address(self._site)}" if entry.address else ""
         self._say(f"{entry.name}: ready{where} ({time.monotonic() - began:.1f} s)")
+
+
+def _missing(part: Part) -> str:
+    """Name what is not installed of what a part needs."""
+    return ", ".join(module for module in part.needs if importlib.util.find_spec(module) is None)
 
 
 async def _run_step(step: Step, site: Site) -> None:

@@ -102,7 +102,9 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     said = data_dir.with_suffix(".log")
     with said.open("wb") as output:
         up = subprocess.Popen(
-            (*CLI, "up", "--kafka-port", "0", "--clickhouse-port", "0", "--data-dir", str(data_dir)), stdout=output, stderr=output
+            (*CLI, "up", "--kafka-port", "0", "--clickhouse-port", "0", "--web-port", "0", "--data-dir", str(data_dir)),
+            stdout=output,
+            stderr=output,
         )
     try:
         _until(lambda: up.poll() is not None or find_endpoints(data_dir) is not None, 150, "the stack did not start")

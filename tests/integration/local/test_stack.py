@@ -24,7 +24,19 @@ from llmtower_schemas.topics import TOPICS
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
-CLI_UP = (sys.executable, "-m", "llmtower_processors.cli", "up", "--kafka-port", "0", "--clickhouse-port", "0", "--data-dir")
+CLI_UP = (
+    sys.executable,
+    "-m",
+    "llmtower_processors.cli",
+    "up",
+    "--kafka-port",
+    "0",
+    "--clickhouse-port",
+    "0",
+    "--web-port",
+    "0",
+    "--data-dir",
+)
 # The stack without its worker, whose start is most of the time: for what does not depend on it.
 _SHORT_UP = """
 import sys
@@ -33,7 +45,7 @@ from llmtower_processors.errors import LlmtowerError
 from llmtower_processors.local.plan import PLAN
 from llmtower_processors.local.stack import run_up
 try:
-    sys.exit(run_up(data_dir=Path(sys.argv[1]), kafka_port=0, clickhouse_port=0, plan=PLAN[:2]))
+    sys.exit(run_up(data_dir=Path(sys.argv[1]), kafka_port=0, clickhouse_port=0, web_port=0, plan=PLAN[:2]))
 except LlmtowerError as error:
     sys.exit(str(error))
 """
@@ -134,7 +146,7 @@ def test_the_life_of_an_up(tmp_path: Path) -> None:
 def test_the_command_starts_everything_with_the_worker_and_stops_it(tmp_path: Path) -> None:
     data, said = tmp_path / "data", tmp_path / "said"
     with running_up(data, said, CLI_UP) as (up, endpoints):
-        assert endpoints.pids.keys() == {"up", "kafka", "clickhouse", "worker"}
+        assert endpoints.pids.keys() == {"up", "kafka", "clickhouse", "worker", "web"}
         assert set(TOPICS) <= asyncio.run(topics(endpoints.kafka))
         up.send_signal(signal.SIGTERM)
         assert up.wait(60) == 0
@@ -159,19 +171,19 @@ def test_a_taken_port_is_refused_with_the_option_and_leaves_nothing_behind(tmp_p
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         with pytest.raises(PortTakenError, match=rf"port {port} for the ClickHouse engine is in use .* with --clickhouse-port"):
-            Stack(StackOptions(data_dir=tmp_path, kafka_port=0, clickhouse_port=port))
+            Stack(StackOptions(data_dir=tmp_path, kafka_port=0, clickhouse_port=port, web_port=0))
         with pytest.raises(PortTakenError, match=rf"port {port} for Kafka is in use .* with --kafka-port"):
-            Stack(StackOptions(data_dir=tmp_path, kafka_port=port, clickhouse_port=0))
-    again = Stack(StackOptions(data_dir=tmp_path, kafka_port=0, clickhouse_port=0))
+            Stack(StackOptions(data_dir=tmp_path, kafka_port=port, clickhouse_port=0, web_port=0))
+    again = Stack(StackOptions(data_dir=tmp_path, kafka_port=0, clickhouse_port=0, web_port=0))
     with pytest.raises(DataDirBusyError):
-        Stack(StackOptions(data_dir=tmp_path, kafka_port=0, clickhouse_port=0))
+        Stack(StackOptions(data_dir=tmp_path, kafka_port=0, clickhouse_port=0, web_port=0))
     again.close()
 
 
 def test_a_step_that_fails_stops_what_has_started(tmp_path: Path) -> None:
     said: list[str] = []
     plan = (PLAN[0], (Step("topics", ("topics", "no-such-command")),))
-    stack = Stack(StackOptions(data_dir=tmp_path, kafka_port=0, clickhouse_port=0), say=said.append, plan=plan)
+    stack = Stack(StackOptions(data_dir=tmp_path, kafka_port=0, clickhouse_port=0, web_port=0), say=said.append, plan=plan)
     pids: dict[str, int] = {}
 
     async def scenario() -> None:
@@ -200,7 +212,7 @@ def test_children_get_the_stacks_addresses_and_not_the_users(tmp_path: Path, mon
     monkeypatch.setenv("LLMTOWER_KAFKA__SECURITY_PROTOCOL", "SASL_SSL")
     monkeypatch.setenv("LLMTOWER_PROJECT", "kept")
     (tmp_path / "credentials.json").write_text(json.dumps({"writer": "w", "content": "c", "dashboards": "d"}))
-    stack = Stack(StackOptions(data_dir=tmp_path, kafka_port=0, clickhouse_port=0))
+    stack = Stack(StackOptions(data_dir=tmp_path, kafka_port=0, clickhouse_port=0, web_port=0))
     environment = stack.environment()
     stack.close()
     assert environment["LLMTOWER_KAFKA__BOOTSTRAP_SERVERS"].startswith("127.0.0.1:")

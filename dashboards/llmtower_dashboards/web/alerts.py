@@ -1,0 +1,183 @@
+"""Alerts on the page: what is firing, with what to do about it; what is silenced. Pure."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from llmtower_dashboards.ask import Answer
+from llmtower_dashboards.registry import DASHBOARDS
+from llmtower_dashboards.web.format import THIN, age, figure
+from llmtower_dashboards.web.look import CALLS_PATH, Look
+from llmtower_dashboards.web.tags import EMPTY, Html, join, tag
+from llmtower_schemas.silences import Silence
+
+_BEFORE, _AFTER = timedelta(minutes=30), timedelta(minutes=10)
+_FILTERS = {"project": "project", "environment": "environment", "app": "app", "request_model": "model", "provider": "provider"}
+_FILTERS |= {"prompt_name": "prompt", "user_id": "user", "model": "model", "prompt": "prompt", "user": "user"}
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """An alert that is not good now, as a row of the panel `alerts_firing` says it."""
+
+    row: Mapping[str, Any]
+    group: Mapping[str, str]
+    silence: Silence | None = None
+
+    @property
+    def key(self) -> str:
+        """Names it on this page."""
+        return f"{self.row['rule']}|{self.row['group_text']}"
+
+
+def alerts(firing: Answer, silences: Answer, now: datetime) -> list[Alert]:
+    """The alerts of an answer, each with the silence that covers it; those that people are told of come first."""
+    known = [_silence(row, silences) for row in silences.rows]
+    at_us = round(now.timestamp() * 1_000_000)
+    found = []
+    for values in firing.rows:
+        row = _named(values, firing)
+        group = {str(name): str(value) for name, value in json.loads(row["group_json"] or "{}").items()}
+        covering = (one for one in known if one.covers(str(row["rule"]), group, at_us))
+        found.append(Alert(row, group, next(covering, None)))
+    return sorted(found, key=lambda alert: (alert.silence is not None, alert.row["state"] != "firing", alert.row["severity"] != "critical"))
+
+
+def count(found: Sequence[Alert]) -> int:
+    """How many people ought to look at."""
+    return sum(alert.silence is None and alert.row["state"] == "firing" for alert in found)
+
+
+def listed(found: Sequence[Alert], look: Look, *, limit: int = 100) -> Html:
+    """The alerts as a list, each with its figure, its group, since when, and what can be done."""
+    if not found:
+        return tag("p", tag("span", "✓ ", class_="is-ok", aria_hidden="true"), "Nothing is firing.", class_="empty")
+    more = len(found) - limit
+    return join(
+        tag("ul", [_item(alert, look) for alert in found[:limit]], class_="alerts"),
+        tag("p", tag("a", f"and {more} more", href=look.view.link("/alerts")), class_="note") if more > 0 else EMPTY,
+    )
+
+
+def silenced(answer: Answer, look: Look) -> Html:
+    """The silences that hold now, each with its end."""
+    rows = []
+    for values in answer.rows:
+        row = _named(values, answer)
+        group = ", ".join(f"{name} {value}" for name, value in json.loads(row["group_json"] or "{}").items()) or "every group"
+        undo = tag("button", "end now", type="button", data_do="unsilence", data_silence=str(row["silence_id"]))
+        said = [row["kind"], f"{row['rule']}", group, f"until {look.at(row['ends_at'])}", row["by"], row["comment"], undo]
+        rows.append(tag("tr", [tag("td", cell) for cell in said]))
+    head = tag("tr", [tag("th", title, scope="col") for title in ("Kind", "Rule", "Group", "Until", "By", "Comment", "")])
+    return tag(
+        "div", tag("table", tag("thead", head), tag("tbody", rows)), class_="scroll", tabindex="0", role="region", aria_label="Silences"
+    )
+
+
+def found_silence(answer: Answer, silence_id: str) -> Silence | None:
+    """The silence of that id."""
+    return next((one for row in answer.rows if (one := _silence(row, answer)).silence_id == silence_id), None)
+
+
+def _item(alert: Alert, look: Look) -> Html:
+    row = alert.row
+    state = "warn" if row["state"] == "pending" or row["severity"] == "warning" else "bad"
+    word = "pending" if row["state"] == "pending" else str(row["severity"])
+    mark = tag("span", "● " if row["state"] == "firing" else "◌ ", word, class_=f"state is-{state}")
+    group = " · ".join(str(value) for name, value in sorted(alert.group.items()) if value and (name, value) != ("project", "default"))
+    head = tag(
+        "div",
+        mark,
+        tag("a", str(row["title"] or row["rule"]), href=_panel(alert, look), class_="name"),
+        tag("span", group, class_="group"),
+        tag("span", _figures(row), class_="value"),
+        tag("span", f"for {age((look.now - row['since']).total_seconds())}", class_="since", title=f"since {look.at(row['since'])}"),
+        class_="line",
+    )
+    before = f"shortly before: {row['coincident']}" if row["coincident"] else ""
+    told = _told(alert, look)
+    return tag(
+        "li",
+        head,
+        tag("div", tag("span", _sample(row), before, class_="why"), told, class_="line"),
+        data_row="",
+        tabindex="-1",
+        class_="alert is-quiet" if alert.silence else "alert",
+    )
+
+
+def _figures(row: Mapping[str, Any]) -> str:
+    if row["value"] is None:
+        return str(row["reason"] or "no data")
+    value = str(figure(row["value"], row["unit"] or ""))
+    if row["threshold"] is None:
+        return value
+    sign = "<" if row["value"] < row["threshold"] else ">"
+    return f"{value} {sign} {figure(row['threshold'], row['unit'] or '')}"
+
+
+def _sample(row: Mapping[str, Any]) -> str:
+    parts = [f"{figure(row['sample'], 'calls')} calls"] if row["sample"] is not None else []
+    if row["completeness"] is not None and row["completeness"] < 1:
+        parts.append(f"{figure(row['completeness'], 'ratio')} complete")
+    return "".join(f"{part} · " for part in parts).removesuffix(" · " if not row["coincident"] else "")
+
+
+def _told(alert: Alert, look: Look) -> Html:
+    link = tag("a", "example calls", href=_around(alert, look).link(CALLS_PATH))
+    runbook = tag("a", "runbook", href=str(alert.row["runbook"]), rel="noreferrer") if _is_web(str(alert.row["runbook"])) else None
+    if alert.silence is not None:
+        until = look.at(datetime.fromtimestamp(alert.silence.ends_at_us / 1e6, look.now.tzinfo))
+        word = "silenced" if alert.silence.kind == "silence" else "acknowledged"
+        undo = tag("button", "undo", type="button", data_do="unsilence", data_silence=alert.silence.silence_id)
+        return tag("span", link, runbook, tag("span", f"{word} until {until}", class_="quiet"), undo, class_="actions")
+    buttons = [
+        tag("button", f"silence 1{THIN}h", type="button", data_do="silence", data_key=alert.key),
+        tag("button", "acknowledge", type="button", data_do="acknowledge", data_key=alert.key),
+    ]
+    return tag("span", link, runbook, buttons, class_="actions")
+
+
+def _around(alert: Alert, look: Look) -> Any:
+    """The view of the time around the alert's window, filtered by its group."""
+    row = alert.row
+    view = look.view.choosing(rule="", list="")
+    for name, value in alert.group.items():
+        if name in _FILTERS and value:
+            view = view.having(_FILTERS[name], (value,))
+    start, end = row["window_start"] - _BEFORE, min(row["window_end"] + _AFTER, max(look.now, row["window_end"]))
+    return view.spanning(start, end)
+
+
+def _panel(alert: Alert, look: Look) -> str:
+    """The page of the panel that shows the alert's figure; the alerts' page where it has none."""
+    name = str(alert.row["panel"])
+    page = next((board.name for board in DASHBOARDS.values() for row in board.rows for panel in row.panels if panel.name == name), "")
+    if not page:
+        return look.view.choosing(rule=str(alert.row["rule"])).link("/alerts")
+    path = {"overview": "/", "explorer": CALLS_PATH}.get(page, f"/{page}")
+    return f"{_around(alert, look).link(path)}#{name}"
+
+
+def _is_web(address: str) -> bool:
+    return address.startswith(("https://", "http://"))
+
+
+def _silence(values: Sequence[Any], answer: Answer) -> Silence:
+    row = _named(values, answer)
+    return Silence(
+        silence_id=row["silence_id"],
+        kind=row["kind"],
+        rule=row["rule"],
+        group=json.loads(row["group_json"] or "{}"),
+        starts_at_us=round(row["starts_at"].timestamp() * 1_000_000),
+        ends_at_us=round(row["ends_at"].timestamp() * 1_000_000),
+        by=row["by"],
+        comment=row["comment"],
+    )
+
+
+def _named(values: Sequence[Any], answer: Answer) -> dict[str, Any]:
+    return dict(zip((column.name for column in answer.columns), values, strict=True))

@@ -1,0 +1,139 @@
+"""What all browsers share: the readers of ClickHouse, and short-lived answers that every page needs (colours, marks, filters, alerts).
+
+Nothing here runs by itself: without a browser nothing is asked.
+"""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, TypeVar, cast
+
+from llmtower_dashboards.ask import Answer, Asker, AskError
+from llmtower_dashboards.macros import Frame
+from llmtower_dashboards.panel import Panel
+from llmtower_dashboards.panels.alerts import FIRING, SILENCES
+from llmtower_dashboards.panels.variables import VARIABLES
+from llmtower_dashboards.registry import ANNOTATIONS
+from llmtower_dashboards.web import alerts
+from llmtower_dashboards.web.charts import Mark
+from llmtower_dashboards.web.colours import DIMENSIONS, Palette, order, palette
+from llmtower_dashboards.web.silencing import Silencer
+
+Found = TypeVar("Found")
+COLOUR_DAYS: Final = 30
+LISTED: Final = ("environment", "app", "model", "provider", "prompt", "user")
+_KEPT: Final = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Alerts:
+    """What is firing, and the silences that hold."""
+
+    found: list[alerts.Alert]
+    silences: Answer
+
+
+class Hub:
+    """Asks for all browsers. `content` reads texts; None where this page has no such login."""
+
+    def __init__(self, asker: Asker, content: Asker | None, silencer: Silencer, *, bootstrap: str = "") -> None:
+        self._asker = asker
+        self._content = content
+        self.silencer = silencer
+        self.bootstrap = bootstrap
+        self._kept: OrderedDict[Any, tuple[float, asyncio.Future[Any]]] = OrderedDict()
+
+    async def close(self) -> None:
+        """Give the connections back."""
+        await self._asker.close()
+        if self._content is not None:
+            await self._content.close()
+
+    @property
+    def has_texts(self) -> bool:
+        """Whether this page could show texts at all."""
+        return self._content is not None
+
+    async def ask(self, panel: Panel, frame: Frame) -> Answer:
+        """Give a panel's answer; browsers that ask the same within a second share it. Raises AskError."""
+        asker = self._asker if panel.reader == "dashboards" else self._content
+        if asker is None:
+            raise AskError("This page has no login for texts. Set LLMTOWER_WEB__CONTENT_PASSWORD.", retriable=False)
+        return await self._once(("ask", panel.name, _key(frame)), 1.0, lambda: asker.ask(panel, frame))
+
+    async def completeness(self, frame: Frame) -> Any:
+        """Say how complete a frame is."""
+        return await self._asker.completeness(frame)
+
+    async def colours(self, now: datetime) -> Palette:
+        """Give every name its colour, by the order of the last 30 days."""
+        frame = Frame(now - timedelta(days=COLOUR_DAYS), now)
+
+        async def ask() -> Palette:
+            found = await asyncio.gather(*(self._asker.values(order(name), frame) for name in DIMENSIONS))
+            return palette(zip(DIMENSIONS, found, strict=True))
+
+        return await self._quietly("colours", 60.0, ask, Palette())
+
+    async def marks(self, frame: Frame) -> list[Mark]:
+        """Give the events of a range: deploys, new prompt versions, new models."""
+
+        async def ask() -> list[Mark]:
+            answers = await asyncio.gather(*(self._asker.ask(panel, frame) for panel in ANNOTATIONS.values()))
+            return [Mark(row[0], str(row[1]), str(row[2])) for answer in answers for row in answer.rows]
+
+        key = ("marks", frame.end - frame.start, frame.interval_s, _chosen(frame), int(frame.end.timestamp()) // 15)
+        return await self._quietly(key, 30.0, ask, [])
+
+    async def choices(self, frame: Frame) -> Mapping[str, Sequence[str]]:
+        """Give the values that filters may have."""
+
+        async def ask() -> Mapping[str, Sequence[str]]:
+            frames = [replace(frame, variables={}) for _ in LISTED]
+            found = await asyncio.gather(*(self._asker.values(VARIABLES[name], one) for name, one in zip(LISTED, frames, strict=True)))
+            return dict(zip(LISTED, found, strict=True))
+
+        return await self._quietly(("choices", frame.end - frame.start, int(frame.end.timestamp()) // 30), 60.0, ask, {})
+
+    async def alerts(self, frame: Frame) -> Alerts:
+        """Give what is firing. Raises AskError."""
+
+        async def ask() -> Alerts:
+            firing, silences = await asyncio.gather(self._asker.ask(FIRING, frame), self._asker.ask(SILENCES, frame))
+            return Alerts(alerts.alerts(firing, silences, datetime.now(UTC)), silences)
+
+        return await self._once(("alerts", _chosen(frame)), 1.0, ask)
+
+    def forget_alerts(self) -> None:
+        """Ask for alerts anew next time."""
+        for key in [key for key in self._kept if key[0] == "alerts"]:
+            del self._kept[key]
+
+    async def _quietly(self, key: Any, seconds: float, ask: Callable[[], Awaitable[Found]], otherwise: Found) -> Found:
+        """What only decorates may be missing: the panels themselves say what failed."""
+        try:
+            return await self._once(key, seconds, ask)
+        except AskError:
+            return otherwise
+
+    async def _once(self, key: Any, seconds: float, ask: Callable[[], Awaitable[Found]]) -> Found:
+        now = time.monotonic()
+        known = self._kept.get(key)
+        if known is None or now - known[0] >= seconds or (known[1].done() and (known[1].cancelled() or known[1].exception())):
+            known = (now, asyncio.ensure_future(ask()))
+            self._kept[key] = known
+            self._kept.move_to_end(key)
+            while len(self._kept) > _KEPT:
+                self._kept.popitem(last=False)
+        return cast(Found, await asyncio.shield(known[1]))
+
+
+def _chosen(frame: Frame) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    return tuple(sorted((name, tuple(values)) for name, values in frame.variables.items()))
+
+
+def _key(frame: Frame) -> tuple[Any, ...]:
+    return (frame.start, frame.end, frame.interval_s, _chosen(frame))

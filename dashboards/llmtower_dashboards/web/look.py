@@ -1,0 +1,73 @@
+"""How a page is looked at: the view, the zone, the moment; and the addresses that lead on from it. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, tzinfo
+from typing import Any, Final
+
+from llmtower_dashboards.macros import Frame
+from llmtower_dashboards.panel import Column
+from llmtower_dashboards.web.format import THIN, Figure, figure, moment, per_thousand
+from llmtower_dashboards.web.state import View
+from llmtower_dashboards.web.tags import Html, join, tag
+
+_FILTERS: Final = ("app", "model", "provider", "prompt", "user", "session")
+"""Columns of a row that narrow the calls behind it."""
+CALLS_PATH: Final = "/calls"
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What all panels of a page share while it is drawn."""
+
+    path: str
+    view: View
+    frame: Frame
+    now: datetime
+    zone: tzinfo = UTC
+    budgets: Mapping[str, float] = field(default_factory=dict)
+
+    def at(self, moment_: datetime) -> str:
+        """Write a time in the page's zone."""
+        return moment(moment_, self.zone, now=self.now)
+
+    def calls(self, columns: Sequence[Column] = (), row: Sequence[Any] = ()) -> str:
+        """The address of the calls behind a row."""
+        view = self.view.choosing(list="", rule="")
+        for column, value in zip(columns, row, strict=False):
+            if column.name in _FILTERS and value:
+                view = view.having(column.name, (str(value),))
+        return view.link(CALLS_PATH)
+
+    def call(self, call_id: str) -> str:
+        """The address of one call."""
+        return self.view.having("call", (call_id,)).link(CALLS_PATH)
+
+    def filtered(self, name: str, value: str) -> str:
+        """The address of this page with one more filter."""
+        return self.view.having(name, (value,)).link(self.path)
+
+    def permalink(self, anchor: str) -> str:
+        """The address that shows this panel over this very range."""
+        return f"{self.view.fixed(self.frame).link(self.path)}#{anchor}"
+
+
+def shown(value: Any, column: Column, look: Look) -> Figure:
+    """Write one value of a table."""
+    if isinstance(value, datetime):
+        return Figure(look.at(value))
+    if column.name in ("cost_per_call", "cost_per_success", "cost") and column.unit == "usd":
+        return per_thousand(value) if column.name != "cost" else figure(value, "usd")
+    return figure(value, column.unit)
+
+
+def number(value: Figure) -> Html:
+    """A figure with its unit set smaller."""
+    if not value.unit:
+        return join(value.number)
+    return join(value.number, tag("small", f"{THIN}{value.unit}"))
+
+
+def sentence(name: str, value: Figure) -> str:
+    """A figure for readers that cannot see it."""
+    return f"{name} {value}".replace(THIN, " ")

@@ -1,0 +1,130 @@
+"""One panel on a page: its NiceGUI elements, and how an answer gets into them. Edge: imports NiceGUI."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from nicegui import ui
+
+from llmtower_dashboards.ask import Answer, AskError
+from llmtower_dashboards.panel import Panel
+from llmtower_dashboards.registry import PANELS
+from llmtower_dashboards.web import cards, changes, charts, tables
+from llmtower_dashboards.web.charts import Setting
+from llmtower_dashboards.web.hub import Hub
+from llmtower_dashboards.web.look import Look
+from llmtower_dashboards.web.state import offset
+from llmtower_dashboards.web.tags import Html, hidden, join
+
+CHARTS: Final = frozenset({"timeseries", "heatmap"})
+
+_WRITTEN: Final[dict[str, Callable[[Answer, Look], Html]]] = {
+    "call_facts": tables.facts,
+    "overview_changed": changes.changes,
+    "call_content": lambda answer, _look: changes.texts(answer),
+}
+"""Panels that are not written as tables."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """What a panel needs besides its own answer; charts wait for what surrounds them, figures do not."""
+
+    look: Look
+    setting: Awaitable[Setting]
+
+
+class Place:
+    """A panel's card. Until its first answer it is a grey skeleton; a failure keeps the last figure below its sentence."""
+
+    def __init__(self, panel: Panel, *, tile: bool = False, classes: str = "") -> None:
+        self.panel = panel
+        self._tile = tile
+        self.answer: Answer | None = None
+        self._chart: Any = None
+        self._shown = ""
+        with ui.element("article").classes(f"card {classes}").props(f'id="{panel.name}"') as self.card:
+            self._head = _html("")
+            self._problem = _html("")
+            if panel.kind in CHARTS and not tile:
+                self._chart = ui.echart({}, renderer="svg").classes("chart").props('aria-hidden="true"')
+            self._body = _html(cards.skeleton())
+
+    async def refresh(self, hub: Hub, drawn: Drawn) -> None:
+        """Ask and show."""
+        look = drawn.look
+        if not self._tile:
+            _set(self._head, cards.heading(self.panel, look))
+        try:
+            answer = await hub.ask(self.panel, look.frame)
+            trend = await self._trend(hub, look)
+        except AskError as error:
+            self._fail(str(error))
+            return
+        self.answer = answer
+        _set(self._problem, Html(""))
+        self.card.classes(remove="stale")
+        if self._tile:
+            _set(self._body, cards.tile(self.panel, answer, trend, look))
+        elif not answer.rows or all(value is None for value in answer.rows[0]):
+            self._hide_chart()
+            _set(self._body, cards.nothing(self.panel))
+        elif self._chart is not None:
+            await self._draw(answer, drawn)
+        else:
+            _set(self._body, self._written(answer, look))
+
+    def _written(self, answer: Answer, look: Look) -> Html:
+        if self.panel.kind == "bars":
+            return tables.bars(self.panel, answer, look)
+        if written := _WRITTEN.get(self.panel.name):
+            return written(answer, look)
+        if self.panel.kind == "stat":
+            return cards.tile(self.panel, answer, None, look)
+        return tables.table(self.panel, answer, look)
+
+    async def _trend(self, hub: Hub, look: Look) -> Answer | None:
+        trend = PANELS.get(self.panel.trend) if self._tile else None
+        if trend is None:
+            return None
+        try:
+            return await hub.ask(trend, look.frame)
+        except AskError:
+            return None
+
+    async def _draw(self, answer: Answer, drawn: Drawn) -> None:
+        panel, setting = self.panel, await drawn.setting
+        if panel.kind == "heatmap":
+            options = charts.heatmap(panel, answer.rows, setting)
+        else:
+            options = charts.timeseries(panel, answer.columns, answer.rows, setting)
+        self._chart.set_visibility(True)
+        self._chart.options.clear()
+        self._chart.options.update(options)
+        self._chart.update()
+        zone = offset(setting.zone, setting.end)
+        said = Html("") if panel.kind == "heatmap" else hidden(cards.words(panel, answer, drawn.look))
+        _set(self._body, join(said, cards.caption(panel, answer, zone, setting.bucket_s)))
+        await asyncio.sleep(0)
+
+    def _fail(self, message: str) -> None:
+        _set(self._problem, cards.failed(message))
+        self.card.classes("stale")
+        if self.answer is None:
+            self._hide_chart()
+            _set(self._body, Html(""))
+
+    def _hide_chart(self) -> None:
+        if self._chart is not None:
+            self._chart.set_visibility(False)
+
+
+def _html(content: str) -> ui.html:
+    return ui.html(content, sanitize=False)
+
+
+def _set(element: ui.html, content: str) -> None:
+    """Send only what changed."""
+    if element.content != content:
+        element.set_content(content)

@@ -1,0 +1,268 @@
+"""What one browser looks at: builds a page's panels, asks for them again while it is looked at. Edge: imports NiceGUI."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Any, Final
+from urllib.parse import parse_qsl, urlsplit
+
+from nicegui import Client, ui
+
+from llmtower_dashboards.ask import AskError
+from llmtower_dashboards.panels.alerts import HISTORY
+from llmtower_dashboards.panels.variables import VARIABLES
+from llmtower_dashboards.registry import DASHBOARDS, PANELS
+from llmtower_dashboards.web import alerts, cards, chrome
+from llmtower_dashboards.web.charts import Setting
+from llmtower_dashboards.web.hub import Alerts, Hub
+from llmtower_dashboards.web.keys import Scope
+from llmtower_dashboards.web.look import CALLS_PATH, Look
+from llmtower_dashboards.web.place import Drawn, Place, _html, _set
+from llmtower_dashboards.web.silencing import LASTS, Kind, NotSilencedError, silence
+from llmtower_dashboards.web.state import View, parse, zone_of
+from llmtower_dashboards.web.tags import Html, join, tag
+
+TILES: Final = ("overview_calls", "overview_error_rate", "overview_p95", "cost_today", "quality_toxic_rate", "overview_ttft")
+"""The five tiles: the last stands in where there is no figure of toxicity."""
+LISTS: Final = {"": "calls_recent", "failed": "calls_failed", "slowest": "calls_slowest", "dearest": "calls_dearest"}
+POINTS: Final = 120
+
+
+class Screen:
+    """A browser's page. `show` goes somewhere, `refresh` asks again; both leave what is on the screen until answers are there."""
+
+    def __init__(self, hub: Hub, client: Client, scopes: frozenset[Scope], zone: str) -> None:
+        self._hub = hub
+        self._client = client
+        self._scopes = scopes
+        self._browser_zone = zone
+        self._path = ""
+        self._view = View()
+        self._built: tuple[Any, ...] = ()
+        self._places: list[Place] = []
+        self._alerts: Alerts | None = None
+        self._silencing: set[str] = set()
+        self._lock = asyncio.Lock()
+        self._nav, self._controls, self._status = _html(""), _html(""), _html("")
+        self._nav.classes("top")
+        with ui.element("div").classes("bar"):
+            self._controls.move(ui.context.slot.parent)
+            self._status.move(ui.context.slot.parent)
+        self._controls.classes("controls")
+        self._status.classes("status").props('role="status"')
+        self._notice, self._greeting = _html(""), _html("")
+        self._main = ui.element("main").props('id="main" tabindex="-1"')
+        self._firing: ui.html | None = None
+        self._silences: ui.html | None = None
+
+    @property
+    def live(self) -> bool:
+        """Whether the range moves on."""
+        return self._view.live
+
+    @property
+    def period_s(self) -> float:
+        """Seconds between two refreshes: a longer range moves slower."""
+        span = self._frame(datetime.now(UTC)).end - self._frame(datetime.now(UTC)).start
+        return 5.0 if span <= timedelta(hours=1) else 15.0 if span <= timedelta(days=1) else 60.0
+
+    def go(self, href: str) -> None:
+        """Read an address and build what it names; panels that are there already stay."""
+        address = urlsplit(href)
+        self._path = address.path.rstrip("/") or "/"
+        self._view = parse(parse_qsl(address.query, keep_blank_values=False), list(VARIABLES), datetime.now(UTC))
+        wanted = (self._path, bool(self._view.variables.get("call")), self._view.choices.get("list", ""), "content" in self._scopes)
+        if wanted != self._built:
+            self._built = wanted
+            self._main.clear()
+            self._places, self._firing, self._silences = [], None, None
+            with self._main:
+                self._build()
+        self._client.title = f"{self._title()} · Llmtower"
+        _set(self._notice, tag("p", self._view.notice, class_="problem", role="status") if self._view.notice else "")
+
+    def set_zone(self, name: str) -> bool:
+        """Take the browser's time zone; True when times look different now."""
+        changed = zone_of(name) is not None and name != self._browser_zone
+        self._browser_zone = name if changed else self._browser_zone
+        return changed and not self._view.zone
+
+    async def refresh(self) -> None:
+        """Ask for everything on the screen at this moment."""
+        async with self._lock:
+            now = datetime.now(UTC).replace(microsecond=0)
+            frame = self._frame(now)
+            look = Look(self._path, self._view, frame, now, self._zone())
+            self._header(look, {})
+            await asyncio.gather(self._around(look), self._panels(look))
+
+    async def _panels(self, look: Look) -> None:
+        setting = asyncio.ensure_future(self._setting(look))
+        await asyncio.gather(setting, *(place.refresh(self._hub, Drawn(look, setting)) for place in self._places))
+
+    async def _setting(self, look: Look) -> Setting:
+        """What all charts share: colours, events, how far data has arrived."""
+        frame = look.frame
+        colours, marks, completeness = await asyncio.gather(
+            self._hub.colours(look.now), self._hub.marks(frame), self._hub.completeness(frame)
+        )
+        arrived = None if completeness is None or not self._view.live else completeness.watermark
+        share = None if completeness is None else completeness.share
+        _set(self._status, chrome.status(look, completeness))
+        nothing = colours.names.get("app") == ()
+        _set(self._greeting, chrome.first_steps(self._hub.bootstrap) if nothing and self._path == "/" else "")
+        return Setting(frame.start, frame.end, frame.interval_s, look.zone, colours, marks, arrived, share)
+
+    async def _around(self, look: Look) -> None:
+        """Filters, the badge, the list of alerts."""
+        choices, found = await asyncio.gather(self._hub.choices(look.frame), self._find_alerts(look))
+        self._header(look, choices)
+        if self._firing is not None and found is not None:
+            rule = self._view.choices.get("rule", "")
+            chosen = [one for one in found.found if not rule or one.row["rule"] == rule]
+            _set(self._firing, alerts.listed(chosen, look, limit=5 if self._path == "/" else 100))
+        if self._silences is not None and found is not None:
+            empty = tag("p", "Nothing is silenced.", class_="empty")
+            _set(self._silences, alerts.silenced(found.silences, look) if found.silences.rows else empty)
+
+    async def _find_alerts(self, look: Look) -> Alerts | None:
+        try:
+            self._alerts = await self._hub.alerts(look.frame)
+        except AskError as error:
+            if self._firing is not None:
+                _set(self._firing, cards.failed(str(error)))
+            return None
+        return self._alerts
+
+    def _header(self, look: Look, choices: Any) -> None:
+        _set(self._nav, chrome.navigation(look, alerts.count(self._alerts.found) if self._alerts else 0))
+        if choices or not self._controls.content:
+            _set(self._controls, chrome.controls(look, choices))
+
+    def _frame(self, now: datetime) -> Any:
+        return self._view.frame(now, POINTS)
+
+    def _zone(self) -> tzinfo:
+        return zone_of(self._view.zone) or zone_of(self._browser_zone) or UTC
+
+    def _title(self) -> str:
+        if self._path == "/alerts":
+            return "Alerts"
+        return next((board.title for name, board in DASHBOARDS.items() if chrome.PATHS[name] == self._path), "Not found")
+
+    def _build(self) -> None:
+        if self._path == "/":
+            self._build_overview()
+        elif self._path == "/alerts":
+            self._build_alerts()
+        elif self._path == CALLS_PATH:
+            self._build_calls()
+        else:
+            self._build_dashboard()
+
+    def _build_overview(self) -> None:
+        _html(tag("h1", "Overview", class_="sr"))
+        tiles = [name for name in TILES if name in PANELS][:5]
+        with ui.element("section").classes("tiles").props('aria-label="Now"'):
+            self._places += [Place(PANELS[name], tile=True, classes="tile") for name in tiles]
+        with ui.element("section").classes("grid"):
+            with ui.element("article").classes("card half firing").props('id="firing"'):
+                _html(tag("div", tag("h3", "Firing", title="What is wrong now?"), class_="head"))
+                self._firing = _html(cards.skeleton())
+            self._places.append(Place(PANELS["overview_changed"], classes="half changed"))
+        with ui.element("section").classes("grid").props('aria-label="Over time"'):
+            row = next(row for row in DASHBOARDS["overview"].rows if row.title == "Over time")
+            self._places += [Place(panel, classes="half") for panel in row.panels]
+
+    def _build_alerts(self) -> None:
+        _html(tag("h1", "Alerts"))
+        with ui.element("section").classes("grid"):
+            with ui.element("article").classes("card").props('id="firing"'):
+                _html(tag("div", tag("h3", "Firing", title="What is wrong now?"), class_="head"))
+                self._firing = _html(cards.skeleton())
+            with ui.element("article").classes("card").props('id="silences"'):
+                _html(tag("div", tag("h3", "Silences and acknowledgements", title="Of which alerts is nobody told?"), class_="head"))
+                self._silences = _html(cards.skeleton())
+            self._places.append(Place(HISTORY))
+
+    def _build_calls(self) -> None:
+        names = ["call_facts", "call_cost", "call_steps", "call_scores", "call_feedback"]
+        if not self._view.variables.get("call"):
+            chosen = self._view.choices.get("list", "")
+            _html(join(tag("h1", "Calls"), self._tabs(chosen)))
+            self._places.append(Place(PANELS[LISTS.get(chosen, LISTS[""])]))
+            return
+        _html(join(tag("p", tag("a", "← calls", href=self._view.having("call", ()).link(CALLS_PATH))), tag("h1", "One call")))
+        with ui.element("section").classes("grid"):
+            self._places += [Place(PANELS[name], classes="" if name in ("call_facts", "call_steps") else "half") for name in names]
+            if "content" in self._scopes and self._hub.has_texts:
+                self._places.append(Place(PANELS["call_content"]))
+            else:
+                self._ask_for_texts()
+
+    def _ask_for_texts(self) -> None:
+        here = self._view.link(CALLS_PATH)
+        link = tag("a", "Enter a key", href=f"/key?{_query(next=here)}", data_plain="")
+        said = " of the scope content to see what was asked and answered." if self._hub.has_texts else ""
+        sentence = join(link, said) if said else "This page has no login for texts (LLMTOWER_WEB__CONTENT_PASSWORD)."
+        with ui.element("article").classes("card").props('id="call_content"'):
+            _html(join(tag("div", tag("h3", "Its texts"), class_="head"), tag("p", sentence, class_="empty")))
+
+    def _tabs(self, chosen: str) -> Html:
+        links = [
+            tag(
+                "a", PANELS[name].title, href=self._view.choosing(list=key).link(CALLS_PATH), aria_current="page" if key == chosen else None
+            )
+            for key, name in LISTS.items()
+        ]
+        return tag("nav", links, class_="tabs", aria_label="Lists of calls")
+
+    def _build_dashboard(self) -> None:
+        board = next((board for name, board in DASHBOARDS.items() if chrome.PATHS[name] == self._path), None)
+        if board is None:
+            _html(tag("p", "There is no such page. ", tag("a", "To the overview", href="/"), class_="empty"))
+            return
+        _html(join(tag("h1", board.title), tag("p", board.question, class_="question")))
+        for row in board.rows:
+            _html(tag("h2", row.title))
+            stats = all(panel.kind == "stat" for panel in row.panels)
+            with ui.element("section").classes("tiles" if stats else "grid").props(f'aria-label="{row.title}"'):
+                self._places += [Place(panel, tile=panel.kind == "stat", classes=_width(panel)) for panel in row.panels]
+
+    def sql(self, name: str) -> str:
+        """The SQL of a panel as it was asked last."""
+        return next((place.answer.sql for place in self._places if place.panel.name == name and place.answer), "")
+
+    async def silence(self, kind: Kind, key: str) -> str:
+        """Silence or acknowledge an alert on the screen; gives what to tell."""
+        found = next((one for one in self._alerts.found if one.key == key), None) if self._alerts else None
+        if found is None:
+            return "That alert is not firing any more."
+        made = silence(kind, str(found.row["rule"]), found.group, datetime.now(UTC))
+        return await self._publish(
+            made, f"{'Silenced' if kind == 'silence' else 'Acknowledged'} for {LASTS[kind].total_seconds() / 3_600:g} h."
+        )
+
+    async def unsilence(self, silence_id: str) -> str:
+        """End a silence; gives what to tell."""
+        found = alerts.found_silence(self._alerts.silences, silence_id) if self._alerts else None
+        if found is None:
+            return "That silence is over already."
+        return await self._publish(found.model_copy(update={"deleted": True}), "The silence is ended.")
+
+    async def _publish(self, made: Any, said: str) -> str:
+        try:
+            await self._hub.silencer.publish(made)
+        except NotSilencedError as error:
+            return str(error)
+        self._hub.forget_alerts()
+        return said
+
+
+def _width(panel: Any) -> str:
+    return "tile" if panel.kind == "stat" else "" if panel.width > 12 or panel.kind == "table" else "half"
+
+
+def _query(**values: str) -> str:
+    from urllib.parse import urlencode
+
+    return urlencode(values)

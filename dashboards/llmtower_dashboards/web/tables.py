@@ -1,0 +1,147 @@
+"""Answers as tables and bars: real tables, numbers to the right, every row with somewhere to go. Pure."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final
+
+from llmtower_dashboards.ask import Answer
+from llmtower_dashboards.panel import Column, Panel
+from llmtower_dashboards.web.format import figure, state_of
+from llmtower_dashboards.web.look import Look, number, shown
+from llmtower_dashboards.web.tags import Html, join, tag
+
+MAX_ROWS: Final = 100
+_FOLDED: Final = frozenset({"low", "high", "baseline"})
+"""Columns that are written beside the one before them."""
+_WORDS: Final = {
+    "ok": "ok",
+    "error": "✕ error",
+    "timeout": "✕ timeout",
+    "firing": "● firing",
+    "pending": "◌ pending",
+    "resolved": "✓ resolved",
+}
+_STATES: Final = {"error": "bad", "timeout": "bad", "firing": "bad", "pending": "warn", "failed": "bad"}
+
+
+def table(panel: Panel, answer: Answer, look: Look) -> Html:
+    """The answer as a table; intervals stand beside their figure, columns that say nothing are left out."""
+    columns = answer.columns
+    kept = [at for at, column in enumerate(columns) if not _folded(column) and _says_something(answer, at)]
+    head = tag("tr", [tag("th", columns[at].title, scope="col", class_=_side(answer, at)) for at in kept])
+    rows = [_row(panel, columns, row, kept, answer, look) for row in answer.rows[:MAX_ROWS]]
+    more = len(answer.rows) - MAX_ROWS
+    return join(
+        tag(
+            "div",
+            tag("table", tag("thead", head), tag("tbody", rows)),
+            class_="scroll",
+            tabindex="0",
+            role="region",
+            aria_label=panel.title,
+        ),
+        tag("p", f"and {more} more", class_="note") if more > 0 else None,
+    )
+
+
+def bars(panel: Panel, answer: Answer, look: Look) -> Html:
+    """One bar per label, biggest first, from zero; the other figures beside it."""
+    columns = answer.columns
+    labels = [at for at, column in enumerate(columns) if column.unit == "text"]
+    first = next(at for at in range(len(columns)) if at not in labels)
+    most = max((float(row[first] or 0) for row in answer.rows), default=0.0)
+    rest = [at for at in range(first + 1, len(columns)) if not _folded(columns[at]) and _says_something(answer, at)]
+    head = [tag("th", " · ".join(columns[at].title for at in labels), scope="col")]
+    head += [tag("th", columns[first].title, scope="col", colspan="2")]
+    head += [tag("th", columns[at].title, scope="col", class_="num") for at in rest]
+    rows = []
+    for row in answer.rows[:MAX_ROWS]:
+        name = " · ".join(str(row[at]) or "none" for at in labels)
+        share = 100 * float(row[first] or 0) / most if most else 0.0
+        link = tag("a", name, href=_target(columns[labels[0]], row[labels[0]], columns, row, look)) if labels else name
+        cells = [tag("th", link, scope="row")]
+        cells.append(tag("td", tag("span", style=f"width:{share:.1f}%"), class_="bar", aria_hidden="true"))
+        cells += [_cell(panel, columns, row, at, answer, look) for at in (first, *rest)]
+        rows.append(tag("tr", cells, tabindex="-1", data_href=look.calls(columns, row)))
+    head_row = tag("thead", tag("tr", head))
+    return tag(
+        "div",
+        tag("table", head_row, tag("tbody", rows), class_="bars"),
+        class_="scroll",
+        tabindex="0",
+        role="region",
+        aria_label=panel.title,
+    )
+
+
+def facts(answer: Answer, look: Look) -> Html:
+    """One row as a list of names and values; what is empty is left out."""
+    found = []
+    for column, value in zip(answer.columns, answer.rows[0], strict=True):
+        if value in (None, "", "{}", 0) and column.name not in ("cost", "ttft"):
+            continue
+        found.append(tag("div", tag("dt", column.title), tag("dd", _value(column, value, answer.columns, answer.rows[0], look))))
+    return tag("dl", found, class_="facts")
+
+
+def _row(panel: Panel, columns: Sequence[Column], row: Sequence[Any], kept: Sequence[int], answer: Answer, look: Look) -> Html:
+    href = next((look.call(str(row[at])) for at, column in enumerate(columns) if column.link == "call" and row[at]), "")
+    if not href and panel.calls:
+        href = look.calls(columns, row)
+    return tag("tr", [_cell(panel, columns, row, at, answer, look) for at in kept], tabindex="-1", data_href=href or None)
+
+
+def _cell(panel: Panel, columns: Sequence[Column], row: Sequence[Any], at: int, answer: Answer, look: Look) -> Html:
+    column, value = columns[at], row[at]
+    state: str | None = state_of(panel, value) if panel.unit and column.unit == panel.unit else None
+    if column.unit in ("text", ""):
+        state = state or _STATES.get(str(value))
+    classes = " ".join(
+        filter(None, (_side(answer, at), f"is-{state}" if state and state != "ok" else "", "unknown" if value is None else ""))
+    )
+    return tag("td", _value(column, value, columns, row, look), _beside(columns, row, at, look), class_=classes or None)
+
+
+def _value(column: Column, value: Any, columns: Sequence[Column], row: Sequence[Any], look: Look) -> Html:
+    if isinstance(value, bool):
+        return join("yes" if value else "no")
+    if isinstance(value, datetime):
+        return tag("time", look.at(value), datetime=value.isoformat())
+    text = number(shown(value, column, look))
+    if column.link == "call" and value:
+        return tag("a", str(value)[-12:], href=look.call(str(value)), class_="mono", title=str(value))
+    if column.link and column.link != "trace" and value not in (None, ""):
+        return tag("a", text, href=_target(column, value, columns, row, look))
+    return join(_WORDS.get(str(value), text)) if isinstance(value, str) else text
+
+
+def _target(column: Column, value: Any, columns: Sequence[Column], row: Sequence[Any], look: Look) -> str:
+    if column.link == "calls" or column.name in ("calls", "sample", "unpriced", "session"):
+        return look.calls(columns, row)
+    return look.filtered(column.link or column.name, str(value)) if column.link else look.calls(columns, row)
+
+
+def _beside(columns: Sequence[Column], row: Sequence[Any], at: int, look: Look) -> Html | None:
+    """The interval or baseline that follows a figure."""
+    name = columns[at].name
+    found = {column.name: row[place] for place, column in enumerate(columns) if at < place <= at + 2}
+    low, high = found.get("low", found.get(f"{name}_low")), found.get("high", found.get(f"{name}_high"))
+    if low is None or high is None:
+        return None
+    unit = columns[at].unit
+    return tag("small", f" {figure(low, unit)} to {figure(high, unit)}", class_="interval", title="95 % interval")
+
+
+def _folded(column: Column) -> bool:
+    return column.name in _FOLDED or column.name.endswith(("_low", "_high"))
+
+
+def _says_something(answer: Answer, at: int) -> bool:
+    return not answer.rows or any(row[at] not in ("", None) for row in answer.rows)
+
+
+def _side(answer: Answer, at: int) -> str | None:
+    values = (row[at] for row in answer.rows)
+    first = next((value for value in values if value is not None), None)
+    return "num" if isinstance(first, int | float | Decimal) and not isinstance(first, bool) else None
