@@ -51,6 +51,7 @@ def examine(data_dir: Path) -> Iterator[Finding]:
         return
     yield Finding("settings", True, f"{sum(name.startswith('LLMTOWER_') for name in os.environ)} set in the environment, none unknown")
     yield from _prices(settings)
+    yield from _alerts(settings)
     yield _kafka(settings)
     yield from _clickhouse(settings)
 
@@ -75,6 +76,27 @@ def _prices(settings: Settings) -> Iterator[Finding]:
         yield Finding("prices", False, str(error), "correct the file, or unset LLMTOWER_PRICES_FILE")
         return
     yield Finding("prices", True, f"price book {book.version}" + (f" and {settings.prices_file}" if settings.prices_file else ""))
+
+
+def _alerts(settings: Settings) -> Iterator[Finding]:
+    from llmtower_processors.alerts.load import load_rules
+    from llmtower_processors.alerts.send.build import addresses, build_senders, routes_of
+    from llmtower_processors.alerts.trial import knock
+
+    try:
+        rules = load_rules(settings.alerts.file)
+    except LlmtowerError as error:
+        yield Finding("alert rules", False, str(error), "correct the file; `llmtower alerts check --file FILE` reads it again")
+        return
+    yield Finding("alert rules", True, f"{len(rules.active())} rules, {settings.alerts.file or 'as shipped'}")
+    routes = routes_of(rules.routes, settings.alerts)
+    if not routes:
+        remedy = "set LLMTOWER_ALERTS__WEBHOOK_URL, or routes in a file of rules (LLMTOWER_ALERTS__FILE)"
+        yield Finding("alert routes", True, "there are none: alerts are judged and shown, and nobody is told", remedy)
+    senders = build_senders(rules.routes, settings.alerts, os.environ)
+    for tried in asyncio.run(knock(routes, senders, addresses(rules.routes, settings.alerts, os.environ))):
+        remedy = "" if tried.ok else f"mend the route, then: llmtower alerts test-route {tried.route}"
+        yield Finding(f"alert route {tried.route}", tried.ok, tried.sentence, remedy)
 
 
 def _kafka(settings: Settings) -> Finding:

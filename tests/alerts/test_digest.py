@@ -2,9 +2,10 @@
 
 import random
 
+import pytest
 from tests.alerts.receiver import notification
 
-from llmtower_processors.alerts.digest import Line
+from llmtower_processors.alerts.digest import URGENT_S, Line
 from llmtower_processors.alerts.model import Notification
 from llmtower_processors.alerts.rules import Route
 
@@ -23,17 +24,31 @@ def test_a_few_are_told_one_by_one_in_the_order_in_which_they_came() -> None:
     assert told == many
 
 
-def test_a_storm_becomes_one_message_and_what_follows_waits_for_the_next() -> None:
+def test_a_storm_becomes_few_messages_and_none_of_them_waits_without_need() -> None:
     line = Line(Route(burst=3, digest=30))
-    for number in range(20):
-        line.add(notification(f"a{number}"))
-    told, _ = line.next(0.0)
-    assert len(told) == 20
-    line.done(told, 0.0)
-    line.add(notification("late"))
-    assert line.next(10.0) == ([], 20.0)
-    told, _ = line.next(30.0)
-    assert [one.transition.group["app"] for one in told] == ["late"]
+    sizes, times = [], []
+    for number in range(100):
+        line.add(notification(f"a{number}", severity="warning"))
+        if number == 0 or number % 20 == 19:
+            told, wait_s = line.next(number / 10)
+            sizes.append(len(told))
+            times.append(wait_s)
+            if told:
+                line.done(told, number / 10)
+    assert sizes == [1, 19, 20, 0, 0, 0]
+    assert times[3:] == pytest.approx([24.1, 22.1, 20.1])
+    assert len(line.next(30.0)[0]) == 60
+
+
+def test_what_is_critical_waits_a_few_seconds_at_most() -> None:
+    line = Line(Route(burst=1, digest=30))
+    line.add(notification("first"))
+    line.done(line.next(0.0)[0], 0.0)
+    line.add(notification("mild", severity="warning"))
+    assert line.next(1.0) == ([], 29.0)
+    line.add(notification("grave"))
+    assert line.next(1.0) == ([], URGENT_S - 1.0)
+    assert len(line.next(URGENT_S)[0]) == 2
 
 
 def test_newer_words_of_an_incident_replace_older_ones_whatever_the_order() -> None:

@@ -10,6 +10,8 @@ from llmtower_processors.demo.display import PlainDisplay, TerminalDisplay
 from llmtower_processors.demo.figures import Live, Row
 from llmtower_processors.demo.numbers import compact, dollars, per_thousand, percent, seconds, significant
 from llmtower_processors.demo.scenario import NORMAL, PHASES
+from llmtower_processors.demo.summary import print_alerts
+from llmtower_processors.demo.told import Told
 from llmtower_processors.demo.view import Progress, Screen, plain_line, render
 
 PRICED = Row(
@@ -28,7 +30,7 @@ PRICED = Row(
 )
 UNPRICED = Row("summarizer", "house-llama-8b", 100, {}, 0.3e6, 5.2e6, None, None, 13_000, 9_000, None, 100)
 LIVE = Live([PRICED, UNPRICED], 104_233, 123_456_789_012, 20_312, 0, 0.81)
-SCREEN = Screen(34, 26, PHASES[2], 5, 1_233, 31, LIVE, Progress(43_210, 100_000, 6.2))
+SCREEN = Screen(34, 26, PHASES[3], 5, 1_233, 31, LIVE, Progress(43_210, 100_000, 6.2))
 
 
 BUSY = [
@@ -143,7 +145,7 @@ def test_plain_lines_come_at_changes_and_every_few_seconds() -> None:
             display.show(replace(SCREEN, elapsed_s=tenth / 10, phase=NORMAL if tenth < 20 else PHASES[1]))
     lines = file.getvalue().splitlines()
     assert len(lines) == 3
-    assert "slow model" in lines[1]
+    assert PHASES[1].name in lines[1]
     assert all("s old" in line for line in lines)
 
 
@@ -179,3 +181,41 @@ def test_unknown_is_never_zero() -> None:
     assert dollars(1_234_567_890_123) == "$1,234.57"
     assert percent(0, 7) == "0"
     assert [compact(950), compact(12_345), compact(1_200_000)] == ["950", "12.3 k", "1.20 M"]
+
+
+TOLD = (
+    Told("WARNING: Many calls fail (app=chat)", "Value 20 %, level 10 %, from 90 calls", firing=True, critical=False, behind_s=4.26),
+    Told("CRITICAL: Many calls fail (app=chat)", "Value 40 %, level 30 %, from 90 calls", firing=True, critical=True, behind_s=6.0),
+    Told("RESOLVED: Many calls fail (app=chat)", "Value 1 %, level 10 %, from 90 calls", firing=False, critical=True, behind_s=3.0),
+)
+
+
+@pytest.mark.parametrize("width", [80, 140])
+def test_alerts_are_shown_with_how_soon_they_were_told(width: int) -> None:
+    text = _text(replace(SCREEN, told=TOLD), width)
+    assert "Alert    CRITICAL: Many calls fail (app=chat)" in text
+    assert "Alert    RESOLVED: Many calls fail (app=chat)" in text
+    assert all(len(line) <= width for line in text.splitlines())
+    if width > 100:
+        assert "Value 40 %, level 30 %, from 90 calls, told 6.0 s after the events" in text
+
+
+def test_plain_lines_say_each_alert_once() -> None:
+    console = Console(width=200, record=True, file=io.StringIO())
+    with PlainDisplay(console) as display:
+        for told in ((), TOLD[:1], TOLD[:1], TOLD):
+            display.show(replace(SCREEN, told=told))
+    assert [line.split("ALERT  ")[1].split(" (")[0] for line in console.export_text().splitlines() if "ALERT" in line] == [
+        "WARNING: Many calls fail",
+        "CRITICAL: Many calls fail",
+        "RESOLVED: Many calls fail",
+    ]
+
+
+def test_the_closing_words_say_how_soon_alerts_were_told() -> None:
+    console = Console(width=140, record=True, file=io.StringIO())
+    print_alerts(console, TOLD)
+    print_alerts(console, ())
+    text = console.export_text()
+    assert "told of 2, 6.0 s after the events at the median, 6.0 s at most; 1 of them are over." in text
+    assert "told of none" in text

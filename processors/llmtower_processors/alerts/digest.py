@@ -1,10 +1,18 @@
-"""What waits on one route: newer words replace older ones of the same incident, and a storm becomes one message. Pure."""
+"""What waits on one route: newer words replace older ones of the same incident, and a storm becomes few messages. Pure.
+
+Messages are limited, not alerts: what does not fit one by one is told at once as a digest, and only when `burst` messages were told within
+`digest` seconds does it wait for the oldest of them to be forgotten.
+"""
 
 from collections import deque
 from dataclasses import dataclass, field
+from typing import Final
 
 from llmtower_processors.alerts.model import Notification
 from llmtower_processors.alerts.rules import Route
+
+URGENT_S: Final = 5.0
+"""What is critical and not told yet waits no longer, however much was told."""
 
 
 @dataclass
@@ -42,9 +50,10 @@ class Line:
         room = self.route.burst - len(self._told)
         if len(self.waiting) <= room:
             return [next(iter(self.waiting.values()))], 0.0
-        if not self._told:
-            return list(self.waiting.values()), 0.0
-        return [], self.route.digest - (now - self._told[0])
+        wait_s = 0.0 if room > 0 else self.route.digest - (now - self._told[0])
+        if wait_s > 0 and any(_urgent(one) for one in self.waiting.values()):
+            wait_s = min(wait_s, URGENT_S - (now - self._told[-1]))
+        return ([], wait_s) if wait_s > 0 else (list(self.waiting.values()), 0.0)
 
     def failed(self) -> list[Notification]:
         """Nothing was told; gives what newer words have made needless meanwhile."""
@@ -55,8 +64,10 @@ class Line:
         """What was told waits no longer; newer words that came meanwhile do."""
         self._telling = []
         self._told.append(now)
-        if len(told) > 1:  # a digest uses the window up
-            self._told.extend([now] * (self.route.burst - 1))
         for one in told:
             if self.waiting.get(one.transition.dedup_key) is one:
                 del self.waiting[one.transition.dedup_key]
+
+
+def _urgent(notification: Notification) -> bool:
+    return notification.transition.to_state == "firing" and notification.transition.severity == "critical"

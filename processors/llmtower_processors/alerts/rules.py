@@ -261,8 +261,8 @@ class Route(_Part):
     secret_env: str = Field("", pattern=r"^[A-Z0-9_]*$", description="environment variable that holds the key of the signature")
     severities: tuple[Severity, ...] = Field(SEVERITIES, description="only these")
     resolved: bool = Field(True, description="tell also when it is over")
-    digest: Duration = Field(30.0, description="storm control: more than `burst` within this time are told as one")
-    burst: int = Field(5, ge=1, le=1_000)
+    digest: Duration = Field(30.0, description="storm control: at most `burst` messages within this time; what is more is told as one")
+    burst: int = Field(5, ge=1, le=1_000, description="messages within `digest`; something critical waits 5 s at most all the same")
 
 
 class Rules(_Part):

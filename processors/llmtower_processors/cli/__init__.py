@@ -4,6 +4,7 @@ import sys
 
 _EXTRA_OF = {
     "aiohttp": "local",
+    "apprise": "notify",
     "chdb": "local",
     "clickhouse_connect": "server",
     "cramjam": "local",

@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from llmtower_processors.cli import data, drift, pipeline, stack
+from llmtower_processors.cli import alerts, data, drift, pipeline, stack
 from llmtower_processors.errors import LlmtowerError, NotConfigured, root
 
 COMMANDS: dict[str, Callable[..., Any]] = {
@@ -30,6 +30,18 @@ GROUPS: dict[str, tuple[str, dict[str, Callable[..., Any]]]] = {
     ),
     "mark": ("Tell Llmtower what you did.", {"deploy": pipeline.mark_deploy}),
     "schema": ("The event contract for other languages.", {"export": data.schema_export}),
+    "alerts": (
+        "Rules, what fires, who is told.",
+        {
+            "check": alerts.alerts_check,
+            "list": alerts.alerts_list,
+            "test-route": alerts.alerts_test_route,
+            "silence": alerts.alerts_silence,
+            "silences": alerts.alerts_silences,
+            "unsilence": alerts.alerts_unsilence,
+            "ack": alerts.alerts_ack,
+        },
+    ),
     "drift": ("What changed in what is asked and answered.", {"compare": drift.drift_compare}),
     "drift baseline": (
         "Spans of traffic that later traffic is held against.",

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from rich.console import Console
@@ -10,7 +11,8 @@ from .accounts import Accounts
 from .play import Play
 from .runs import Runs
 from .staging import Ending, Parts, Wishes
-from .summary import print_books
+from .summary import print_alerts, print_books
+from .told import Told, behind
 
 
 async def perform(parts: Parts, runs: Runs, *, wishes: Wishes, console: Console, ending: Ending) -> int:
@@ -22,6 +24,8 @@ async def perform(parts: Parts, runs: Runs, *, wishes: Wishes, console: Console,
     accounts.close(play.said)
     await play.drain()
     summary = await asyncio.to_thread(_publish, accounts, play, console)
+    print_alerts(console, parts.inbox.told)
+    summary["alerts"] = _alerts(parts.inbox.told)
     if wishes.json_file is not None:
         await asyncio.to_thread(wishes.json_file.write_text, json.dumps(summary, indent=2) + "\n", "utf-8")
     return 0 if summary["balanced"] else 1
@@ -40,3 +44,12 @@ def _publish(accounts: Accounts, play: Play, console: Console) -> dict[str, obje
     for note in accounts.notes():
         console.print(note, style="dim", highlight=False)
     return summary
+
+
+def _alerts(told: Sequence[Told]) -> dict[str, object]:
+    times = behind(told)
+    return {
+        "told": len(told),
+        "titles": [one.title for one in told],
+        "event_to_notification_s": None if times is None else {"median": round(times[0], 2), "longest": round(times[1], 2)},
+    }

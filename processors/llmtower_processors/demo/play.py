@@ -24,6 +24,7 @@ from .processes import Process
 from .said import Said
 from .scenario import APPS, script
 from .staging import Ending, Parts, Wishes
+from .told import Inbox
 from .traffic import Traffic
 from .view import Progress, Screen
 
@@ -104,7 +105,7 @@ class Play:
         sender = parts.sender
         try:
             async with asyncio.TaskGroup() as around:
-                around_tasks = [around.create_task(self._view(traffic)), around.create_task(self._time())]
+                around_tasks = [around.create_task(self._view(traffic, parts.inbox)), around.create_task(self._time())]
                 if sender is not None:
                     around_tasks.append(around.create_task(self._cut_short(sender)))
                 async with asyncio.TaskGroup() as work:
@@ -152,12 +153,12 @@ class Play:
             seen = sum(number for key, number in calls.items() if key.startswith(f"{entry.app}/"))
             self.said.append(replace(entry, provider_saw=seen))
 
-    async def _view(self, traffic: Traffic) -> None:
+    async def _view(self, traffic: Traffic, inbox: Inbox) -> None:
         with display_on(self._console) as display:
             while True:
                 began = time.monotonic()
                 await self._look()
-                self._screen = self._now(traffic)
+                self._screen = replace(self._now(traffic), told=tuple(inbox.told))
                 display.show(self._screen)
                 await asyncio.sleep(max(0.1, REFRESH_S - (time.monotonic() - began)))
 

@@ -17,6 +17,7 @@ from llmtower_processors.local.stack import Stack, StackOptions
 from .processes import DemoError, Process, start
 from .runs import Runs, read_runs
 from .staging import Ending, Parts, Wishes
+from .told import Inbox, receiving
 
 PLAIN_SECONDS = 60
 """Length of a demo without a terminal, unless another one is asked for."""
@@ -39,12 +40,14 @@ def run(
     console = Console()
     if seconds is None and not console.is_terminal:
         seconds = PLAIN_SECONDS
-    options = StackOptions(data_dir=data_dir, kafka_port=kafka_port, clickhouse_port=clickhouse_port, web_port=web_port)
     wishes = Wishes(data_dir=data_dir, seconds=seconds, rate=rate, history=history, json_file=json_file)
     try:
         _check(wishes)
-        stack = Stack(options, say=lambda line: _tell(console, f"  {line}"))
-        return asyncio.run(_demo(stack, read_runs(data_dir), wishes, console))
+        with receiving() as inbox:
+            ports = {"kafka_port": kafka_port, "clickhouse_port": clickhouse_port, "web_port": web_port}
+            options = StackOptions(data_dir=data_dir, **ports, environment=inbox.environment())
+            stack = Stack(options, say=lambda line: _tell(console, f"  {line}"))
+            return asyncio.run(_demo(stack, read_runs(data_dir), wishes, console, inbox))
     except (DemoError, LocalStackError) as error:
         sys.stderr.write(f"llmtower demo: {error}\n")
         return 1
@@ -53,7 +56,7 @@ def run(
         return INTERRUPTED
 
 
-async def _demo(stack: Stack, runs: Runs, wishes: Wishes, console: Console) -> int:
+async def _demo(stack: Stack, runs: Runs, wishes: Wishes, console: Console, inbox: Inbox) -> int:
     ending = Ending()
     _on_signals(ending)
     async with contextlib.AsyncExitStack() as stack_exit, contextlib.AsyncExitStack() as children:
@@ -69,7 +72,7 @@ async def _demo(stack: Stack, runs: Runs, wishes: Wishes, console: Console) -> i
             return INTERRUPTED
         from .performance import perform
 
-        parts = Parts(endpoints=endpoints, standin=standin, apps=apps, sender=sender)
+        parts = Parts(endpoints=endpoints, standin=standin, apps=apps, sender=sender, inbox=inbox)
         code = await perform(parts, runs, wishes=wishes, console=console, ending=ending)
         _tell(console, f"stopping the worker, the engine and Kafka; the data stays in {wishes.data_dir}")
         return code

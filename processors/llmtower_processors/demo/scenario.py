@@ -126,9 +126,9 @@ UPGRADE_PROMPT_VERSION = "8"
 NORMAL = Phase("normal", "All is well.")
 PHASES: tuple[Phase, ...] = (
     NORMAL,
+    Phase("error burst", "The provider answers 429, 500 and time-outs.", error_share=0.7),
     Phase("slow model", "gpt-4.1 answers about four times slower.", slow_model="gpt-4.1"),
     Phase("price jump", "support-bot 2.4.0 (prompt 8) sends every call to gpt-4o.", upgraded_app="support-bot"),
-    Phase("error burst", "The provider answers 429, 500 and time-outs.", error_share=0.7),
     Phase("toxic answers", "support-bot insults its users.", toxic_app="support-bot"),
     Phase("topic drift", "search-assistant is asked about medicine instead of travel.", drift_app="search-assistant"),
 )

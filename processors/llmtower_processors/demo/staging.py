@@ -7,6 +7,7 @@ from pathlib import Path
 from llmtower_processors.local.endpoints import Endpoints
 
 from .processes import Process
+from .told import Inbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,8 @@ class Parts:
     apps: Process
     sender: Process | None
     """None when no history is to be sent."""
+    inbox: Inbox
+    """What the worker tells of alerts."""
 
 
 class Ending:

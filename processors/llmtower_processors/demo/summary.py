@@ -1,6 +1,6 @@
 """The closing summary, for people: the books by app, and in words whether they balance."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
@@ -8,6 +8,8 @@ from rich.text import Text
 
 from .books import AppBooks, Books
 from .numbers import count, dollars, seconds
+from .told import Told, behind
+from .view import alert_line
 
 WIDE = 120
 
@@ -34,6 +36,23 @@ def print_books(console: Console, title: str, books: Books) -> None:
         console.width = max(console.width, WIDE)
     console.print()
     console.print(render_books(title, books, width=console.width), highlight=False)
+
+
+def render_alerts(told: Sequence[Told]) -> RenderableType:
+    """Say what the demo's webhook was told, and how soon."""
+    times = behind(told)
+    if times is None:
+        return Text("Alerts: the webhook was told of none.", style="dim")
+    begun = sum(one.firing for one in told)
+    soon = f"{times[0]:.1f} s after the events at the median, {times[1]:.1f} s at most"
+    head = Text(f"Alerts: the demo's webhook was told of {begun}, {soon}; {len(told) - begun} of them are over.", style="bold")
+    return Group(head, *(alert_line(one, head="  ") for one in told if one.firing))
+
+
+def print_alerts(console: Console, told: Sequence[Told]) -> None:
+    """Print it below the books."""
+    console.print()
+    console.print(render_alerts(told), highlight=False)
 
 
 def _cells(entry: AppBooks, *, wide: bool) -> Iterable[str]:

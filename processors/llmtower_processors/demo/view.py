@@ -12,10 +12,13 @@ from .figures import WINDOW_S, Live, Row
 from .numbers import count, dollars, percent, significant
 from .scenario import NORMAL, Phase
 from .table import BAD, MUTED, failed, figures_table
+from .told import Told
 
 ACCENT, WARN = "cyan", "yellow"
 OTHER_LINES = 5
 """Lines of the view beside the table and the footer."""
+ALERT_LINES = 3
+"""Alerts in the view at once, the latest."""
 NAMED_ERRORS = {"rate_limit": "rate limit", "timeout": "time-out", "server": "server"}
 
 
@@ -49,6 +52,8 @@ class Screen:
     history: Progress | None = None
     history_note: str = ""
     addresses: Sequence[tuple[str, str]] = ()
+    told: Sequence[Told] = ()
+    """Alerts that the demo's own webhook was told of, the latest last."""
     trouble: str = ""
     """What could not be read just now, in one sentence."""
 
@@ -119,12 +124,20 @@ def _footer(screen: Screen, width: int) -> list[RenderableType]:
     if live is not None:
         lines.append(Text(f"Stored   {count(live.calls)} calls{_newest(live)}, {count(live.dead_letters)} dead letters", no_wrap=True))
         lines.append(Text(f"Cost     {dollars(live.cost_nano_usd)}{_unpriced(live.unpriced)}", no_wrap=True))
+    lines += [alert_line(one, head="Alert    ") for one in screen.told[-ALERT_LINES:]]
     if screen.trouble:
         lines.append(Text(f"Trouble  {screen.trouble}", style=BAD, no_wrap=True, overflow="ellipsis"))
     if screen.addresses:
         where = "   ".join(f"{name} {address}" for name, address in screen.addresses)
         lines.append(Text(where, style=MUTED, no_wrap=True, overflow="ellipsis"))
     return lines
+
+
+def alert_line(told: Told, *, head: str = "") -> Text:
+    """Say one alert: what, how much, and how soon after the events."""
+    style = BAD if told.firing and told.critical else WARN if told.firing else "green"
+    rest = f"  {told.measured}, told {told.behind_s:.1f} s after the events" if told.firing else ""
+    return Text.assemble(head, (told.title, style), rest, no_wrap=True, overflow="ellipsis")
 
 
 def _history(screen: Screen, width: int) -> list[RenderableType]:

@@ -6,8 +6,8 @@ import http.client
 import json
 import os
 import sys
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from llmtower_processors.local.endpoints import DataDirLock, read_credentials, remove_endpoints
@@ -28,6 +28,8 @@ class StackOptions:
     kafka_port: int = 9092
     clickhouse_port: int = 8123
     web_port: int = 8600
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Settings of our own children; they go before those of this process."""
 
 
 class Site:
@@ -35,6 +37,7 @@ class Site:
 
     def __init__(self, options: StackOptions) -> None:
         self.data_dir = options.data_dir.absolute()
+        self._environment = dict(options.environment)
         with contextlib.ExitStack() as undo:
             self._lock = DataDirLock(self.data_dir)
             undo.callback(self._lock.release)
@@ -64,7 +67,12 @@ class Site:
             "LLMTOWER_CLICKHOUSE__PASSWORD": read_credentials(self.data_dir)["writer"],
             "LLMTOWER_WORKER__WEB_PORT": str(self.worker_web.port),
         }
-        return {**_DEFAULTS, **{name: value for name, value in os.environ.items() if not name.startswith(_REPLACED)}, **own}
+        return {
+            **_DEFAULTS,
+            **{name: value for name, value in os.environ.items() if not name.startswith(_REPLACED)},
+            **self._environment,
+            **own,
+        }
 
     def reading_environment(self) -> dict[str, str]:
         """The environment of the live page: a reader's login, and that for texts, which it shows to who has the content key only."""

@@ -49,16 +49,26 @@ def build_senders(routes: Mapping[str, Route], settings: AlertSettings, environ:
     return {name: _sender(name, route, settings, environ) for name, route in routes_of(routes, settings).items()}
 
 
+def addresses(routes: Mapping[str, Route], settings: AlertSettings, environ: Mapping[str, str]) -> dict[str, str]:
+    """Give the address of every route as far as it is known: secret, to be looked at and never shown."""
+    return {name: _address(name, route, settings, environ).get_secret_value() for name, route in routes_of(routes, settings).items()}
+
+
+def _address(name: str, route: Route, settings: AlertSettings, environ: Mapping[str, str]) -> SecretStr:
+    own = environ.get(route.url_env, "") if route.url_env else route.url
+    if not own and not route.url_env and name == "default" and settings.webhook_url is not None:
+        return settings.webhook_url
+    return SecretStr(own)
+
+
 def _sender(name: str, route: Route, settings: AlertSettings, environ: Mapping[str, str]) -> ManySender:
     missing = [variable for variable in (route.url_env, route.secret_env) if variable and not environ.get(variable)]
     if missing:
         return UnableSender(
             f"Route {name} needs the environment variable {missing[0]}, which is not set. Set it and start the worker again."
         )
-    url = SecretStr(environ[route.url_env]) if route.url_env else SecretStr(route.url)
-    secret = SecretStr(environ[route.secret_env]) if route.secret_env else None
-    if not url.get_secret_value() and name == "default" and settings.webhook_url is not None:
-        url, secret = settings.webhook_url, secret or settings.webhook_secret
+    url = _address(name, route, settings, environ)
+    secret = SecretStr(environ[route.secret_env]) if route.secret_env else settings.webhook_secret if url is settings.webhook_url else None
     if not url.get_secret_value():
         return UnableSender(f"Route {name} has no address: give it url or url_env.")
     try:

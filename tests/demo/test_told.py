@@ -1,0 +1,39 @@
+"""The demo's receiver takes what is signed by our worker, and nothing else."""
+
+import asyncio
+import time
+
+import httpx
+import pytest
+from pydantic import SecretStr
+from tests.alerts.receiver import notification
+
+from llmtower_processors.alerts.model import SendError
+from llmtower_processors.alerts.send.webhook import WebhookSender
+from llmtower_processors.demo.told import behind, receiving
+
+
+def test_what_the_worker_sends_arrives_with_how_soon_and_a_digest_counts_as_what_it_holds() -> None:
+    with receiving() as inbox:
+        environment = inbox.environment()
+        url, secret = (SecretStr(environment[f"LLMTOWER_ALERTS__WEBHOOK_{name}"]) for name in ("URL", "SECRET"))
+        sender = WebhookSender(url, secret, time.time)
+        now_us = time.time_ns() // 1_000
+        asyncio.run(sender.send(notification(window_end_us=now_us - 5_000_000)))
+        asyncio.run(sender.send_many([notification("a"), notification("b", state="resolved")]))
+        assert [(one.firing, one.critical) for one in inbox.told] == [(True, True), (True, True), (False, True)]
+        assert inbox.told[0].title == "CRITICAL: Many calls fail (app=chat, project=default)"
+        assert inbox.told[0].measured == "Value 43.2 %, level 30 %, from 1,234 events"
+        assert 5 <= inbox.told[0].behind_s < 60
+        assert behind(inbox.told[:1]) == (inbox.told[0].behind_s,) * 2
+    assert inbox.secret not in repr(inbox)
+
+
+def test_what_is_not_signed_is_refused_and_counted() -> None:
+    with receiving() as inbox:
+        with pytest.raises(SendError, match="answered 401"):
+            asyncio.run(WebhookSender(SecretStr(inbox.url), SecretStr("other"), time.time).send(notification()))
+        assert httpx.post(inbox.url, content=b"{}", trust_env=False).status_code == 401
+        assert inbox.told == []
+        assert inbox.refused == 2
+    assert behind(inbox.told) is None
