@@ -13,7 +13,7 @@ import numpy as np
 
 from llmtower_processors.alerts.questions import Group, Moment, Span, batches, read
 from llmtower_processors.alerts.replay import DAY_US, Floats, Track
-from llmtower_processors.alerts.rules import BLIND, Rule
+from llmtower_processors.alerts.rules import BLIND, Baseline, Rule
 from llmtower_processors.alerts.tables import QuestionRefusedError, Tables
 from llmtower_processors.errors import LlmtowerError
 from llmtower_schemas.metrics import CALLS, USERS, Metric
