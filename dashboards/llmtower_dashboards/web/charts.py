@@ -20,6 +20,8 @@ Options = dict[str, Any]
 _FONT: Final = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', 'DejaVu Sans', sans-serif"
 _WIDTHS: Final = (2.25, 1.5, 1.0)
 MAX_MARKS: Final = 12
+MAX_LABEL: Final = 24
+_WEIGHTY: Final = ("deploy", "prompt", "model")
 MARK_SHARE: Final = 0.2
 """Of the range: marks closer than this share one label."""
 
@@ -105,7 +107,6 @@ def heatmap(panel: Panel, rows: Sequence[Sequence[Any]], setting: Setting) -> Op
         "series": [
             {"type": "heatmap", "data": cells, "itemStyle": {"color": "var(--accent)"}, "emphasis": {"disabled": True}, "animation": False}
         ],
-        "visualMap": {"show": False, "min": 0, "max": 1, "inRange": {"color": ["var(--accent)", "var(--accent)"]}, "dimension": 2},
     }
 
 
@@ -289,11 +290,14 @@ def _named_marks(setting: Setting) -> list[tuple[datetime, str]]:
             groups[-1].append(mark)
         else:
             groups.append([mark])
-    return [
-        (mark.at, "" if place else f"{mark.title} +{len(group) - 1}" if len(group) > 1 else mark.title)
-        for group in groups
-        for place, mark in enumerate(group)
-    ]
+    return [(mark.at, "" if place else _label(group)) for group in groups for place, mark in enumerate(group)]
+
+
+def _label(group: Sequence[Mark]) -> str:
+    """Name the weightiest of several events."""
+    title = min((mark.title for mark in group), key=lambda title: next((n for n, word in enumerate(_WEIGHTY) if title.startswith(word)), 9))
+    title = title if len(title) <= MAX_LABEL else f"{title[: MAX_LABEL - 1]}…"
+    return f"{title} +{len(group) - 1}" if len(group) > 1 else title
 
 
 def _edge(setting: Setting) -> list[list[Options]]:

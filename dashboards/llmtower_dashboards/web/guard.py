@@ -113,8 +113,8 @@ async def _body(receive: Receive) -> bytes:
         message = await receive()
         found += bytes(message.get("body", b""))
         if not message.get("more_body"):
-            return found
-    return b""
+            break
+    return found if len(found) <= MAX_BODY else b""
 
 
 async def _ask_for_key(scope: Scope, send: Send) -> None:

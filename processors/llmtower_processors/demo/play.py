@@ -65,7 +65,8 @@ class Play:
         endpoints = parts.endpoints
         password = read_credentials(self._wishes.data_dir)[READER]
         self.client = await asyncio.to_thread(figures.connect, endpoints.clickhouse, database=DATABASE, user=READER, password=password)
-        self._screen = replace(self._screen, addresses=(("Kafka", endpoints.kafka), ("ClickHouse", endpoints.clickhouse)))
+        page = (("live page", endpoints.web),) if endpoints.web else ()
+        self._screen = replace(self._screen, addresses=(*page, ("Kafka", endpoints.kafka), ("ClickHouse", endpoints.clickhouse)))
         provider = str((await parts.standin.line(START_S))["url"])
         await parts.apps.say({"standin": provider, "kafka": endpoints.kafka, "apps": list(APPS), "seed": SEED})
         urls = {line["app"]: line["url"] for line in [await parts.apps.line(START_S) for _ in APPS]}

@@ -1,0 +1,206 @@
+"""What the page writes: figures, states, alerts, changes; text of applications never becomes markup; every colour can be read."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from llmtower_dashboards.ask import Answer
+from llmtower_dashboards.macros import Frame
+from llmtower_dashboards.panel import Panel
+from llmtower_dashboards.panels.alerts import FIRING, SILENCES
+from llmtower_dashboards.panels.changes import CHANGED
+from llmtower_dashboards.registry import DASHBOARDS, PANELS
+from llmtower_dashboards.web import alerts, cards, changes, charts, chrome, tables
+from llmtower_dashboards.web.charts import Mark, Setting
+from llmtower_dashboards.web.format import THIN, change, figure
+from llmtower_dashboards.web.look import Look
+from llmtower_dashboards.web.silencing import silence
+from llmtower_dashboards.web.state import View, parse
+from llmtower_dashboards.web.theme import DARK, LIGHT, SERIES_DARK, SERIES_LIGHT, contrast
+
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+LOOK = Look("/", View(), Frame(NOW - timedelta(hours=1), NOW), NOW)
+EVIL = "<img src=x onerror=alert(1)>\"'"
+
+
+def answer(panel: Panel, *rows: dict[str, Any]) -> Answer:
+    return Answer(panel.columns, [[row.get(column.name) for column in panel.columns] for row in rows], 1.0, None, "SELECT 1")
+
+
+def firing(**more: Any) -> dict[str, Any]:
+    row = {
+        "rule": "latency_p95",
+        "title": "p95 duration",
+        "group_text": "app=chat",
+        "group_json": json.dumps({"app": "chat", "project": "default"}),
+        "state": "firing",
+        "severity": "critical",
+        "value": 2.3,
+        "threshold": 1.5,
+        "unit": "seconds",
+        "sample": 12_400,
+        "completeness": 0.97,
+        "since": NOW - timedelta(minutes=6),
+        "changed_at": NOW,
+        "window_start": NOW - timedelta(minutes=11),
+        "window_end": NOW - timedelta(minutes=6),
+        "reason": "",
+        "coincident": "deploy 1.8",
+        "panel": "latency_duration",
+        "runbook": "",
+        "corrected": False,
+    }
+    return row | more
+
+
+def silences(*found: Any) -> Answer:
+    rows = [
+        {
+            "silence_id": one.silence_id,
+            "kind": one.kind,
+            "rule": one.rule,
+            "group_json": json.dumps(one.group),
+            "by": one.by,
+            "comment": "",
+            "starts_at": datetime.fromtimestamp(one.starts_at_us / 1e6, UTC),
+            "ends_at": datetime.fromtimestamp(one.ends_at_us / 1e6, UTC),
+        }
+        for one in found
+    ]
+    return answer(SILENCES, *rows)
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "shown"),
+    [
+        (128_400, "calls", f"128{THIN}k"),
+        (0.0042, "ratio", f"0.42{THIN}%"),
+        (0.99995, "ratio", f"99.99{THIN}%"),
+        (2.314, "seconds", f"2.31{THIN}s"),
+        (0.314, "seconds", f"314{THIN}ms"),
+        (184.2, "usd", f"${THIN}184.20"),
+        (None, "usd", "unknown"),
+        (float("nan"), "ratio", "unknown"),
+    ],
+)
+def test_figures_have_three_digits_and_their_unit(value: Any, unit: Any, shown: str) -> None:
+    assert str(figure(value, unit)) == shown
+
+
+def test_changes_are_points_seconds_or_percent() -> None:
+    assert str(change(0.034, 0.004, "ratio")) == f"+3{THIN}pp"
+    assert str(change(2.4, 1.5, "seconds")) == f"+0.9{THIN}s"
+    assert str(change(103, 100, "calls")) == f"+3{THIN}%"
+    assert change(1, None, "calls") is None
+
+
+def test_a_tile_says_figure_mark_and_change_and_what_is_missing() -> None:
+    panel = PANELS["overview_cost"]
+    html = cards.tile(panel, answer(panel, {"value": 12.5, "baseline": 10.0, "unpriced": 214, "sample": 900}), None, LOOK)
+    assert 'data-value="12.5"' in html
+    assert "+ 214 unpriced calls" in html
+    assert f"▲ +25{THIN}%" in html, "worse is a mark, not only a colour"
+    unknown = cards.tile(panel, answer(panel, {"value": None}), None, LOOK)
+    assert "unknown" in unknown
+    assert "$" not in unknown
+
+
+def test_an_alert_says_figure_group_since_and_what_can_be_done() -> None:
+    (found,) = alerts.alerts(answer(FIRING, firing()), silences(), NOW)
+    html = alerts.listed([found], LOOK)
+    for said in (
+        "critical",
+        "p95 duration",
+        "chat",
+        f"2.3{THIN}s &gt; 1.5{THIN}s",
+        f"6{THIN}min",
+        "12.4",
+        "97",
+        "deploy 1.8",
+        "silence 1",
+        "acknowledge",
+    ):
+        assert said in html, said
+    assert "/calls?from=2026-11-20T11%3A19%3A00Z" in html or "/calls?from=2026-11-20T11:19:00Z" in html
+    assert "#latency_duration" in html
+    assert alerts.count([found]) == 1
+
+
+def test_a_silence_covers_its_alert_alone_and_takes_the_buttons_away() -> None:
+    made = silence("silence", "latency_p95", {"app": "chat"}, NOW)
+    other = firing(rule="latency_p95_slow", group_text="x")
+    covered, open_ = sorted(alerts.alerts(answer(FIRING, firing(), other), silences(made), NOW), key=lambda one: str(one.row["rule"]))
+    assert covered.silence is not None
+    assert open_.silence is None
+    html = alerts.listed([covered], LOOK)
+    assert "silenced until 13:00" in html
+    assert 'data-do="silence"' not in html
+    assert 'data-do="unsilence"' in html
+
+
+def test_letters_that_are_patterns_mean_themselves_in_a_silence() -> None:
+    made = silence("acknowledge", "a*[b]?", {}, NOW)
+    at = round(NOW.timestamp() * 1e6)
+    assert made.covers("a*[b]?", {}, at)
+    assert not made.covers("aXb?", {}, at)
+
+
+def test_names_of_applications_never_become_markup() -> None:
+    panel = PANELS["cost_by_app"]
+    html: str = tables.bars(panel, answer(panel, {"app": EVIL, "cost": 1.0, "calls": 1}), LOOK)
+    html += alerts.listed(
+        alerts.alerts(answer(FIRING, firing(title=EVIL, coincident=EVIL, runbook="javascript:alert(1)")), silences(), NOW), LOOK
+    )
+    html += changes.changes(
+        answer(CHANGED, {"time": NOW, "kind": "deploy", "app": EVIL, "what": EVIL, "detail": EVIL, "coincided": ""}), LOOK
+    )
+    html += chrome.controls(Look("/", View(variables={"app": (EVIL,)}), LOOK.frame, NOW), {"app": [EVIL], "model": [EVIL]})
+    assert "<img" not in html
+    assert "javascript:" not in html
+
+
+def test_redactions_are_visible() -> None:
+    panel = PANELS["call_content"]
+    html = changes.texts(answer(panel, {"kind": "call", "input": "card [redacted:card] <b>", "output": '[{"a": 1}]'}))
+    assert "<mark>[redacted:card]" in html
+    assert "&lt;b&gt;" in html
+    assert html.count("<details") == 2
+
+
+def test_every_table_of_every_dashboard_can_be_written_empty_and_with_nothing_known() -> None:
+    for board in DASHBOARDS.values():
+        for panel in (panel for row in board.rows for panel in row.panels if panel.kind in ("table", "bars")):
+            assert tables.table(panel, answer(panel, {}), LOOK)
+    assert chrome.navigation(LOOK, 3).count("<a ") == len(DASHBOARDS) + 2
+
+
+def test_marks_that_are_too_close_share_a_label() -> None:
+    marks = [
+        Mark(NOW - timedelta(minutes=minute), title)
+        for minute, title in ((50, "deploy 1"), (10, "model m"), (9, "prompt p 7"), (8, "deploy 2"))
+    ]
+    panel = PANELS["latency_duration"]
+    rows = [[NOW - timedelta(minutes=5), 1.0, 2.0, 3.0]]
+    options = charts.timeseries(panel, panel.columns, rows, Setting(LOOK.frame.start, LOOK.frame.end, 60, marks=marks))
+    assert [mark["name"] for mark in options["series"][0]["markLine"]["data"]] == ["deploy 1", "deploy 2 +2", "", ""]
+
+
+def test_an_address_holds_every_state_and_nothing_else() -> None:
+    view = parse([("from", "now-6h"), ("app", "a"), ("app", "b"), ("tz", "UTC"), ("list", "failed"), ("evil", "x")], ["app"], NOW)
+    assert view.link("/calls") == "/calls?from=now-6h&app=a&app=b&tz=UTC&list=failed"
+    assert view.choosing(list="").link("/calls") == "/calls?from=now-6h&app=a&app=b&tz=UTC"
+    assert parse([("from", "2026-11-20"), ("to", "2026-11-19")], [], NOW).notice
+    fixed = view.fixed(view.frame(NOW))
+    assert not fixed.live
+    assert fixed.frame(NOW + timedelta(days=1)).end == NOW
+
+
+@pytest.mark.parametrize(("tokens", "hues"), [(LIGHT, SERIES_LIGHT), (DARK, SERIES_DARK)])
+def test_every_colour_can_be_read(tokens: dict[str, str], hues: tuple[str, ...]) -> None:
+    for name in ("text", "muted", "accent", "ok", "warn", "bad"):
+        for ground in ("card", "bg"):
+            assert contrast(tokens[name], tokens[ground]) >= 4.5, (name, ground)
+    assert all(contrast(hue, tokens["card"]) >= 4.5 for hue in hues)
+    assert contrast(tokens["bad"], tokens["card"]) >= 4.5, "the badge"
