@@ -118,6 +118,7 @@ lock: setup ## resolve the dependencies and Kafka's jars anew
 	@$(uv_like_pip); $(foreach set,highest:newest lowest-direct:oldest,$(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 \
 		$(INTEGRATIONS:%=--extra %) --resolution $(firstword $(subst :, ,$(set))) --generate-hashes --no-emit-index-url --no-annotate --no-header \
 		pyproject.toml requirements/clients.in -o requirements/clients-$(lastword $(subst :, ,$(set))).txt;)
+	@$(BIN)/python -m tests.clients.table
 	@echo "resolving Kafka's jars"
 	@$(BIN)/python -c 'from pathlib import Path; from llmtower_processors.local.jars import LOCK_NAME, write_lock; write_lock(Path("processors/llmtower_processors/local", LOCK_NAME))'
 

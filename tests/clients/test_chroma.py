@@ -1,5 +1,6 @@
 """A real ChromaDB collection, wrapped, in memory."""
 
+import asyncio
 from typing import Any
 from uuid import uuid4
 
@@ -36,7 +37,7 @@ class Letters(chromadb.EmbeddingFunction[Any]):  # type: ignore[misc]  # no type
 
 @pytest.fixture(scope="module")
 def client() -> Any:
-    return chromadb.EphemeralClient(chromadb.config.Settings(anonymized_telemetry=False))
+    return chromadb.EphemeralClient()
 
 
 @pytest.fixture
@@ -90,6 +91,28 @@ def test_the_answer_carries_what_was_retrieved(collection: Any, captured_calls: 
             pass
 
     assert captured_calls[0]["retrieved"] == [{"id": "a", "score": 0.0, "text": "aa"}]
+
+
+def test_an_asynchronous_collection(plain: Any, captured_calls: CapturedCalls) -> None:
+    class Asynchronous:
+        """The real collection behind a coroutine function, as chromadb's AsyncCollection gives it (which needs a server)."""
+
+        name = plain.name
+
+        async def query(self, query_texts: Any, n_results: int = 10, delay_s: float = 0.0) -> Any:
+            await asyncio.sleep(delay_s)
+            return plain.query(query_texts=query_texts, n_results=n_results)
+
+    async def main() -> None:
+        collection = llmtower.wrap_chroma(Asynchronous())
+        assert (await collection.query(["aa"], n_results=1))["ids"] == [["a"]]
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(collection.query(["aa"], delay_s=5.0), 0.05)
+
+    asyncio.run(main())
+    found, cancelled = captured_calls.events("step")
+    assert found["retrieved"] == [{"id": "a", "score": 0.0, "text": "aa"}]
+    assert (cancelled["status"], cancelled["error_class"]) == ("error", "cancelled")
 
 
 def test_errors_are_raised_as_before_and_classified(collection: Any, captured_calls: CapturedCalls) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import types
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import ollama
@@ -10,6 +11,8 @@ import pytest
 
 import llmtower
 from llmtower.testing import CapturedCalls
+from llmtower_processors.pricing.book import load_price_book
+from llmtower_schemas.events import ResponseEvent
 from tests.standins import ollama as standin
 from tests.standins.oracle import our_cost
 from tests.standins.service import Service, serving
@@ -156,6 +159,15 @@ def test_cancelled_and_timed_out(service: Service, captured_calls: CapturedCalls
     with pytest.raises(ConnectionError):
         llmtower.wrap_ollama(ollama.Client(host="http://127.0.0.1:9")).chat("x", MESSAGES)
     assert [event["error_class"] for event in captured_calls] == ["cancelled", "cancelled", "timeout", "network"]
+
+
+def test_a_price_from_the_prices_file(client: ollama.Client, captured_calls: CapturedCalls, tmp_path: Path) -> None:
+    file = tmp_path / "prices.yaml"
+    file.write_text("prices:\n  - {provider: ollama, model: llama3.2, price: {input_mtok: 1.0, output_mtok: 2.0}}\n", "utf-8")
+    client.chat("llama3.2", MESSAGES)
+
+    event = ResponseEvent.model_validate(captured_calls[0])
+    assert load_price_book(file).price(event).total == 26 * 1_000 + 12 * 2_000
 
 
 def test_wrapped_twice_counts_once_and_the_outermost_instrumentation_wins(client: ollama.Client, captured_calls: CapturedCalls) -> None:

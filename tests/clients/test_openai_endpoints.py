@@ -190,6 +190,25 @@ def test_embeddings(client: OpenAI, captured_calls: CapturedCalls) -> None:
     assert our_cost(event) == their_cost(responses.embeddings({"model": "text-embedding-3-small", "input": "hi"}), "openai", "embeddings")
 
 
+def test_errors_of_embeddings_and_completions(client: OpenAI, captured_calls: CapturedCalls) -> None:
+    with pytest.raises(openai.RateLimitError):
+        client.embeddings.create(model="error-429", input="hi")
+    with pytest.raises(openai.BadRequestError):
+        client.completions.create(model="error-400", prompt="hi")
+
+    assert [event["error_class"] for event in captured_calls] == ["rate_limit", "invalid_request"]
+
+
+def test_a_cancelled_embedding(service: Service, captured_calls: CapturedCalls) -> None:
+    async def main() -> None:
+        async with AsyncOpenAI(base_url=service.url, api_key="k") as plain:
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(llmtower.wrap_openai(plain).embeddings.create(model="slow", input="hi"), 0.2)
+
+    asyncio.run(main())
+    assert captured_calls[0]["error_class"] == "cancelled"
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_legacy_completions(client: OpenAI, captured_calls: CapturedCalls, stream: bool) -> None:
     answer: Any = client.completions.create(model="gpt-3.5-turbo-instruct", prompt="hi", stream=stream)

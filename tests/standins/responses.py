@@ -3,6 +3,7 @@
 import base64
 import json
 import struct
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -30,12 +31,14 @@ COMPLETION_USAGE = {"prompt_tokens": 5, "completion_tokens": 7, "total_tokens": 
 def script(asked: Asked) -> Reply:
     """Answer one request."""
     body, path = asked.body, asked.path
+    if body["model"].startswith("error-"):
+        return json_reply({"error": {"message": "no: secret prompt", "type": "x", "code": None}}, int(body["model"][6:]))
+    if body["model"] == "slow":
+        time.sleep(1.0)
     if path.endswith("/embeddings"):
         return json_reply(embeddings(body))
     if path.endswith("/completions"):
         return _completions(body)
-    if body["model"].startswith("error-"):
-        return json_reply({"error": {"message": "no: secret prompt", "type": "x", "code": None}}, int(body["model"][6:]))
     if body.get("stream"):
         events = (f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode() for event in _numbered(body["model"]))
         return Reply(slowly(events, 0.15) if body["model"] == "trickle" else events, content_type="text/event-stream")

@@ -1,0 +1,34 @@
+"""The table of integrations is current, and each test it names exists."""
+
+import ast
+import re
+import tomllib
+
+import pytest
+
+from tests.clients import table
+
+
+def test_the_page_is_current() -> None:
+    assert table.PAGE.read_text("utf-8") == table.page(), "write it anew: python -m tests.clients.table"
+
+
+@pytest.mark.parametrize("integration", table.INTEGRATIONS, ids=lambda each: each.title)
+def test_each_aspect_is_proved_by_a_test_that_exists_or_says_why_not(integration: table.Integration) -> None:
+    assert tuple(integration.proofs) == table.ASPECTS
+    for aspect in table.ASPECTS:
+        found = table.proof(integration, aspect)
+        if not isinstance(found, table.Without):
+            file, _, name = found.partition("::")
+            tree = ast.parse((table.ROOT / "tests" / "clients" / file).read_text("utf-8"))
+            assert name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    assert (table.PAGE.parent / integration.page).is_file()
+
+
+@pytest.mark.parametrize("integration", table.INTEGRATIONS, ids=lambda each: each.title)
+def test_the_oldest_version_tested_is_the_one_that_is_promised(integration: table.Integration) -> None:
+    extras = tomllib.loads((table.ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+    extra = integration.page.removesuffix(".md")
+    (lowest,) = [found[1] for text in extras[extra] if (found := re.fullmatch(rf"{integration.package}>=([0-9.]+)", text))]
+    tested = table.versions("oldest")[integration.package]
+    assert tested == lowest or tested.startswith(f"{lowest}.")
