@@ -4,24 +4,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from llmtower_dashboards.panels.sql import END, START, filters
+from llmtower_dashboards.panels.sql import END, OF_SCOPE, START, aliased, filters
 
 BEFORE_S: Final = 30
 """A run that was alive before the range has been heard within so many seconds before it (heartbeats come every five)."""
 
-_OF_PRODUCERS: Final = ("project", "environment", "app")
-
-COMPLETENESS_SQL: Final = f"""
-WITH
+RUNS_SQL: Final = f"""
     runs AS
     (
-        SELECT project, producer,
+        SELECT project, producer, any(heartbeats.app) AS of_app,
             max(emitted) - maxIf(emitted, at < {START}) AS emitted_here,
             max(dropped) - maxIf(dropped, at < {START}) AS dropped_here,
             greatest(0, toInt64(argMax(spooled, (at, emitted))) - toInt64(argMaxIf(spooled, (at, emitted), at < {START}))) AS spooled_here,
             max(delivered) AS delivered_ever
         FROM heartbeats
-        WHERE at >= {START} - toIntervalSecond({BEFORE_S}) AND at < {END} AND {filters(_OF_PRODUCERS)}
+        WHERE at >= {START} - toIntervalSecond({BEFORE_S}) AND at < {END} AND {filters(OF_SCOPE)}
         GROUP BY project, producer
         HAVING max(at) >= {START}
     ),
@@ -36,7 +33,20 @@ WITH
             SELECT producer, -toInt64(count()) AS events FROM heartbeats WHERE producer IN (SELECT producer FROM runs) GROUP BY producer
         )
         GROUP BY producer
-    ),
+    )"""  # noqa: S608 - literals
+"""The runs of producers that were alive in the range, and what is stored of each. The books of a run are cumulative, so the range's part is
+a difference; what Kafka has acknowledged and the ledger does not have yet is waiting. Heartbeats are events too, but not in the books."""
+
+EVENTS: Final = {
+    "emitted": "sum(emitted_here)",
+    "dropped": "sum(dropped_here)",
+    "spooled": "sum(spooled_here)",
+    "waiting": "sum(least(emitted_here, greatest(0, toInt64(delivered_ever) - stored_ever)))",
+}
+"""Over `runs LEFT JOIN books USING (producer)`: two short lists."""
+
+COMPLETENESS_SQL: Final = f"""
+WITH{RUNS_SQL},
     marks AS
     (
         SELECT project, argMax(watermark, at) AS watermark, argMax(silent_producers, at) AS silent, argMax(lag_records, at) AS lag
@@ -46,10 +56,7 @@ WITH
         GROUP BY project
     )
 SELECT
-    sum(emitted_here) AS emitted,
-    sum(dropped_here) AS dropped,
-    sum(spooled_here) AS spooled,
-    sum(least(emitted_here, greatest(0, toInt64(delivered_ever) - stored_ever))) AS waiting,
+    {aliased(EVENTS)},
     (SELECT if(count() = 0, NULL, min(watermark)) FROM marks) AS watermark,
     (
         SELECT if(count() = 0, NULL, greatest(0, dateDiff('millisecond', min(watermark), least(toDateTime64({END}, 3), now64(3))) / 1000))
@@ -59,8 +66,7 @@ SELECT
     (SELECT max(lag) FROM marks) AS lag_records
 FROM runs LEFT JOIN books USING (producer)
 """  # noqa: S608 - literals
-"""One row. The books of a run are cumulative, so the range's part is a difference; what Kafka has acknowledged and the ledger does not
-have yet is waiting. Heartbeats are events too, but not in the books. The joins are of two short lists of runs."""
+"""One row: the aggregates make one even without any run."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,14 +5,17 @@ from typing import Final
 from llmtower_dashboards.panel import Dashboard, Panel
 from llmtower_dashboards.panels.changes import DEPLOY_MARKS, MODEL_MARKS, PROMPT_MARKS
 from llmtower_dashboards.panels.cost import COST_DASHBOARD
+from llmtower_dashboards.panels.drift import DRIFT
 from llmtower_dashboards.panels.explorer import EXPLORER
 from llmtower_dashboards.panels.latency import LATENCY
 from llmtower_dashboards.panels.overview import OVERVIEW
+from llmtower_dashboards.panels.pipeline import PIPELINE
 from llmtower_dashboards.panels.prompts import PROMPTS
+from llmtower_dashboards.panels.quality import QUALITY
 from llmtower_dashboards.panels.variables import VARIABLES
 
 DASHBOARDS: Final[dict[str, Dashboard]] = {
-    dashboard.name: dashboard for dashboard in (OVERVIEW, COST_DASHBOARD, LATENCY, PROMPTS, EXPLORER)
+    dashboard.name: dashboard for dashboard in (OVERVIEW, COST_DASHBOARD, LATENCY, QUALITY, DRIFT, PROMPTS, EXPLORER, PIPELINE)
 }
 """In the order of the menu."""
 

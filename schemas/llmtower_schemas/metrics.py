@@ -57,6 +57,37 @@ class Metric:
     """True for sums of money: `sum(unpriced_calls)` is to be shown beside them."""
 
 
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A score by which an answer is good or bad: the metric of its rate, the score's name, and when a value is bad."""
+
+    metric: str
+    title: str
+    question: str
+    score: str
+    bad: str
+
+
+_HIGH, _LOW = "value >= 0.5", "value < 0.5"
+SCORED = (
+    Scored("toxicity_rate", "Toxic answers", "Which share of the answers is toxic (a score of 0.5 or more)?", "toxicity", _HIGH),
+    Scored("pii_rate", "Answers with personal data", "Which share of the answers holds personal data?", "pii", _HIGH),
+    Scored("injection_rate", "Attempted injections", "Which share of the inputs tries to take the model over?", "injection", _HIGH),
+    Scored("refusal_rate", "Refusals", "Which share of the answers refuses?", "refusal", _HIGH),
+    Scored(
+        "ungrounded_rate",
+        "Ungrounded answers",
+        "Which share of the answers is not supported by what was retrieved (a score below 0.5)?",
+        "groundedness",
+        _LOW,
+    ),
+    Scored(
+        "irrelevant_rate", "Irrelevant answers", "Which share of the answers misses the question (a score below 0.5)?", "relevance", _LOW
+    ),
+)
+"""Every score that is judged, most urgent first."""
+
+
 def _percentile(column: str, position: int, sample: str) -> str:
     return f"if({sample} = 0, NULL, quantilesTDigestMerge(0.5, 0.9, 0.95, 0.99)({column})[{position}] / 1e6)"
 
@@ -211,32 +242,16 @@ METRICS: dict[str, Metric] = {
         ),
         *(
             Metric(
-                name=name,
-                title=title,
-                question=question,
+                name=one.metric,
+                title=one.title,
+                question=one.question,
                 unit="ratio",
-                value=_weighted(score, bad),
-                sample=f"countIf(name = '{score}' AND isNotNull(value))",
+                value=_weighted(one.score, one.bad),
+                sample=f"countIf(name = '{one.score}' AND isNotNull(value))",
                 source=SCORES,
                 worse="up",
             )
-            for name, title, question, score, bad in (
-                (
-                    "toxicity_rate",
-                    "Toxic answers",
-                    "Which share of the answers is toxic (a score of 0.5 or more)?",
-                    "toxicity",
-                    "value >= 0.5",
-                ),
-                ("pii_rate", "Answers with personal data", "Which share of the answers holds personal data?", "pii", "value >= 0.5"),
-                (
-                    "ungrounded_rate",
-                    "Ungrounded answers",
-                    "Which share of the answers is not supported by what was retrieved (a score below 0.5)?",
-                    "groundedness",
-                    "value < 0.5",
-                ),
-            )
+            for one in SCORED
         ),
     )
 }

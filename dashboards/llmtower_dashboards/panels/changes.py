@@ -1,10 +1,11 @@
 """What changed: deploys, prompt versions and models that were not seen before, figures that left what trailing days showed."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from llmtower_dashboards.panel import Column, Panel
 from llmtower_dashboards.panels.common import APP, TIME
-from llmtower_dashboards.panels.sql import END, OF_ROLLUPS, START, Resolution, before, filters, metric, resolutions
+from llmtower_dashboards.panels.sql import END, OF_ROLLUPS, OF_SCOPE, START, Resolution, before, filters, metric, resolutions
 
 KNOWN_DAYS: Final = 30
 """What was seen within so many days before the range is not new."""
@@ -14,13 +15,12 @@ ENOUGH_RANGES: Final = 3
 MARGIN: Final = 0.25
 """How far beyond everything the trailing ranges showed a figure must lie, relative to their middle."""
 
-_SCOPE: Final = ("project", "environment", "app")
 _BEFORE: Final = f"hour >= toStartOfHour({START}) - toIntervalDay({KNOWN_DAYS}) AND hour < toStartOfHour({START})"
 
 _DEPLOYS: Final = f"""
 SELECT toDateTime(at, 'UTC') AS time_, 'deploy' AS kind_, app AS app_, concat('version ', version) AS what_, note AS detail_
 FROM deploys
-WHERE at >= {START} AND at < {END} AND {filters(_SCOPE)}"""  # noqa: S608 - literals
+WHERE at >= {START} AND at < {END} AND {filters(OF_SCOPE)}"""  # noqa: S608 - literals
 
 
 def _seen(kind: str, columns: str, what: str) -> str:
@@ -45,7 +45,7 @@ WHERE {what} != '' AND (project, app_) IN (SELECT DISTINCT project, app FROM rol
 _PROMPT: Final = "if(prompt_name = '', '', concat(prompt_name, ' ', prompt_version))"
 _PROMPTS: Final = _seen("prompt", "prompt_name, prompt_version", _PROMPT)
 _MODELS: Final = _seen("model", "request_model", "request_model")
-_CHANGES: Final = f"{_DEPLOYS}\nUNION ALL{_PROMPTS}\nUNION ALL{_MODELS}"
+CHANGES: Final = f"{_DEPLOYS}\nUNION ALL{_PROMPTS}\nUNION ALL{_MODELS}"
 
 _FIGURES: Final = {
     "p95 duration, s": metric("duration_p95"),
@@ -56,18 +56,18 @@ _FIGURES: Final = {
 }
 
 
-def _moved() -> str:
-    """Figures per app of this range against each of the ranges before, over the same whole hours."""
+def moved(figures: Mapping[str, str], table: str, where: str) -> str:
+    """Figures per app of this range against each of the ranges before, over the same whole hours: those that left what was usual."""
     number, within = before("hour", f"toStartOfHour({START})")
-    values = ", ".join(f"({index}, toNullable(toFloat64({sql})))" for index, sql in enumerate(_FIGURES.values()))
-    names = ", ".join(f"'{name}'" for name in _FIGURES)
+    values = ", ".join(f"({index}, toNullable(toFloat64({sql})))" for index, sql in enumerate(figures.values()))
+    names = ", ".join(f"'{name}'" for name in figures)
     return f"""
 SELECT app AS app_, [{names}][figure.1 + 1] AS what_,
     anyIf(value, back = 0) AS now, arraySort(groupArrayIf(value, back > 0)) AS past, past[intDiv(length(past) + 1, 2)] AS middle
 FROM (
     SELECT app, {number} AS back, arrayJoin([{values}]) AS figure, assumeNotNull(figure.2) AS value
-    FROM rollup_1h
-    WHERE {within} AND {filters(OF_ROLLUPS)}
+    FROM {table}
+    WHERE {within} AND {where}
     GROUP BY app, back
     HAVING sum(calls) >= {ENOUGH_CALLS}
 )
@@ -78,7 +78,7 @@ HAVING countIf(back = 0) > 0 AND length(past) >= {ENOUGH_RANGES}
 
 
 _ROUND: Final = "toString(round({0}, 2 - toInt8(floor(log10(greatest(abs({0}), 1e-9))))))"
-_DETAIL: Final = (
+DETAIL: Final = (
     f"concat({_ROUND.format('now')}, ' (', {_ROUND.format('past[1]')}, ' to ', {_ROUND.format('past[-1]')}, ' in the same hours before)')"
 )
 
@@ -91,16 +91,16 @@ CHANGED = Panel(
     sql=f"""
 SELECT time, kind, app, what, detail, coincided FROM
 (
-    SELECT time_ AS time, kind_ AS kind, app_ AS app, what_ AS what, detail_ AS detail, '' AS coincided FROM ({_CHANGES}
+    SELECT time_ AS time, kind_ AS kind, app_ AS app, what_ AS what, detail_ AS detail, '' AS coincided FROM ({CHANGES}
     )
     UNION ALL
-    SELECT {START} AS time, 'figure' AS kind, app_ AS app, what_ AS what, {_DETAIL} AS detail, ifNull(reasons, '') AS coincided
-    FROM ({_moved()}
+    SELECT {START} AS time, 'figure' AS kind, app_ AS app, what_ AS what, {DETAIL} AS detail, ifNull(reasons, '') AS coincided
+    FROM ({moved(_FIGURES, "rollup_1h", filters(OF_ROLLUPS))}
     ) AS moved
     LEFT JOIN
     (
         SELECT app_ AS of_app, arrayStringConcat(arraySlice(arraySort(groupArray(concat(kind_, ' ', what_))), 1, 3), ', ') AS reasons
-        FROM ({_CHANGES}
+        FROM ({CHANGES}
         )
         GROUP BY of_app
     ) AS changes ON moved.app_ = changes.of_app

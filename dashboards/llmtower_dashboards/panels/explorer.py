@@ -184,9 +184,9 @@ COST_LINES = _one(
     "call_cost",
     "What it cost",
     "Of what is its cost made?",
-    "SELECT line.1 AS line, line.2 AS tokens, line.3 / 1e9 AS cost\nFROM (\nSELECT arrayJoin(["
+    "SELECT entry.1 AS line, entry.2 AS tokens, entry.3 / 1e9 AS cost\nFROM (\nSELECT arrayJoin(["
     + ", ".join(f"('{name}', toNullable(toInt64({tokens})), {cost})" for name, tokens, cost in _LINES)
-    + f"]) AS line\nFROM calls\nWHERE call_id = {_THIS}\nLIMIT {len(_LINES)}\n)",
+    + f"]) AS entry\nFROM calls\nWHERE call_id = {_THIS}\nLIMIT {len(_LINES)}\n)",
     (Column("line", "Line", "text"), Column("tokens", "Tokens", "tokens"), Column("cost", "Cost", "usd")),
 )
 _AROUND: Final = f"(SELECT any(started_at) FROM calls WHERE call_id = {_THIS})"  # noqa: S608 - names from literals

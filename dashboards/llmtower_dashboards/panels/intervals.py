@@ -11,12 +11,22 @@ LEVELS: Final = tuple(round(number * GRID, 3) for number in range(round(0.3 / GR
 MIN_BUCKETS: Final = 10
 
 
+def at_least_0(value: str) -> str:
+    """Cut below 0; NULL stays NULL (`greatest` of ClickHouse leaves NULLs out: unknown would become 0)."""
+    return f"if({value} < 0, 0, {value})"
+
+
+def at_most_1(value: str) -> str:
+    """Cut above 1; NULL stays NULL."""
+    return f"if({value} > 1, 1, {value})"
+
+
 def wilson(hits: str, total: str) -> tuple[str, str]:
     """The ends of the interval of a share (E. B. Wilson, 1927): sound for few calls and for rates near 0."""
     square = round(Z * Z, 4)
     middle = f"({hits} + {square / 2}) / nullIf({total} + {square}, {square})"
     half = f"{Z} / nullIf({total} + {square}, {square}) * sqrt({hits} * ({total} - {hits}) / nullIf({total}, 0) + {square / 4})"
-    return f"greatest(0, {middle} - {half})", f"least(1, {middle} + {half})"
+    return at_least_0(f"({middle} - {half})"), at_most_1(f"({middle} + {half})")
 
 
 def quantile_levels(digest: str) -> str:
@@ -46,4 +56,27 @@ def mean_interval(total: str, count: str, prefix: str) -> tuple[str, str, str]:
         f"if({prefix}_buckets_ < {MIN_BUCKETS}, NULL,"
         f" {Z} * sqrt({squares} * {prefix}_buckets_ / ({prefix}_buckets_ - 1)) / nullIf({count}, 0))"
     )
-    return mean, f"greatest(0, {mean} - {half})", f"{mean} + {half}"
+    return mean, at_least_0(f"({mean} - {half})"), f"{mean} + {half}"
+
+
+def weights(bad: str) -> dict[str, str]:
+    """The sums over scored events that `weighted_rate` needs; each event counts as often as it stands for others (`weight`)."""
+    scored = "isNotNull(value)"
+    return {
+        "scored": "count(value)",
+        "w": f"sumIf(weight, {scored})",
+        "ww": f"sumIf(weight * weight, {scored})",
+        "wb": f"sumIf(weight, {scored} AND ({bad}))",
+        "wwb": f"sumIf(weight * weight, {scored} AND ({bad}))",
+    }
+
+
+RATE: Final = "wb_ / nullIf(w_, 0)"
+_VARIANCE: Final = f"(wwb_ * pow(1 - {RATE}, 2) + (ww_ - wwb_) * pow({RATE}, 2))"
+EFFECTIVE: Final = f"if(wb_ > 0 AND wb_ < w_, {RATE} * (1 - {RATE}) * w_ * w_ / nullIf({_VARIANCE}, 0), w_ * w_ / nullIf(ww_, 0))"
+"""The size of a simple sample that would be as sure (E. L. Korn and B. I. Graubard, 1998; where all are alike: L. Kish, 1965)."""
+
+
+def weighted_rate(rate: str = "rate_", effective: str = "effective_") -> tuple[str, str]:
+    """The ends of the interval of a weighted rate: Wilson's, for the effective sample."""
+    return wilson(f"({rate} * {effective})", f"({effective})")

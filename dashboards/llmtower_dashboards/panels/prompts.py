@@ -6,7 +6,7 @@ from typing import Final
 from llmtower_dashboards.panel import Column, Dashboard, Panel, PanelUnit, Row
 from llmtower_dashboards.panels.common import CALLS, MODEL, NO_CALLS, PROMPT, PROVIDER, TIME, UNPRICED, VERSION
 from llmtower_dashboards.panels.intervals import mean_interval, quantile_interval, quantile_levels, wilson
-from llmtower_dashboards.panels.sql import END, OF_ROLLUPS, START, Resolution, filters, metric, outer, pair, select, series
+from llmtower_dashboards.panels.sql import END, OF_ROLLUPS, OF_SCORES, START, Resolution, filters, metric, outer, pair, select, series
 
 _NO_PROMPTS: Final = "No calls with a named prompt: pass prompt=… to the SDK, see docs/sdk.md."
 _NAMED: Final = " AND prompt_name != ''"
@@ -176,7 +176,6 @@ SEEN = Panel(
     no_data=_NO_PROMPTS,
     variables=OF_ROLLUPS,
 )
-_OF_SCORES: Final = ("project", "environment", "app", "model", "prompt")
 _SCORES: Final = {
     **_BY_VERSION,
     "name": "name",
@@ -197,7 +196,7 @@ SCORES = Panel(
     unit="",
     sql=f"SELECT prompt_ AS prompt, version_ AS version, name_ AS name, scored_ AS scored, {_MEAN} AS mean,"
     f" if(scored_ < 10, NULL, mean - {_HALF}) AS low, if(scored_ < 10, NULL, mean + {_HALF}) AS high\nFROM (\n"
-    + select(_SCORES, "scores", f"started_at >= {START} AND started_at < {END} AND {filters(_OF_SCORES)}", [*_BY_VERSION, "name"])
+    + select(_SCORES, "scores", f"started_at >= {START} AND started_at < {END} AND {filters(OF_SCORES)}", [*_BY_VERSION, "name"])
     + "\n)\nWHERE scored_ > 0\nORDER BY name, prompt, version\nLIMIT 100",
     columns=(
         PROMPT,
@@ -209,7 +208,7 @@ SCORES = Panel(
         Column("high", "High"),
     ),
     no_data="No scores in this range: send evaluations with `llmtower.score(…)`. An unknown interval needs ten scores.",
-    variables=_OF_SCORES,
+    variables=OF_SCORES,
 )
 
 PROMPTS = Dashboard(

@@ -31,6 +31,11 @@ COLUMNS: Final[Mapping[str, str]] = {
 OF_ROLLUPS: Final = ("project", "environment", "app", "model", "provider", "prompt")
 OF_USERS: Final = ("project", "environment", "app", "model", "user")
 OF_CALLS: Final = (*OF_ROLLUPS, "user")
+OF_SCORES: Final = ("project", "environment", "app", "model", "prompt")
+OF_SCOPE: Final = ("project", "environment", "app")
+"""What every kind of event has."""
+OF_LETTERS: Final = ("project", "app")
+"""What is known even of a record that cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,26 @@ class Resolution:
     def minutes(self) -> str:
         """How many minutes of a bucket called `time` lie before the range's end (at least one): what rates are divided by."""
         return f"(least({self.bucket_s}, greatest(60, toUnixTimestamp({END}) - toUnixTimestamp(time_))) / 60)"
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """A table of single events: its name and its column of time. Buckets are those of a rollup: a minute at least."""
+
+    table: str
+    time: str
+
+    def bucket(self) -> str:
+        """Start of the bucket that a row belongs to."""
+        return f"toStartOfInterval(toDateTime({self.time}, 'UTC'), toIntervalSecond(greatest($__interval_s, 60)))"
+
+    def within(self) -> str:
+        """The condition on time: from the start on."""
+        return f"{self.time} >= {START} AND {self.time} < {END}"
+
+    def within_buckets(self) -> str:
+        """The condition on time, whole buckets."""
+        return f"{self.time} >= toStartOfInterval({START}, toIntervalSecond(greatest($__interval_s, 60))) AND {self.time} < {END}"
 
 
 FINE_SUMS_S: Final = DAY

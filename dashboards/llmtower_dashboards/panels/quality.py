@@ -1,0 +1,209 @@
+"""Quality and safety: rates of bad answers with intervals, feedback, and the answers behind them.
+
+Rates are Horvitz-Thompson estimates: a score counts by the inverse of the probability with which its answer was picked (`weight`).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from llmtower_dashboards.panel import Column, Dashboard, Panel, Row, Threshold
+from llmtower_dashboards.panels.common import APP, MODEL, PROMPT, TIME, VERSION
+from llmtower_dashboards.panels.feedback import BY_APP as FEEDBACK_BY_APP
+from llmtower_dashboards.panels.feedback import NEGATIVE, NEGATIVE_NOW, NEGATIVE_SERIES, SHARE_NOW
+from llmtower_dashboards.panels.intervals import EFFECTIVE, RATE, weighted_rate, weights
+from llmtower_dashboards.panels.sql import OF_SCORES, Rows, aliased, filters, select
+from llmtower_schemas.metrics import SCORED, Scored
+
+_ROWS: Final = Rows("scores", "started_at")
+NO_SCORES: Final = "No scores in this range: run the scoring processors, or send evaluations with `llmtower.score(…)`."
+_NAMES: Final = ", ".join(f"'{one.score}'" for one in SCORED)
+_BAD: Final = "multiIf(" + ", ".join(f"name = '{one.score}', {one.bad}" for one in SCORED) + ", false)"
+"""Whether a score is bad, whatever its name."""
+_INTERVAL: Final = (Column("low", "Low", "ratio"), Column("high", "High", "ratio"), Column("sample", "Scored", "events"))
+
+
+def rates(by: Mapping[str, str], where: str, bad: str, tail: str = "") -> str:
+    """One row per group: the keys, the rate of bad ones, its interval, and how many were scored."""
+    low, high = weighted_rate()
+    keys = [f"{name}_" for name in by]
+    inner = select({**by, **weights(bad)}, "scores", f"{where} AND {filters(OF_SCORES)}", list(by))
+    middle = f"SELECT {', '.join([*keys, f'{RATE} AS rate_', f'{EFFECTIVE} AS effective_', 'scored_'])}\nFROM (\n{inner}\n)"
+    shown = {**{name: f"{name}_" for name in by}, "rate": "rate_", "low": low, "high": high, "sample": "scored_"}
+    return f"SELECT {aliased(shown)}\nFROM (\n{middle}\n)\nWHERE scored_ > 0{tail}"
+
+
+def _now(one: Scored) -> Panel:
+    return Panel(
+        name=f"quality_{one.score}",
+        title=one.title,
+        question=one.question,
+        kind="stat",
+        unit="ratio",
+        sql=rates({}, f"{_ROWS.within()} AND name = '{one.score}'", one.bad).replace("rate_ AS rate", "rate_ AS value"),
+        columns=(Column("value", one.title, "ratio"), *_INTERVAL),
+        no_data=f"No answer was scored for {one.score} in this range. {NO_SCORES.partition(': ')[2].capitalize()}",
+        thresholds=_LEVELS[one.score],
+        worse="up",
+        variables=OF_SCORES,
+        trend=f"quality_{one.score}_series",
+        width=6,
+        height=4,
+    )
+
+
+def _levels(warn: float, bad: float) -> tuple[Threshold, ...]:
+    return Threshold(warn, "warn"), Threshold(bad, "bad")
+
+
+_LEVELS: Final = {
+    "toxicity": _levels(0.01, 0.05),
+    "pii": _levels(0.001, 0.01),
+    "injection": _levels(0.01, 0.05),
+    "refusal": _levels(0.05, 0.2),
+    "groundedness": _levels(0.1, 0.3),
+    "relevance": _levels(0.1, 0.3),
+}
+"""From which rate on a score is looked at; a score without levels is an error at import."""
+
+
+def _over_time(one: Scored) -> Panel:
+    return Panel(
+        name=f"quality_{one.score}_series",
+        title=f"{one.title} over time",
+        question=f"{one.question} And how sure is that?",
+        kind="timeseries",
+        unit="ratio",
+        sql=rates({"time": _ROWS.bucket()}, f"{_ROWS.within_buckets()} AND name = '{one.score}'", one.bad, "\nORDER BY time"),
+        columns=(TIME, Column("rate", one.title, "ratio", link="calls"), *_INTERVAL),
+        no_data=NO_SCORES,
+        thresholds=_LEVELS[one.score],
+        worse="up",
+        variables=OF_SCORES,
+    )
+
+
+NOW: Final = tuple(_now(one) for one in SCORED)
+SERIES: Final = tuple(_over_time(one) for one in SCORED)
+
+
+def _by(name: str, title: str, question: str, keys: Mapping[str, str], columns: Sequence[Column], extra: str = "") -> Panel:
+    by = {**keys, "score": "name"}
+    order = f"\nORDER BY rate DESC, sample DESC, {', '.join(by)}\nLIMIT 50"
+    return Panel(
+        name=name,
+        title=title,
+        question=question,
+        kind="table",
+        unit="ratio",
+        sql=rates(by, f"{_ROWS.within()} AND name IN ({_NAMES}){extra}", _BAD, order),
+        columns=(*columns, Column("score", "Score", "text"), Column("rate", "Bad", "ratio"), *_INTERVAL),
+        no_data=NO_SCORES,
+        worse="up",
+        variables=OF_SCORES,
+    )
+
+
+BY_APP = _by("quality_by_app", "By app", "Which app answers badly, and in what way?", {"app": "app"}, (APP,))
+BY_PROMPT = _by(
+    "quality_by_prompt",
+    "By model and prompt version",
+    "Did a model or a prompt version make answers worse?",
+    {"model": "request_model", "prompt": "prompt_name", "version": "prompt_version"},
+    (MODEL, PROMPT, VERSION),
+)
+FLAGGED = Panel(
+    name="quality_flagged",
+    title="Latest bad answers",
+    question="Which answers were judged bad last?",
+    kind="table",
+    unit="",
+    sql=f"""
+SELECT scores.started_at AS time, if(target_kind = 'call_id', target_id, '') AS call, scores.app AS app, request_model AS model,
+    prompt_name AS prompt, prompt_version AS version, scores.name AS score, scores.value AS value, scores.label AS label,
+    scores.scorer AS scorer
+FROM scores
+WHERE {_ROWS.within()} AND scores.name IN ({_NAMES}) AND isNotNull(scores.value) AND {_BAD.replace("name =", "scores.name =")}
+    AND {filters(OF_SCORES)}
+ORDER BY time DESC, call, score
+LIMIT 100
+""",  # noqa: S608 - literals
+    columns=(
+        TIME,
+        Column("call", "Call", "text", link="call"),
+        APP,
+        MODEL,
+        PROMPT,
+        VERSION,
+        Column("score", "Score", "text"),
+        Column("value", "Value"),
+        Column("label", "Label", "text"),
+        Column("scorer", "Scorer", "text"),
+    ),
+    no_data="No answer was judged bad in this range.",
+    variables=OF_SCORES,
+    width=24,
+    calls=False,
+)
+UNSCORED = Panel(
+    name="quality_unscored",
+    title="What could not be scored",
+    question="Which scorers failed or skipped, and why?",
+    kind="table",
+    unit="events",
+    sql=f"""
+SELECT score_ AS score, scorer_ AS scorer, status_ AS status, reason_ AS reason, events_ AS events, share_ AS share
+FROM (
+    SELECT name AS score_, scorer AS scorer_, status AS status_, reason AS reason_, count() AS events_,
+        count() / sum(count()) OVER (PARTITION BY name, scorer) AS share_
+    FROM scores
+    WHERE {_ROWS.within()} AND {filters(OF_SCORES)}
+    GROUP BY name, scorer, status, reason
+)
+WHERE status_ != 'ok'
+ORDER BY events DESC, score, scorer, status, reason
+LIMIT 50
+""",  # noqa: S608 - literals
+    columns=(
+        Column("score", "Score", "text"),
+        Column("scorer", "Scorer", "text"),
+        Column("status", "Status", "text"),
+        Column("reason", "Reason", "text"),
+        Column("events", "Answers", "events"),
+        Column("share", "Of its answers", "ratio"),
+    ),
+    no_data="Everything that was looked at was scored (or nothing was looked at: see the sample beside each rate).",
+    worse="up",
+    variables=OF_SCORES,
+    calls=False,
+)
+_MEANS: Final = {"time": _ROWS.bucket(), "score": "name", "mean": "sum(weight * value) / nullIf(sumIf(weight, isNotNull(value)), 0)"}
+MEANS = Panel(
+    name="quality_means",
+    title="Mean of every score",
+    question="Where do all scores lie, also those of your own evaluations?",
+    kind="timeseries",
+    unit="",
+    sql="SELECT time_ AS time, score_ AS score, mean_ AS mean, sample_ AS sample\nFROM (\n"
+    + select(
+        {**_MEANS, "sample": "count(value)"},
+        "scores",
+        f"{_ROWS.within_buckets()} AND {filters(OF_SCORES)}",
+        ["time", "score"],
+    )
+    + "\n)\nWHERE sample_ > 0\nORDER BY time, score",
+    columns=(TIME, Column("score", "Score", "text"), Column("mean", "Mean", link="calls"), Column("sample", "Scored", "events")),
+    no_data=NO_SCORES,
+    variables=OF_SCORES,
+)
+
+QUALITY = Dashboard(
+    name="quality",
+    title="Quality and safety",
+    question="How many answers are toxic, leak, refuse or miss the question, how sure is that, and what do people say?",
+    rows=(
+        Row("Now", (*NOW, NEGATIVE_NOW, SHARE_NOW)),
+        Row("Over time", (*SERIES, MEANS, NEGATIVE_SERIES)),
+        Row("Where", (BY_APP, BY_PROMPT, FEEDBACK_BY_APP, UNSCORED)),
+        Row("Which answers", (FLAGGED, NEGATIVE)),
+    ),
+)

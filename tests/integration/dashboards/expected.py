@@ -1,0 +1,196 @@
+"""Every panel with what it must say: one literal table. A panel that is missing here fails the test."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from tests.integration.dashboards import expected_calls as calls
+from tests.integration.dashboards import expected_rest as rest
+from tests.integration.dashboards.oracle import Found, Look, cost, failed, flow, grouped, percentile, seconds, share, unpriced
+from tests.integration.dashboards.world import Row
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows by their keys, in any order; figures in `apart` have tests of their own."""
+
+    keys: tuple[str, ...]
+    find: Callable[[Look], Found]
+    apart: frozenset[str] = frozenset()
+    limit: int = 1_000
+
+
+@dataclass(frozen=True)
+class Calls:
+    """The calls that are listed, in their order."""
+
+    find: Callable[[Look], Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Apart:
+    """Has a test of its own, by hand."""
+
+    test: str
+
+
+def _listed(keep: Callable[[Row], bool], order: Callable[[Row], tuple[float, ...]]) -> Calls:
+    def find(look: Look) -> list[str]:
+        return [str(row["call_id"]) for row in sorted(filter(keep, look.rows("calls")), key=order)][:100]
+
+    return Calls(find)
+
+
+def _of_app(look: Look, figure: Callable[[Sequence[Row]], object], name: str, fine_s: int = calls.FINE_SUMS) -> Found:
+    return look.by_time(lambda row: (row["app"],), lambda rows: {name: figure(rows)}, fine_s=fine_s)
+
+
+def _cost_series(look: Look, *, hourly: bool) -> Found:
+    def figures(rows: Sequence[Row]) -> dict[str, object]:
+        value = cost(rows) / look.minutes() * 60 if hourly else share(cost(rows), len(rows) - failed(rows))
+        return {"cost": value, "unpriced": unpriced(rows)}
+
+    return look.by_time(lambda row: (row["app"],), figures)
+
+
+def _traffic(look: Look, by: tuple[str, ...], *, named: bool = False) -> Found:
+    return look.by_time(
+        lambda row: tuple(row[name] for name in by),
+        lambda rows: {"calls": len(rows) / look.minutes()},
+        keep=lambda row: bool(row["prompt_name"]) or not named,
+    )
+
+
+def _behind(row: Row) -> float:
+    return float(row["at"] * 1_000 - row["watermark"]) / 1e6
+
+
+_VERSION: Final = ("prompt_name", "prompt_version")
+_MODEL: Final = ("request_model", "provider")
+
+
+def _values(names: Sequence[str]) -> Callable[[Row], tuple[object, ...]]:
+    return lambda row: tuple(row[name] for name in names)
+
+
+def _slower(look: Look) -> Found:
+    return look.by_time(
+        _values(_VERSION),
+        lambda rows: {"p95": percentile(seconds(rows, "duration_us"), 0.95, rank=0.02)},
+        fine_s=calls.FINE_DIGESTS,
+        keep=lambda row: bool(row["prompt_name"]),
+    )
+
+
+_FACTS: Final = Apart("test_one_call")
+_HEAT: Final = Apart("test_heat_maps")
+_INTERVALS: Final = frozenset({"p50_low", "p50_high", "p95_low", "p95_high"})
+_OF_SEGMENT: Final = frozenset({"prompt", "version", "model", "direction", "reference", "statistic", "threshold", "distance", "rank"})
+
+EXPECTED: Final[Mapping[str, Rows | Calls | Apart]] = {
+    "overview_calls": Rows((), lambda look: calls.compared_sum(look, len)),
+    "overview_cost": Rows((), lambda look: calls.compared_sum(look, cost, with_unpriced=True)),
+    "overview_error_rate": Rows((), lambda look: calls.compared(look, lambda r: share(failed(r), len(r)), len, calls.FINE_SUMS)),
+    "overview_p95": Rows((), lambda look: calls.compared(look, calls._p95("duration_us"), len, calls.FINE_DIGESTS)),
+    "overview_ttft": Rows((), lambda look: calls.compared(look, calls._p95("ttft_us"), calls._streamed, calls.FINE_DIGESTS)),
+    "overview_unpriced": Rows((), calls.unpriced_share),
+    "overview_changed": Apart("test_what_changed"),
+    "overview_traffic": Rows(
+        ("time",),
+        lambda look: look.by_time(
+            lambda row: (), lambda rows: {"calls": len(rows) / look.minutes(), "errors": failed(rows) / look.minutes()}
+        ),
+    ),
+    "overview_p95_series": Rows(
+        ("time", "app"),
+        lambda look: _of_app(look, lambda rows: percentile(seconds(rows, "duration_us"), 0.95, rank=0.02), "p95", calls.FINE_DIGESTS),
+    ),
+    "cost_by_app_series": Rows(("time", "app"), partial(_cost_series, hourly=True)),
+    "cost_today": Rows((), calls.today),
+    "cost_month": Rows((), calls.month),
+    "cost_kinds": Rows(("time",), calls.kinds),
+    "cost_tokens": Rows(("time",), calls.tokens),
+    "cost_per_success": Rows(("time", "app"), partial(_cost_series, hourly=False)),
+    "cost_by_app": Rows(("app",), lambda look: grouped(look.calls(), _values(("app",)), calls.sums)),
+    "cost_by_model": Rows(("model", "provider"), lambda look: grouped(look.calls(), _values(_MODEL), calls.sums)),
+    "cost_by_prompt": Rows(("prompt", "version"), calls.by_prompt),
+    "cost_by_user": Rows(("user",), calls.by_user),
+    "cost_by_session": Rows(("session",), calls.by_session, frozenset({"user", "app"})),
+    "cost_cache_savings": Rows(("model", "provider"), calls.savings),
+    "cost_unpriced": Rows(("model", "provider", "app"), calls.unpriced_models),
+    "latency_duration": Rows(("time",), lambda look: calls.percentiles(look, lambda rows: seconds(rows, "duration_us"))),
+    "latency_ttft": Rows(("time",), lambda look: calls.percentiles(look, lambda rows: seconds(rows, "ttft_us"))),
+    "latency_token_time": Rows(("time",), lambda look: calls.percentiles(look, flow)),
+    "latency_duration_heat": _HEAT,
+    "latency_ttft_heat": _HEAT,
+    "latency_speed": Apart("test_output_speed"),
+    "latency_by_app": Rows(("app",), lambda look: calls.both(look, _values(("app",)))),
+    "latency_by_model": Rows(("model", "provider"), lambda look: calls.both(look, _values(_MODEL))),
+    "errors_rate": Rows(("time",), calls.error_rate),
+    "errors_classes": Rows(("time", "error_class"), calls.classes),
+    "errors_by_class": Rows(("error_class", "app", "model", "provider"), calls.by_class, limit=20),
+    "errors_retries": Rows(
+        ("time", "model"),
+        lambda look: look.by_time(
+            _values(("request_model",)), lambda rows: {"retries": sum(row["retries"] or 0 for row in rows) / len(rows)}
+        ),
+    ),
+    "latency_headroom": Rows(("time", "model", "provider"), calls.headroom),
+    "latency_hung": Apart("test_hung_calls"),
+    "prompt_versions": Rows(("prompt", "version"), lambda look: calls.side_by_side(look, _values(_VERSION), named=True), _INTERVALS),
+    "models": Rows(("model", "provider"), lambda look: calls.side_by_side(look, _values(_MODEL), named=False), _INTERVALS),
+    "prompt_traffic": Rows(("time", "prompt", "version"), lambda look: _traffic(look, _VERSION, named=True)),
+    "prompt_duration": Rows(("time", "prompt", "version"), _slower),
+    "prompt_seen": Apart("test_when_versions_were_seen"),
+    "prompt_scores": Rows(("prompt", "version", "name"), rest.scores_by_version),
+    "model_traffic": Rows(("time", "model"), lambda look: _traffic(look, ("request_model",))),
+    **{f"quality_{name}": Rows((), partial(rest.score_now, name=name)) for name in rest.BAD},
+    **{f"quality_{name}_series": Rows(("time",), partial(rest.score_series, name=name)) for name in rest.BAD},
+    "quality_by_app": Rows(("app", "score"), lambda look: rest.scores_by(look, "app")),
+    "quality_by_prompt": Rows(
+        ("model", "prompt", "version", "score"), lambda look: rest.scores_by(look, "request_model", "prompt_name", "prompt_version")
+    ),
+    "quality_means": Rows(("time", "score"), rest.score_means),
+    "quality_unscored": Rows(("score", "scorer", "status", "reason"), rest.unscored),
+    "quality_flagged": Calls(rest.flagged),
+    "feedback_negative_now": Rows((), rest.feedback_now),
+    "feedback_negative": Rows(("time",), rest.feedback_series),
+    "feedback_share": Rows((), rest.feedback_share),
+    "feedback_by_app": Rows(("app", "feedback"), rest.feedback_by_app),
+    "feedback_latest": Calls(rest.latest_negative),
+    "drift_now": Rows((), rest.drift_now),
+    "drift_ratio": Rows(("time", "app", "metric"), rest.drift_ratio),
+    "drift_segments": Rows(("app", "metric"), rest.drift_segments, _OF_SEGMENT),
+    "drift_alarms": Apart("test_drift_alarms"),
+    "drift_unjudged": Rows(("reason", "app"), rest.unjudged),
+    "drift_length": Rows(("time", "app"), lambda look: rest.behaviour(look, rest.per_answer("tokens"))),
+    "drift_refusals": Rows(("time", "app"), lambda look: rest.behaviour(look, rest.per_answer("refusals"))),
+    "drift_tools": Rows(("time", "app"), lambda look: rest.behaviour(look, rest.per_answer("tool_calls"))),
+    "drift_languages": Rows(("time", "language"), rest.languages),
+    "drift_moved": Apart("test_what_moved"),
+    "pipeline_freshness": Rows((), lambda look: rest.mark(look, _behind)),
+    "pipeline_lag": Rows((), lambda look: rest.mark(look, lambda row: row["lag_records"])),
+    "pipeline_silent": Rows((), lambda look: rest.mark(look, lambda row: row["silent_producers"])),
+    "pipeline_freshness_series": Rows(("time", "project"), lambda look: rest.mark_series(look, _behind)),
+    "pipeline_lag_series": Rows(("time", "project"), lambda look: rest.mark_series(look, lambda row: row["lag_records"])),
+    "pipeline_silent_series": Rows(("time", "project"), lambda look: rest.mark_series(look, lambda row: row["silent_producers"])),
+    "pipeline_dead_letters": Rows((), rest.letters),
+    "pipeline_letters_by_reason": Rows(("app", "processor", "reason"), rest.letters_by_reason),
+    "pipeline_letters_series": Rows(("time", "reason"), rest.letters_series),
+    "pipeline_stored": Rows(("time", "processor"), rest.stored),
+    "pipeline_complete": Apart("test_the_books"),
+    "pipeline_producers": Apart("test_the_books"),
+    "pipeline_audits": Apart("test_audits_and_room"),
+    "pipeline_room": Apart("test_audits_and_room"),
+    "calls_recent": _listed(lambda row: True, lambda row: (-row["started_at"], row["call_id"].int)),
+    "calls_failed": _listed(lambda row: row["status"] != "ok", lambda row: (-row["started_at"], row["call_id"].int)),
+    "calls_slowest": _listed(lambda row: True, lambda row: (-row["duration_us"], -row["started_at"])),
+    "calls_dearest": _listed(lambda row: row["cost_nano_usd"] is not None, lambda row: (-row["cost_nano_usd"], -row["started_at"])),
+    "call_facts": _FACTS,
+    "call_cost": _FACTS,
+    "call_steps": _FACTS,
+    "call_scores": _FACTS,
+    "call_feedback": _FACTS,
+    "call_content": _FACTS,
+}

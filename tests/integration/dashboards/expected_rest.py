@@ -1,0 +1,271 @@
+"""What panels over scores, feedback, drift, the pipeline's books and single calls must say."""
+
+import statistics
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from tests.integration.dashboards.oracle import Found, Look, Values, at, floor, grouped, share, weighted, wilson
+from tests.integration.dashboards.world import Row, us
+
+BAD: Final[dict[str, Callable[[float], bool]]] = {
+    "toxicity": lambda value: value >= 0.5,
+    "pii": lambda value: value >= 0.5,
+    "injection": lambda value: value >= 0.5,
+    "refusal": lambda value: value >= 0.5,
+    "groundedness": lambda value: value < 0.5,
+    "relevance": lambda value: value < 0.5,
+}
+
+
+def wide(look: Look) -> int:
+    """Seconds of a bucket of single events."""
+    return max(look.frame.interval_s, 60)
+
+
+def whole(look: Look, table: str, *, time: str = "started_at") -> list[Row]:
+    """Rows of the range, whole buckets."""
+    return look.rows(table, floor(look.frame.start, wide(look)), time=time)
+
+
+def score_now(look: Look, name: str) -> Found:
+    rows = [row for row in look.rows("scores") if row["name"] == name and row["value"] is not None]
+    if not rows:
+        return {}
+    found = weighted(rows, BAD[name])
+    return {(): {"value": found.pop("rate"), **found}}
+
+
+def score_series(look: Look, name: str) -> Found:
+    rows = [row for row in whole(look, "scores") if row["name"] == name and row["value"] is not None]
+    return grouped(rows, lambda row: (at(row["started_at"], wide(look)),), lambda found: weighted(found, BAD[name]))
+
+
+def scores_by(look: Look, *columns: str) -> Found:
+    rows = [row for row in look.rows("scores") if row["name"] in BAD and row["value"] is not None]
+    return grouped(
+        rows, lambda row: (*(row[column] for column in columns), row["name"]), lambda found: weighted(found, BAD[found[0]["name"]])
+    )
+
+
+def unscored(look: Look) -> Found:
+    rows = look.rows("scores")
+    bad = [row for row in rows if row["status"] != "ok"]
+
+    def figures(found: Sequence[Row]) -> Values:
+        alike = [row for row in rows if (row["name"], row["scorer"]) == (found[0]["name"], found[0]["scorer"])]
+        return {"events": len(found), "share": len(found) / len(alike)}
+
+    return grouped(bad, lambda row: (row["name"], row["scorer"], row["status"], row["reason"]), figures)
+
+
+def score_means(look: Look) -> Found:
+    rows = [row for row in whole(look, "scores") if row["value"] is not None]
+
+    def figures(found: Sequence[Row]) -> Values:
+        mean = sum(row["weight"] * row["value"] for row in found) / sum(row["weight"] for row in found)
+        return {"mean": mean, "sample": len(found)}
+
+    return grouped(rows, lambda row: (at(row["started_at"], wide(look)), row["name"]), figures)
+
+
+def scores_by_version(look: Look) -> Found:
+    rows = [row for row in look.rows("scores") if row["value"] is not None]
+
+    def figures(found: Sequence[Row]) -> Values:
+        weight = sum(row["weight"] for row in found)
+        mean = sum(row["weight"] * row["value"] for row in found) / weight
+        half = 1.96 * sum((row["weight"] * (row["value"] - mean)) ** 2 for row in found) ** 0.5 / weight
+        ends = {"low": None, "high": None} if len(found) < 10 else {"low": mean - half, "high": mean + half}
+        return {"scored": len(found), "mean": mean, **ends}
+
+    return grouped(rows, lambda row: (row["prompt_name"], row["prompt_version"], row["name"]), figures)
+
+
+def last_words(rows: Sequence[Row]) -> list[Row]:
+    said: dict[Any, Row] = {}
+    for row in sorted(rows, key=lambda row: row["at"]):
+        said[row["app"], row["target_id"], row["user_id"], row["name"]] = row
+    return list(said.values())
+
+
+def is_negative(row: Row) -> bool:
+    return bool((row["score"] is not None and row["score"] < 0) or row["label"] == "bad")
+
+
+def negative(rows: Sequence[Row]) -> Values:
+    bad = sum(map(is_negative, rows))
+    low, high = wilson(bad, len(rows))
+    return {"rate": bad / len(rows), "low": low, "high": high, "sample": len(rows)}
+
+
+def feedback_now(look: Look) -> Found:
+    rows = last_words(look.rows("feedback", time="at"))
+    if not rows:
+        return {}
+    found = negative(rows)
+    return {(): {"value": found.pop("rate"), **found}}
+
+
+def feedback_series(look: Look) -> Found:
+    return grouped(last_words(whole(look, "feedback", time="at")), lambda row: (at(row["at"], wide(look)),), negative)
+
+
+def feedback_share(look: Look) -> Found:
+    answers, calls = len({row["target_id"] for row in look.rows("feedback", time="at")}), len(look.calls())
+    return {(): {"value": answers / calls, "answers": answers, "made": calls}} if calls else {}
+
+
+def feedback_by_app(look: Look) -> Found:
+    calls = look.calls()
+
+    def figures(found: Sequence[Row]) -> Values:
+        made = sum(row["app"] == found[0]["app"] for row in calls)
+        return negative(found) | {"share": share(len({row["target_id"] for row in found}), made)}
+
+    return grouped(last_words(look.rows("feedback", time="at")), lambda row: (row["app"], row["name"]), figures)
+
+
+def latest_negative(look: Look) -> list[str]:
+    rows = [row for row in last_words(look.rows("feedback", time="at")) if is_negative(row)]
+    return [row["target_id"] for row in sorted(rows, key=lambda row: (-row["at"], row["target_id"]))][:100]
+
+
+def flagged(look: Look) -> list[str]:
+    rows = [row for row in look.rows("scores") if row["name"] in BAD and row["value"] is not None and BAD[row["name"]](row["value"])]
+    return [row["target_id"] for row in sorted(rows, key=lambda row: (-row["started_at"], row["target_id"], row["name"]))][:100]
+
+
+def _recent(look: Look) -> list[Row]:
+    """The last verdict of each segment."""
+    last: dict[Any, Row] = {}
+    for row in sorted(
+        look.rows("drift", max(look.frame.start, look.frame.end - timedelta(hours=1)), time="at"), key=lambda row: int(row["at"])
+    ):
+        last[row["app"], row["metric"]] = row
+    return list(last.values())
+
+
+def drift_now(look: Look) -> Found:
+    states = [row["status"] for row in _recent(look)]
+    drifting, little = states.count("drift"), states.count("insufficient")
+    return {(): {"value": drifting, "sample": len(states) - little, "insufficient": little}} if states else {}
+
+
+def drift_ratio(look: Look) -> Found:
+    rows = [row for row in whole(look, "drift", time="at") if row["status"] != "insufficient"]
+    return grouped(
+        rows,
+        lambda row: (at(row["at"] * 1_000_000, wide(look)), row["app"], f"{row['metric']} {row['direction']}"),
+        lambda found: {"ratio": max(row["statistic"] / row["threshold"] for row in found)},
+    )
+
+
+def drift_segments(look: Look) -> Found:
+    return {
+        (row["app"], row["metric"]): {
+            "status": row["status"],
+            "reason": row["reason"],
+            "ratio": share(row["statistic"], row["threshold"]),
+            "texts": row["texts"],
+            "window": 3_600,
+            "time": datetime.fromtimestamp(row["at"], UTC),
+        }
+        for row in _recent(look)
+    }
+
+
+def drift_alarms(look: Look) -> Found:
+    rows = [row for row in look.rows("drift", time="at") if row["status"] == "drift"]
+
+    def figures(found: Sequence[Row]) -> Values:
+        began, last = (datetime.fromtimestamp(pick(row["at"] for row in found), UTC) for pick in (min, max))
+        changed = [
+            f"deploy version {row['version']}"
+            for row in sorted(look.rows("deploys", time="at"), key=lambda row: -int(row["at"]))
+            if row["app"] == found[0]["app"] and row["at"] <= us(began)
+        ]
+        peak = max(row["statistic"] / row["threshold"] for row in found)
+        return {"time": began, "last": last, "minutes": len(found), "peak": peak, "deploys": changed}
+
+    return grouped(rows, lambda row: (row["app"], f"{row['metric']} {row['direction']}"), figures)
+
+
+def unjudged(look: Look) -> Found:
+    rows = [row for row in _recent(look) if row["status"] == "insufficient"]
+    return grouped(
+        rows,
+        lambda row: (row["reason"], row["app"]),
+        lambda found: {"segments": len(found), "most_texts": max(row["texts"] for row in found)},
+    )
+
+
+def behaviour(look: Look, figure: Callable[[Sequence[Row]], float]) -> Found:
+    seconds = look.bucket_s(86_400)
+    rows = [r for r in look.rows("drift_ranges", floor(look.frame.start, seconds), time="minute") if r["direction"] == "output"]
+    return grouped(rows, lambda row: (at(row["minute"] * 1_000_000, seconds), row["app"]), lambda found: {"value": figure(found)})
+
+
+def per_answer(column: str) -> Callable[[Sequence[Row]], float]:
+    return lambda rows: sum(row[column] for row in rows) / sum(row["calls"] - row["without_text"] for row in rows)
+
+
+def languages(look: Look) -> Found:
+    seconds = look.bucket_s(86_400)
+    rows = [r for r in look.rows("drift_ranges", floor(look.frame.start, seconds), time="minute") if r["direction"] == "input"]
+    minutes = max(look.frame.interval_s, 60) / 60
+    return grouped(
+        rows,
+        lambda row: (at(row["minute"] * 1_000_000, seconds), row["language"]),
+        lambda found: {"texts": sum(row["texts"] for row in found) / minutes},
+    )
+
+
+def _behind(row: Row) -> float:
+    return float(row["at"] * 1_000 - row["watermark"]) / 1e6
+
+
+def mark(look: Look, figure: Callable[[Row], float]) -> Found:
+    rows = look.rows("watermarks", time="at")
+    return {(): {"value": figure(max(rows, key=lambda row: int(row["at"])))}} if rows else {}
+
+
+def mark_series(look: Look, figure: Callable[[Row], float]) -> Found:
+    return grouped(
+        whole(look, "watermarks", time="at"),
+        lambda row: (at(row["at"] * 1_000, wide(look)), row["project"]),
+        lambda found: {"value": max(map(figure, found))},
+    )
+
+
+def letters(look: Look) -> Found:
+    rows = look.rows("dead_letters", time="at")
+    if not rows:
+        return {}
+    return {(): {"value": len(rows), "bytes": sum(row["bytes"] for row in rows), "apps": len({row["app"] for row in rows})}}
+
+
+def letters_by_reason(look: Look) -> Found:
+    def figures(found: Sequence[Row]) -> Values:
+        moments = [datetime.fromtimestamp(row["at"] / 1_000, UTC) for row in found]
+        return {"events": len(found), "first": min(moments), "last": max(moments)}
+
+    return grouped(look.rows("dead_letters", time="at"), lambda row: (row["app"], row["processor"], row["reason"]), figures)
+
+
+def letters_series(look: Look) -> Found:
+    rows = whole(look, "dead_letters", time="at")
+    return grouped(rows, lambda row: (at(row["at"] * 1_000, wide(look)), row["reason"]), lambda found: {"events": len(found)})
+
+
+def stored(look: Look) -> Found:
+    def figures(found: Sequence[Row]) -> Values:
+        once, again = (sum(row["count"] for row in found if bool(row["duplicate"]) is double) for double in (False, True))
+        return {"stored": once / wide(look), "doubles": again}
+
+    return grouped(whole(look, "ledger", time="minute"), lambda row: (at(row["minute"] * 1_000_000, wide(look)), row["processor"]), figures)
+
+
+def median(values: Sequence[float]) -> float:
+    """The lower of the two in the middle."""
+    return statistics.median_low(sorted(values))

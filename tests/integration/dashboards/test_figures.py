@@ -1,0 +1,154 @@
+"""Every panel, asked of the real engine, says what plain Python computes from the same rows; and "no data" where there is none."""
+
+import math
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import pytest
+from tests.integration.dashboards.conftest import Place
+from tests.integration.dashboards.expected import EXPECTED, Calls, Rows
+from tests.integration.dashboards.oracle import Between, Found, Look
+from tests.integration.dashboards.world import END
+
+from llmtower_dashboards.ask import Answer, AskError
+from llmtower_dashboards.macros import Frame
+from llmtower_dashboards.panel import Panel
+from llmtower_dashboards.registry import ANNOTATIONS, PANELS, VARIABLES
+
+pytestmark = pytest.mark.integration
+
+FRAMES: Final = {
+    "six hours, by minutes": Frame(END - timedelta(hours=6), END, 600),
+    "an hour of one app, by the minute": Frame(END - timedelta(hours=1), END, 60, {"app": ["chat"], "environment": ["production"]}),
+    "three days, by hours": Frame(END - timedelta(days=3), END, 7_200),
+}
+WIDE: Final = FRAMES["three days, by hours"]
+ALWAYS_THERE: Final = {"pipeline_room"}
+"""Panels that do not depend on the range."""
+
+
+def plain(value: Any) -> Any:
+    return value.astimezone(UTC) if isinstance(value, datetime) else value
+
+
+def by_keys(answer: Answer, keys: tuple[str, ...]) -> Found:
+    names = [column.name for column in answer.columns]
+    found = {}
+    for row in answer.rows:
+        values = {name: plain(value) for name, value in zip(names, row, strict=True)}
+        key = tuple(values.pop(name) for name in keys)
+        assert key not in found, f"two rows for {key}"
+        found[key] = values
+    return found
+
+
+def same(found: Any, right: Any) -> bool:
+    if isinstance(right, Between):
+        return right.holds(found)
+    if isinstance(right, (int, float)) and isinstance(found, (int, float)):
+        return found == pytest.approx(right, rel=1e-9, abs=1e-12)
+    return bool(found == right)
+
+
+def differences(panel: Panel, answer: Answer | AskError, expected: Rows, right: Found) -> list[str]:
+    """Say where an answer is wrong: rows that are missing, rows too many, figures that differ."""
+    if isinstance(answer, AskError):
+        return [f"{panel.name}: {answer} {str(answer.__cause__)[:400]}"]
+    found = by_keys(answer, expected.keys)
+    wrong = []
+    if len(right) <= expected.limit:
+        wrong += [f"{panel.name}: no row {key}" for key in right.keys() - found.keys()]
+    wrong += [f"{panel.name}: row {key} should not be there" for key in found.keys() - right.keys()]
+    for key in found.keys() & right.keys():
+        assert right[key].keys() | expected.apart >= found[key].keys(), (
+            f"{panel.name}: {found[key].keys() - right[key].keys()} not expected"
+        )
+        wrong += [
+            f"{panel.name} {key} {name}: {found[key][name]!r}, not {value!r}"
+            for name, value in right[key].items()
+            if not same(found[key][name], value)
+        ]
+    return wrong
+
+
+def test_every_panel_has_its_expectation() -> None:
+    assert EXPECTED.keys() == PANELS.keys()
+
+
+@pytest.mark.parametrize("name", FRAMES)
+def test_figures_equal_an_independent_computation(places: dict[str, Place], name: str) -> None:
+    place, frame = places["many"], FRAMES[name]
+    look = Look(place.world, frame)
+    chosen = [panel for panel in PANELS.values() if isinstance(EXPECTED[panel.name], (Rows, Calls))]
+    wrong: list[str] = []
+    for panel, answer in zip(chosen, place.ask_all(chosen, frame), strict=True):
+        expected = EXPECTED[panel.name]
+        if isinstance(expected, Rows):
+            wrong += differences(panel, answer, expected, expected.find(look))
+        elif isinstance(answer, AskError):
+            wrong.append(f"{panel.name}: {answer} {str(answer.__cause__)[:400]}")
+        elif isinstance(expected, Calls):
+            index = [column.name for column in answer.columns].index("call")
+            ids, right = [row[index] for row in answer.rows], list(expected.find(look))
+            wrong += [] if ids == right else [f"{panel.name}: {len(ids)} calls, not the {len(right)} that should be listed"]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_nothing_is_no_data_and_never_zero(places: dict[str, Place]) -> None:
+    wrong = []
+    for panel, answer in zip(PANELS.values(), places["empty"].ask_all(list(PANELS.values()), WIDE), strict=True):
+        if isinstance(answer, AskError):
+            wrong.append(f"{panel.name}: {answer} {str(answer.__cause__)[:400]}")
+        elif panel.name not in ALWAYS_THERE and answer.rows:
+            wrong.append(f"{panel.name}: {answer.rows[:1]}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_one_call_without_a_price(places: dict[str, Place]) -> None:
+    """Money is NULL or comes with its unpriced call; nothing is NaN or infinite."""
+    place = places["single"]
+    frame = Frame(END - timedelta(hours=1), END, 60)
+    look = Look(place.world, frame)
+    wrong: list[str] = []
+    for panel, answer in zip(PANELS.values(), place.ask_all(list(PANELS.values()), frame), strict=True):
+        for row in [] if isinstance(answer, AskError) else answer.rows:
+            odd = [value for value in row if isinstance(value, float) and not math.isfinite(value)]
+            wrong += [f"{panel.name}: {odd}"] if odd else []
+        expected = EXPECTED[panel.name]
+        if isinstance(expected, Rows):
+            wrong += differences(panel, answer, expected, expected.find(look))
+    assert not wrong, "\n".join(wrong)
+    by_model = by_keys(place.ask(PANELS["cost_by_model"], frame), ("model", "provider"))
+    ((_, values),) = by_model.items()
+    assert (values["cost"], values["cost_per_call"], values["unpriced"]) == (0, None, 1)
+
+
+def test_every_variable_lists_what_the_range_has(places: dict[str, Place]) -> None:
+    place = places["many"]
+    calls = Look(place.world, WIDE).calls()
+    for name, column in (
+        ("app", "app"),
+        ("model", "request_model"),
+        ("prompt", "prompt_name"),
+        ("user", "user_id"),
+        ("provider", "provider"),
+    ):
+        counted: dict[str, int] = {}
+        for row in calls:
+            counted[row[column]] = counted.get(row[column], 0) + 1
+        counted.pop("", None)
+        assert place.values(VARIABLES[name], WIDE) == sorted(counted, key=lambda value: (-counted[value], value)), name
+    only = Frame(WIDE.start, WIDE.end, 60, {"app": ["nobody"]})
+    assert place.values(VARIABLES["model"], only) == []
+    assert place.values(VARIABLES["call"], only) == []
+
+
+def test_annotations(places: dict[str, Place]) -> None:
+    def marks(name: str, frame: Frame) -> list[tuple[Any, ...]]:
+        return [tuple(row[1:]) for row in places["many"].ask(ANNOTATIONS[name], frame).rows]
+
+    day = Frame(END - timedelta(days=1), END, 600)
+    assert marks("annotation_deploys", day) == [("deploy version 1.1", "chat: by hand")]
+    assert sorted(marks("annotation_prompts", day)) == [("prompt greet 2", "chat"), ("prompt greet 2", "search")]
+    assert marks("annotation_models", day) == []
+    assert not any(places["empty"].ask(mark, day).rows for mark in ANNOTATIONS.values())

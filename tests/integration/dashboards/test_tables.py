@@ -1,0 +1,164 @@
+"""Panels whose answers are checked by hand: one call, hung calls, books, alarms, what changed and moved."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import pytest
+from tests.integration.dashboards.conftest import Place
+from tests.integration.dashboards.expected_calls import heat
+from tests.integration.dashboards.expected_rest import drift_alarms, median
+from tests.integration.dashboards.oracle import Look, flow, grouped, percentile
+from tests.integration.dashboards.test_figures import by_keys, plain
+from tests.integration.dashboards.world import END, insert, us
+
+from llmtower_dashboards.macros import Frame
+from llmtower_dashboards.registry import PANELS
+
+pytestmark = pytest.mark.integration
+
+SIX_HOURS: Final = Frame(END - timedelta(hours=6), END, 600)
+
+
+def rows(place: Place, panel: str, frame: Frame = SIX_HOURS) -> list[dict[str, Any]]:
+    answer = place.ask(PANELS[panel], frame)
+    return [dict(zip((column.name for column in answer.columns), map(plain, row), strict=True)) for row in answer.rows]
+
+
+def test_one_call(places: dict[str, Place]) -> None:
+    place = places["many"]
+    one = place.world["calls"][0]
+    call, moment = str(one["call_id"]), one["started_at"]
+    shared = {name: one[name] for name in ("project", "app", "started_at")}
+    with place.client() as client:
+        step = {"step_id": one["call_id"], "name": "search", "kind": "retrieval", "duration_us": 5_000, "status": "ok", "trace_id": ""}
+        near = shared | step | {"request_id": one["request_id"], "retrieved_ids": ["doc-1", "doc-2"]}
+        insert(client, "steps", [near, near | {"request_id": "another", "name": "other"}])
+        insert(client, "contents", [shared | {"call_id": one["call_id"], "kind": "call", "input": "what?", "output": "that."}])
+    frame = Frame(SIX_HOURS.start, SIX_HOURS.end, 60, {"call": [call]})
+    (facts,) = rows(place, "call_facts", frame)
+    assert (facts["call"], facts["app"], facts["model"]) == (call, one["app"], one["request_model"])
+    assert facts["time"] == datetime.fromtimestamp(moment / 1e6, UTC)
+    assert facts["duration"] == pytest.approx(one["duration_us"] / 1e6)
+    lines = {row["line"]: row["cost"] for row in rows(place, "call_cost", frame)}
+    right = {name: one[f"cost_{name}_nano_usd"] for name in ("input", "cache", "output", "fees")}
+    assert lines == {name: None if value is None else pytest.approx(value / 1e9) for name, value in right.items()}
+    (retrieval,) = rows(place, "call_steps", frame)
+    assert (retrieval["name"], retrieval["documents"], retrieval["retrieved"]) == ("search", 2, "doc-1, doc-2")
+    scored = [row["name"] for row in place.world["scores"] if row["target_id"] == call]
+    assert [row["name"] for row in rows(place, "call_scores", frame)] == sorted(scored)
+    said = [row for row in place.world["feedback"] if row["target_id"] == call]
+    assert len(rows(place, "call_feedback", frame)) == len(said) > 0
+    (texts,) = rows(place, "call_content", frame)
+    assert (texts["input"], texts["output"]) == ("what?", "that.")
+    for nonsense in ("", "no id at all", "00000000-0000-0000-0000-00000000dead"):
+        for panel in ("call_facts", "call_cost", "call_steps", "call_scores", "call_feedback", "call_content"):
+            assert rows(place, panel, Frame(frame.start, frame.end, 60, {"call": [nonsense]})) == [], panel
+
+
+def test_calls_of_a_user_and_of_a_session(places: dict[str, Place]) -> None:
+    place = places["many"]
+    for variable, column, value in (("user", "user_id", "user1"), ("session", "session_id", "s2")):
+        frame = Frame(SIX_HOURS.start, SIX_HOURS.end, 60, {variable: [value]})
+        right = sorted((row for row in Look(place.world, frame).rows("calls") if row[column] == value), key=lambda row: -row["started_at"])
+        assert [row["call"] for row in rows(place, "calls_recent", frame)] == [str(row["call_id"]) for row in right[:100]]
+
+
+def test_hung_calls(places: dict[str, Place]) -> None:
+    """One waits longer than five minutes, one longer than its own minute; one may still wait; all others ended."""
+    found = {row["call"][-1]: (row["waiting"], row["timeout"]) for row in rows(places["many"], "latency_hung")}
+    assert found == {"1": (1_200, None), "2": (1_200, 60)}
+
+
+def test_heat_maps(places: dict[str, Place]) -> None:
+    look = Look(places["many"].world, SIX_HOURS)
+    for panel, column in (("latency_duration_heat", "duration_us"), ("latency_ttft_heat", "ttft_us")):
+        cells = rows(places["many"], panel)
+        assert sum(row["calls"] for row in cells) == heat(look, column)
+        values = sorted(row[column] / 1e6 for row in look.calls() if row[column] is not None)
+        assert min(row["bucket_start"] for row in cells) <= values[0] * 1.001
+        assert max(row["bucket_end"] for row in cells) >= values[-1] * 0.999
+        assert all(row["bucket_end"] / row["bucket_start"] == pytest.approx(2**0.5) for row in cells)
+
+
+def test_output_speed(places: dict[str, Place]) -> None:
+    calls = Look(places["many"].world, SIX_HOURS).calls()
+    (row,) = rows(places["many"], "latency_speed")
+    middle = percentile(flow(calls), 0.5)
+    assert middle is not None
+    assert 1 / middle.high <= row["value"] <= 1 / middle.low
+    assert row["sample"] == sum(one["stream"] for one in calls)
+
+
+def test_when_versions_were_seen(places: dict[str, Place]) -> None:
+    def hours(found: Any) -> dict[str, Any]:
+        seen = [datetime.fromtimestamp(row["started_at"] // 3_600_000_000 * 3_600, UTC) for row in found]
+        return {"first": min(seen), "last": max(seen), "calls": len(found)}
+
+    named = [row for row in places["many"].world["calls"] if row["prompt_name"]]
+    right = grouped(named, lambda row: (row["prompt_name"], row["prompt_version"]), hours)
+    assert by_keys(places["many"].ask(PANELS["prompt_seen"], SIX_HOURS), ("prompt", "version")) == right
+
+
+def test_what_changed(places: dict[str, Place]) -> None:
+    found = rows(places["many"], "overview_changed")
+    assert [(row["app"], row["what"]) for row in found if row["kind"] == "deploy"] == [("chat", "version 1.1")]
+    assert sorted((row["app"], row["what"]) for row in found if row["kind"] == "prompt") == [("chat", "greet 2"), ("search", "greet 2")]
+    moved = {(row["app"], row["what"]): row for row in found if row["kind"] == "figure"}
+    assert ("chat", "calls per hour") in moved  # the last six hours have many times the traffic
+    assert moved["chat", "calls per hour"]["coincided"] == "deploy version 1.1, prompt greet 2"
+
+
+def test_drift_alarms(places: dict[str, Place]) -> None:
+    place = places["many"]
+    (row,) = rows(place, "drift_alarms")
+    ((key, right),) = drift_alarms(Look(place.world, SIX_HOURS)).items()
+    assert (row["app"], row["metric"]) == key == ("chat", "embedding output")
+    assert {name: row[name] for name in ("time", "last", "minutes")} == {name: right[name] for name in ("time", "last", "minutes")}
+    assert row["peak"] == pytest.approx(right["peak"])
+    assert [what for what in row["coincided"].split(", ") if what.startswith("deploy")] == right["deploys"] == ["deploy version 1.1"]
+
+
+def test_what_moved(places: dict[str, Place]) -> None:
+    """Answers are twice as long as in the same hours of the days before; nothing else moved."""
+    place = places["many"]
+    (row,) = rows(place, "drift_moved")
+
+    def length(days: int) -> float:
+        texts = [
+            one
+            for one in place.world["drift_ranges"]
+            if one["direction"] == "output" and us(SIX_HOURS.start) <= (one["minute"] + days * 86_400) * 1_000_000 < us(END)
+        ]
+        return float(sum(one["tokens"] for one in texts) / sum(one["calls"] - one["without_text"] for one in texts))
+
+    assert (row["app"], row["what"]) == ("chat", "tokens per answer")
+    assert row["now"] == pytest.approx(length(0))
+    assert row["usual"] == pytest.approx(median([length(days) for days in range(1, 8)]))
+
+
+def test_the_books(places: dict[str, Place]) -> None:
+    """p-live emitted 6,000 of which 10 were dropped and 20 spooled, and of the 5,970 delivered 5,870 are stored."""
+    hour = Frame(END - timedelta(hours=1), END, 60)
+    found = {row.pop("app"): row for row in rows(places["many"], "pipeline_complete", hour)}
+    assert found["chat"] == {
+        "emitted": 6_000, "dropped": 10, "spooled": 20, "waiting": 100, "producers": 1, "share": pytest.approx(1 - 130 / 6_000),
+    }  # fmt: skip
+    assert (found["search"]["emitted"], found["search"]["waiting"], found["search"]["share"]) == (50, 0, 1)
+    producers = {row["producer"]: row for row in rows(places["many"], "pipeline_producers", hour)}
+    assert (producers["p-live"]["state"], producers["p-live"]["held"]) == ("live", 0)
+    assert (producers["p-silent"]["state"], producers["p-silent"]["held"]) == ("silent", 10)
+    completeness = places["many"].ask(PANELS["overview_calls"], hour).completeness
+    assert completeness is not None
+    assert (completeness.emitted, completeness.dropped, completeness.spooled, completeness.waiting) == (6_050, 10, 20, 100)
+    assert completeness.sentence() == "97.85 % complete · 2.0 s behind · 1 silent producer"
+    nothing = places["empty"].ask(PANELS["overview_calls"], hour).completeness
+    assert nothing is not None
+    assert (nothing.share, nothing.sentence()) == (None, "completeness unknown")
+
+
+def test_audits_and_room(places: dict[str, Place]) -> None:
+    found = {row["check"]: (row["found"], row["repaired"]) for row in rows(places["many"], "pipeline_audits")}
+    assert found == {"missing_events": (3, 3), "doubled_rows": (0, 0)}
+    room = {row["table"]: row for row in rows(places["many"], "pipeline_room")}
+    assert room["calls"]["rows"] == len(places["many"].world["calls"])
+    assert room["calls"]["row_bytes"] == pytest.approx(room["calls"]["bytes"] / room["calls"]["rows"])

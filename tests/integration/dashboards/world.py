@@ -1,0 +1,304 @@
+"""Rows of every table that panels read, drawn from a seed: plain dicts, from which the oracle computes what panels must say."""
+
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from clickhouse_connect.driver.client import Client
+
+Row = dict[str, Any]
+END: Final = datetime(2025, 11, 20, 12, tzinfo=UTC)
+"""In the past for every clock, so that `now()` never cuts a range."""
+MODELS: Final = (("openai", "gpt-4o"), ("openai", "o4-mini"), ("anthropic", "claude-haiku-4-5"))
+TOKENS: Final = (
+    "input_tokens",
+    "cache_read_tokens",
+    "cache_write_tokens",
+    "cache_write_1h_tokens",
+    "output_tokens",
+    "reasoning_tokens",
+    "audio_input_tokens",
+    "audio_output_tokens",
+    "image_input_tokens",
+)
+SOUND: Final = ("audio_input_tokens", "image_input_tokens")
+COSTS: Final = ("cost_input_nano_usd", "cost_cache_nano_usd", "cost_output_nano_usd", "cost_fees_nano_usd")
+ERRORS: Final = ("rate_limit", "timeout", "server")
+
+
+@dataclass
+class World:
+    """Rows by table."""
+
+    tables: dict[str, list[Row]] = field(default_factory=dict)
+
+    def __getitem__(self, table: str) -> list[Row]:
+        return self.tables.setdefault(table, [])
+
+    def store(self, client: Client) -> None:
+        """Insert everything; every tenth call arrives late, in an insert of its own."""
+        for table, rows in self.tables.items():
+            for part in (rows[::2], rows[1::2]) if table == "calls" else (rows,):
+                insert(client, table, part)
+
+
+def insert(client: Client, table: str, rows: Sequence[Row]) -> None:
+    """Insert rows that share their columns; moments are integers of the column's own unit."""
+    if rows:
+        names = list(rows[0])
+        client.insert(table, [[row[name] for row in rows] for name in names], column_names=names, column_oriented=True)
+
+
+def us(moment: datetime) -> int:
+    """Microseconds since the epoch."""
+    return int(moment.timestamp() * 1_000_000)
+
+
+def call(rng: random.Random, number: int, at: datetime) -> Row:
+    """One call; a fifth has no price, some fail, half are streamed."""
+    provider, model = MODELS[rng.randrange(3)]
+    failed, streamed, priced = rng.random() < 0.1, rng.random() < 0.5, rng.random() < 0.8
+    recent = at > END - timedelta(hours=3)
+    duration = int(rng.lognormvariate(14, 1))
+    row: Row = {
+        "call_id": UUID(int=0x1000 + number),
+        "started_at": us(at),
+        "project": "default",
+        "app": ("chat", "search")[rng.randrange(2)],
+        "environment": ("production", "staging")[rng.random() < 0.2],
+        "provider": provider,
+        "request_model": model,
+        "operation": "chat",
+        "user_id": f"user{rng.randrange(5)}",
+        "session_id": f"s{rng.randrange(8)}",
+        "request_id": f"r{number}",
+        "prompt_name": ("", "greet", "sum")[rng.randrange(3)],
+        "prompt_version": "",
+        "status": "error" if failed else "ok",
+        "error_class": ERRORS[rng.randrange(3)] if failed else "",
+        "stream": streamed,
+        "retries": rng.choice([None, 0, 1, 2]),
+        "duration_us": duration,
+        "ttft_us": int(duration * 0.3) if streamed else None,
+        "rate_limit_remaining_requests": rng.choice([None, 5, 50, 500]),
+        "rate_limit_remaining_tokens": rng.choice([None, 1_000, 9_000]),
+    }
+    if row["prompt_name"]:
+        row["prompt_version"] = "2" if recent and row["prompt_name"] == "greet" else "1"
+    row |= {name: 0 if name in SOUND and number % 4 else rng.randrange(1_000) for name in TOKENS}
+    lines = [rng.randrange(1 << 40) for _ in COSTS]
+    row |= {name: line if priced else None for name, line in zip(COSTS, lines, strict=True)}
+    row["cost_nano_usd"] = sum(lines) if priced else None
+    row["cost_status"] = "ok" if priced else "failed" if failed else "unknown_model"
+    return row
+
+
+def many(count: int = 4_500) -> World:
+    """Calls of the mornings of nine days, more of them in the last six hours; scores, feedback, drift, the pipeline's books."""
+    rng = random.Random(7)
+    world = World()
+    for number in range(count):
+        hours = rng.uniform(0, 6) if number % 3 == 0 else rng.randrange(9) * 24 + rng.uniform(0, 12)
+        world["calls"].append(call(rng, number, END - timedelta(hours=hours) - timedelta(microseconds=1)))
+    world["requests"].extend(_requests(world["calls"]))
+    world["deploys"].extend(_deploy(END - timedelta(hours=hours), version) for hours, version in ((2, "1.1"), (30, "1.0")))
+    world["scores"].extend(_scores(rng, world["calls"]))
+    world["feedback"].extend(_feedback(rng, world["calls"]))
+    world["drift"].extend(_drift())
+    world["drift_ranges"].extend(_texts(rng))
+    _books(world)
+    return world
+
+
+def single() -> World:
+    """One call without a price, and nothing else."""
+    rng = random.Random(1)
+    row = call(rng, 1, END - timedelta(minutes=30))
+    for name in ("cost_nano_usd", *COSTS):
+        row[name] = None
+    return World({"calls": [row | {"cost_status": "unknown_model", "status": "ok", "error_class": ""}]})
+
+
+def _requests(calls: Iterable[Row]) -> Iterable[Row]:
+    same = ("call_id", "started_at", "project", "app", "environment", "provider", "request_model", "user_id", "prompt_name")
+    began = [{name: one[name] for name in same} | {"timeout_ms": None} for one in calls]
+    hung = [
+        began[0] | {"call_id": UUID(int=number), "started_at": us(END - timedelta(minutes=20)), "timeout_ms": limit}
+        for number, limit in ((1, None), (2, 60_000), (3, 3_600_000))
+    ]
+    return [*began, *hung]
+
+
+def _deploy(at: datetime, version: str) -> Row:
+    return {"project": "default", "app": "chat", "environment": "production", "at": us(at), "version": version, "note": "by hand"}
+
+
+def _scores(rng: random.Random, calls: Iterable[Row]) -> Iterable[Row]:
+    for number, one in enumerate(calls):
+        sure = rng.random() < 0.3
+        for name, value, weight, status, reason in (
+            ("toxicity", 0.9 if sure and rng.random() < 0.3 else 0.1, 1.0 if sure else 4.0, "ok", ""),
+            ("groundedness", rng.random(), 1.0, "ok", ""),
+            ("faithful", rng.random(), 2.0, "ok", ""),
+            ("pii", None, 1.0, "error", "no text"),
+        ):
+            if number % 4 == 0:
+                shared = ("project", "app", "environment", "request_model", "prompt_name", "prompt_version", "started_at")
+                yield {key: one[key] for key in shared} | {
+                    "at": one["started_at"] + 1_000,
+                    "target_kind": "call_id",
+                    "target_id": str(one["call_id"]),
+                    "name": name,
+                    "value": value,
+                    "label": "",
+                    "scorer": "test",
+                    "status": status,
+                    "reason": reason,
+                    "weight": weight,
+                }
+
+
+def _feedback(rng: random.Random, calls: Iterable[Row]) -> Iterable[Row]:
+    for number, one in enumerate(calls):
+        if number % 10 == 0:
+            first = {key: one[key] for key in ("project", "app", "environment", "user_id")} | {
+                "at": one["started_at"] + 2_000,
+                "target_kind": "call_id",
+                "target_id": str(one["call_id"]),
+                "name": "thumbs",
+                "score": rng.choice([1.0, -1.0, None]),
+                "label": rng.choice(["", "bad"]),
+            }
+            yield first
+            if number % 30 == 0:
+                yield first | {"at": first["at"] + 1_000, "score": 1.0, "label": ""}
+
+
+def _drift() -> Iterable[Row]:
+    for minutes in range(120):
+        for app, metric, statistic, status in (("chat", "embedding", 9.0 - minutes * 0.1, ""), ("search", "length", 0.0, "insufficient")):
+            yield {
+                "at": int((END - timedelta(minutes=minutes + 1)).timestamp()),
+                "window_minutes": 60,
+                "project": "default",
+                "app": app,
+                "environment": "production",
+                "request_model": "gpt-4o",
+                "prompt_name": "greet",
+                "prompt_version": "1",
+                "direction": "output",
+                "embedder": "hash@1:384",
+                "metric": metric,
+                "reference": "trailing",
+                "status": status or ("drift" if statistic > 5.0 else "ok"),
+                "reason": "too few texts" if status else "",
+                "statistic": statistic,
+                "threshold": 0.0 if status else 5.0,
+                "distance": 0.1,
+                "texts": 40 if not status else 3,
+                "rank": 0.9,
+            }
+
+
+def _texts(rng: random.Random) -> Iterable[Row]:
+    """Twice as long answers in the last six hours than in the same hours of the days before."""
+    for hours in [*range(6), *(day * 24 + hour for day in range(1, 9) for hour in range(6))]:
+        for direction, language in (("input", "en"), ("input", "de"), ("output", "en")):
+            calls = 60 + rng.randrange(20)
+            yield {
+                "minute": int((END - timedelta(hours=hours, minutes=30)).timestamp()),
+                "project": "default",
+                "app": "chat",
+                "environment": "production",
+                "request_model": "gpt-4o",
+                "prompt_name": "greet",
+                "direction": direction,
+                "language": language,
+                "embedder": "hash@1:384",
+                "calls": calls,
+                "texts": calls - 5,
+                "without_text": 5,
+                "characters": calls * 100,
+                "tokens": calls * (200 if hours < 6 else 100 + rng.randrange(5)),
+                "refusals": calls // 10,
+                "tool_calls": calls // 5,
+                "timed_us": calls * 1_000,
+                "timed_tokens": calls * 10,
+                "features": [1, 2],
+                "mean": [3],
+                "lengths": {3: calls},
+                "token_times": {4: calls},
+                "finish_reasons": {"stop": calls},
+            }
+
+
+def _books(world: World) -> None:
+    """A live producer that dropped and spooled a little, a silent one, a ledger that is a hundred events short, marks, letters, audits."""
+    for minutes in range(60):
+        at = END - timedelta(minutes=minutes, seconds=1)
+        done = 6_000 - minutes * 100
+        live = {
+            "producer": "p-live",
+            "project": "default",
+            "app": "chat",
+            "environment": "production",
+            "at": us(at),
+            "closing": False,
+            "sdk": "py",
+        }
+        world["heartbeats"].append(live | {"emitted": done, "delivered": done - 30, "spooled": 20, "dropped": 10})
+        if minutes >= 30:
+            world["heartbeats"].append(
+                live | {"producer": "p-silent", "app": "search", "emitted": 50, "delivered": 40, "spooled": 0, "dropped": 0}
+            )
+        world["watermarks"].append(
+            {
+                "at": us(at) // 1_000,
+                "project": "default",
+                "watermark": us(at) - (minutes + 1) * 1_000_000,
+                "live_producers": 2,
+                "silent_producers": 1 if minutes < 30 else 0,
+                "lag_records": minutes * 10,
+            }
+        )
+    beats = sum(row["producer"] == "p-live" for row in world["heartbeats"])
+    stored = {"incarnation": "i", "topic": "llmtower.calls", "partition": 0, "project": "default", "minute": int(END.timestamp()) - 600}
+    for number, (producer, app, count, duplicate) in enumerate(
+        (("p-live", "chat", 5_870 + beats, 0), ("p-live", "chat", 7, 1), ("p-silent", "search", 40 + 30, 0))
+    ):
+        world["ledger"].append(
+            stored
+            | {
+                "processor": "calls",
+                "offset": number,
+                "producer": producer,
+                "first_seq": number,
+                "count": count,
+                "app": app,
+                "duplicate": duplicate,
+            }
+        )
+    for number in range(9):
+        world["dead_letters"].append(
+            {
+                "processor": "calls",
+                "project": "default",
+                "app": ("chat", "search")[number % 2],
+                "bytes": 100 + number,
+                "reason": ("not JSON", "time out of range", "not JSON")[number % 3],
+                "at": us(END - timedelta(minutes=number * 5 + 1)) // 1_000,
+            }
+        )
+    for number, (check, found) in enumerate((("missing_events", 3), ("doubled_rows", 0), ("audited_to", 1))):
+        world["audits"].append(
+            {
+                "at": us(END - timedelta(minutes=number)) // 1_000 - 1,
+                "check": check,
+                "hour": int(END.timestamp()) - 7_200,
+                "found": found,
+                "repaired": found,
+            }
+        )

@@ -1,0 +1,187 @@
+"""A Grafana to push to: the few paths of its HTTP API that Llmtower uses, with the answers of the real one (version 12), in memory.
+
+Like that one it adds ids, versions and defaults of its own, never gives a secret back, refuses what is not there or is there already.
+"""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Final
+
+TOKEN: Final = "glsa_a-token-of-a-service-account"
+Answer = tuple[int, Any]
+
+
+@dataclass
+class Standin:
+    """What it holds, and what was asked of it."""
+
+    folders: dict[str, dict[str, Any]] = field(default_factory=dict)
+    sources: dict[str, dict[str, Any]] = field(default_factory=dict)
+    secrets: dict[str, dict[str, str]] = field(default_factory=dict)
+    dashboards: dict[str, dict[str, Any]] = field(default_factory=dict)
+    places: dict[str, str] = field(default_factory=dict)
+    groups: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    contacts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    policy: dict[str, Any] = field(default_factory=lambda: {"receiver": "grafana-default-email", "routes": []})
+    written: list[str] = field(default_factory=list)
+    address: str = ""
+
+    def answer(self, method: str, path: str, body: Any) -> Answer:
+        """Give status and JSON."""
+        if method != "GET":
+            self.written.append(f"{method} {path}")
+        parts = path.strip("/").split("/")[1:]
+        for length in (4, 3, 2, 1):
+            route = _ROUTES.get((method, "/".join(parts[:length])))
+            if route:
+                return route(self, parts[length:], body)
+        return 404, {"message": "Not found"}
+
+
+def _known(held: dict[str, dict[str, Any]], rest: list[str]) -> Answer:
+    found = held.get(rest[0])
+    return (200, found) if found else (404, {"message": "not found"})
+
+
+def _get_folder(grafana: Standin, rest: list[str], _body: Any) -> Answer:
+    return _known(grafana.folders, rest)
+
+
+def _new_folder(grafana: Standin, _rest: list[str], body: Any) -> Answer:
+    if body["uid"] in grafana.folders:
+        return 409, {"message": "a folder with the same uid already exists"}
+    grafana.folders[body["uid"]] = {**body, "id": len(grafana.folders) + 1, "version": 1, "url": f"/dashboards/f/{body['uid']}"}
+    return 200, grafana.folders[body["uid"]]
+
+
+def _put_folder(grafana: Standin, rest: list[str], body: Any) -> Answer:
+    status, found = _known(grafana.folders, rest)
+    if status == 200:
+        found |= {"title": body["title"], "version": found["version"] + 1}
+    return status, found
+
+
+def _get_source(grafana: Standin, rest: list[str], _body: Any) -> Answer:
+    return _known(grafana.sources, rest)
+
+
+def _keep_source(grafana: Standin, body: Any) -> Answer:
+    grafana.secrets[body["uid"]] = body.pop("secureJsonData", {})
+    fields = dict.fromkeys(grafana.secrets[body["uid"]], True)
+    held = grafana.sources[body["uid"]] = {**body, "id": 7, "orgId": 1, "isDefault": False, "secureJsonFields": fields, "version": 1}
+    return 200, {"datasource": held, "id": 7, "message": "Datasource added", "name": body["name"]}
+
+
+def _new_source(grafana: Standin, _rest: list[str], body: Any) -> Answer:
+    return (
+        (409, {"message": "data source with the same uid already exists"})
+        if body["uid"] in grafana.sources
+        else _keep_source(grafana, body)
+    )
+
+
+def _put_source(grafana: Standin, rest: list[str], body: Any) -> Answer:
+    return _keep_source(grafana, body) if rest[0] in grafana.sources else (404, {"message": "Data source not found"})
+
+
+def _get_dashboard(grafana: Standin, rest: list[str], _body: Any) -> Answer:
+    status, found = _known(grafana.dashboards, rest)
+    return (200, {"dashboard": found, "meta": {"folderUid": grafana.places[rest[0]]}}) if status == 200 else (status, found)
+
+
+def _new_dashboard(grafana: Standin, _rest: list[str], body: Any) -> Answer:
+    uid, held = body["dashboard"]["uid"], grafana.dashboards
+    if body["folderUid"] not in grafana.folders:
+        return 400, {"message": "folder not found"}
+    if uid in held and not body.get("overwrite"):
+        return 412, {"message": "The dashboard has been changed by someone else", "status": "version-mismatch"}
+    held[uid] = {**body["dashboard"], "id": 40 + len(held), "version": held.get(uid, {}).get("version", 0) + 1, "weekStart": ""}
+    grafana.places[uid] = body["folderUid"]
+    return 200, {"uid": uid, "status": "success", "version": held[uid]["version"]}
+
+
+def _get_group(grafana: Standin, rest: list[str], _body: Any) -> Answer:
+    found = grafana.groups.get((rest[0], rest[2]))
+    return (200, found) if found else (404, {"message": "rule group not found"})
+
+
+def _put_group(grafana: Standin, rest: list[str], body: Any) -> Answer:
+    rules = [{**rule, "id": number, "orgID": 1, "updated": "2026-11-20T12:00:00Z"} for number, rule in enumerate(body["rules"])]
+    grafana.groups[rest[0], rest[2]] = {**body, "rules": rules}
+    return 200, grafana.groups[rest[0], rest[2]]
+
+
+def _new_contact(grafana: Standin, _rest: list[str], body: Any) -> Answer:
+    if body["uid"] in grafana.contacts:
+        return 400, {"message": "contact point with this uid already exists"}
+    grafana.contacts[body["uid"]] = {**body, "provenance": ""}
+    return 202, grafana.contacts[body["uid"]]
+
+
+def _put_contact(grafana: Standin, rest: list[str], body: Any) -> Answer:
+    grafana.contacts[rest[0]] = {**body, "provenance": ""}
+    return 202, {"message": "contactpoint updated"}
+
+
+def _put_policy(grafana: Standin, _rest: list[str], body: Any) -> Answer:
+    grafana.policy = body
+    return 202, {"message": "policies updated"}
+
+
+_ROUTES: Final[dict[tuple[str, str], Callable[[Standin, list[str], Any], Answer]]] = {
+    ("GET", "folders"): _get_folder,
+    ("POST", "folders"): _new_folder,
+    ("PUT", "folders"): _put_folder,
+    ("GET", "datasources/uid"): _get_source,
+    ("POST", "datasources"): _new_source,
+    ("PUT", "datasources/uid"): _put_source,
+    ("GET", "dashboards/uid"): _get_dashboard,
+    ("POST", "dashboards/db"): _new_dashboard,
+    ("GET", "v1/provisioning/folder"): _get_group,
+    ("PUT", "v1/provisioning/folder"): _put_group,
+    ("GET", "v1/provisioning/contact-points"): lambda grafana, _rest, _body: (200, list(grafana.contacts.values())),
+    ("POST", "v1/provisioning/contact-points"): _new_contact,
+    ("PUT", "v1/provisioning/contact-points"): _put_contact,
+    ("GET", "v1/provisioning/policies"): lambda grafana, _rest, _body: (200, grafana.policy),
+    ("PUT", "v1/provisioning/policies"): _put_policy,
+}
+
+
+@contextmanager
+def serve() -> Iterator[Standin]:
+    """Serve one on a free port of this machine."""
+    grafana = Standin()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            if self.headers.get("Authorization") != f"Bearer {TOKEN}":
+                status, answer = 401, {"message": "Invalid API key"}
+            else:
+                status, answer = grafana.answer(self.command, self.path.partition("?")[0], json.loads(sent) if sent else None)
+            data = json.dumps(answer).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        do_POST = do_PUT = do_GET  # noqa: N815 - names of the standard library
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    grafana.address = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield grafana
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
