@@ -151,6 +151,15 @@ class WebSettings(_Section):
     content_password: SecretStr | None = Field(None, description="its password; without it the page shows no texts")
 
 
+class GrafanaSettings(_Section):
+    """A Grafana that dashboards are pushed to."""
+
+    url: str | None = Field(None, description="address of Grafana, http://host:3000")
+    token: SecretStr = Field(SecretStr(""), description="token of a service account with the role Admin")
+    clickhouse_host: str | None = Field(None, description="host of ClickHouse as Grafana reaches it; default: as this machine does")
+    clickhouse_port: Annotated[int, Field(ge=1, le=65_535)] | None = Field(None, description="its HTTP port, likewise")
+
+
 class UpSettings(_Section):
     """Where `llmtower up` and `llmtower demo` listen; 0 = any free port."""
 
@@ -180,6 +189,7 @@ class Settings(BaseSettings):
     worker: WorkerSettings = WorkerSettings()
     alerts: AlertSettings = AlertSettings()
     web: WebSettings = WebSettings()
+    grafana: GrafanaSettings = GrafanaSettings()
     up: UpSettings = UpSettings()
 
 

@@ -4,12 +4,12 @@ import re
 from typing import Final
 
 import pytest
-from tests.dashboards.frames import DAY, HOUR
 
 from llmtower_dashboards.grafana.fields import UNITS
 from llmtower_dashboards.macros import MACROS, Frame, expand, literal, macros_of, variables_of
 from llmtower_dashboards.panel import Column, Panel
 from llmtower_dashboards.registry import ANNOTATIONS, DASHBOARDS, PANELS, VARIABLES
+from tests.dashboards.frames import DAY, HOUR
 
 EVERY: Final = {**PANELS, **ANNOTATIONS}
 NAME: Final = re.compile(r"[a-z][a-z0-9_]*")

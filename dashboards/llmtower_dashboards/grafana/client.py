@@ -5,7 +5,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from llmtower_dashboards.grafana.dashboards import FOLDER_UID
-from llmtower_dashboards.grafana.push import GrafanaError
+from llmtower_dashboards.grafana.errors import GrafanaError
 from llmtower_dashboards.grafana.resources import Body, Kind, Resource
 
 TIMEOUT_S: Final = 15.0

@@ -4,11 +4,8 @@ import copy
 from collections.abc import Iterable
 from typing import Any, Protocol
 
+from llmtower_dashboards.grafana.errors import GrafanaError
 from llmtower_dashboards.grafana.resources import Body, Change, Resource, compare
-
-
-class GrafanaError(Exception):
-    """Grafana cannot be read or written; the message says what failed and what to do, never a secret."""
 
 
 class Grafana(Protocol):

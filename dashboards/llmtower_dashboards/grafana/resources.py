@@ -14,13 +14,16 @@ Kind = Literal["folder", "data source", "dashboard", "alert rules", "contact poi
 ORDER: Final[tuple[Kind, ...]] = ("folder", "data source", "dashboard", "contact point", "notification policy", "alert rules")
 """Rules name contact points and folders: these come first."""
 
+RAISED: Final = frozenset({"schemaVersion"})
+"""What Grafana raises by itself when it is newer than the form of a dashboard."""
+
 Body = Mapping[str, Any]
 Verdict = Literal["create", "update", "same"]
 
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """One thing in Grafana. `name` is its uid; of alert rules `<folder uid>/<group>`, of a notification policy the contact point routed to."""
+    """One thing in Grafana. `name` is its uid; of alert rules `<folder uid>/<group>`, of a notification policy its contact point."""
 
     kind: Kind
     name: str
@@ -84,7 +87,7 @@ def compare(wanted: Resource, found: Body | None) -> Change:
     """Say what would change. Grafana adds fields of its own (ids, versions, defaults); what was asked for must be there unchanged."""
     if found is None:
         return Change(wanted, "create")
-    paths = list(differences(wanted.body, found))
+    paths = [path for path in differences(wanted.body, found) if path not in RAISED]
     return Change(wanted, "update" if paths else "same", paths)
 
 

@@ -50,7 +50,7 @@ CHANGES: Final = f"{_DEPLOYS}\nUNION ALL{_PROMPTS}\nUNION ALL{_MODELS}"
 _FIGURES: Final = {
     "p95 duration, s": metric("duration_p95"),
     "error rate, %": f"100 * {metric('error_rate')}",
-    "cost per 1,000 calls, $": f"1000 * {metric('cost_per_call')}",
+    "cost per 1,000 calls, USD": f"1000 * {metric('cost_per_call')}",
     "calls per hour": "sum(calls) / uniqExact(hour)",
     "output tokens per call": "sum(output_tokens + reasoning_tokens) / nullIf(sum(calls), 0)",
 }

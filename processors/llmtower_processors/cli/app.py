@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from llmtower_processors.cli import alerts, data, drift, pipeline, stack
+from llmtower_processors.cli import alerts, dashboards, data, drift, pipeline, stack
 from llmtower_processors.errors import LlmtowerError, NotConfigured, root
 
 COMMANDS: dict[str, Callable[..., Any]] = {
@@ -40,6 +40,15 @@ GROUPS: dict[str, tuple[str, dict[str, Callable[..., Any]]]] = {
             "silences": alerts.alerts_silences,
             "unsilence": alerts.alerts_unsilence,
             "ack": alerts.alerts_ack,
+        },
+    ),
+    "dashboards": (
+        "The panels in Grafana.",
+        {
+            "build": dashboards.dashboards_build,
+            "push": dashboards.dashboards_push,
+            "diff": dashboards.dashboards_diff,
+            "check": dashboards.dashboards_check,
         },
     ),
     "drift": ("What changed in what is asked and answered.", {"compare": drift.drift_compare}),
@@ -76,6 +85,7 @@ def run() -> None:
     from aiokafka.errors import KafkaError
     from clickhouse_connect.driver.exceptions import ClickHouseError
 
+    from llmtower_dashboards.grafana.errors import GrafanaError
     from llmtower_processors.local.errors import LocalStackError
     from llmtower_processors.runtime.edges import EdgeError
 
@@ -83,7 +93,7 @@ def run() -> None:
         build()()
     except NotConfigured as error:
         sys.exit(_say(str(error), 2))
-    except (LlmtowerError, LocalStackError, EdgeError) as error:
+    except (LlmtowerError, LocalStackError, EdgeError, GrafanaError) as error:
         sys.exit(_say(str(error), 1))
     except ClickHouseError as error:
         sys.exit(_say(f"ClickHouse failed in the middle ({root(error)}). Run `llmtower doctor`, then this command again.", 1))

@@ -1,0 +1,119 @@
+"""`dashboards`: the panels as Grafana's dashboards, in files or in a running Grafana."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from llmtower_processors.cli.options import DATA_DIR, DataDir
+from llmtower_processors.connection import load_settings
+from llmtower_processors.errors import NotConfigured
+
+if TYPE_CHECKING:
+    from llmtower_dashboards.grafana.client import HttpGrafana
+    from llmtower_dashboards.grafana.resources import Change, Reader
+
+OUT = Path("grafana")
+Out = Annotated[Path, typer.Option("--out", help="Folder to mount as Grafana's provisioning folder.")]
+
+
+def dashboards_build(out: Out = OUT, data_dir: DataDir = DATA_DIR) -> None:
+    """Write dashboards and provisioning files for a Grafana that reads them when it starts.
+
+    ClickHouse as Grafana reaches it: LLMTOWER_GRAFANA__CLICKHOUSE_HOST and _PORT, else its address here. Grafana takes the password of
+    its dashboards reader from CLICKHOUSE_DASHBOARDS_PASSWORD in its own environment; it stands in no file.
+
+    Example: `llmtower dashboards build --out grafana`
+    """
+    from llmtower_dashboards.grafana.files import files
+
+    made = files(_reader(data_dir))
+    for name, text in made.items():
+        path = out / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, "utf-8")
+    typer.echo(f"{len(made)} files in {out}: mount it as /etc/grafana/provisioning.")
+
+
+def dashboards_check(out: Out = OUT, data_dir: DataDir = DATA_DIR) -> None:
+    """Say whether the files are as `build` would write them now; exit code 1 when one is missing or other.
+
+    Example: `llmtower dashboards check --out grafana`
+    """
+    from llmtower_dashboards.grafana.files import files
+
+    wrong = [
+        name for name, text in files(_reader(data_dir)).items() if not (out / name).is_file() or (out / name).read_text("utf-8") != text
+    ]
+    for name in wrong:
+        typer.echo(f"{out / name} is {'other' if (out / name).exists() else 'missing'}: run `llmtower dashboards build --out {out}`.")
+    if wrong:
+        raise typer.Exit(1)
+    typer.echo(f"All files in {out} are current.")
+
+
+def dashboards_diff(data_dir: DataDir = DATA_DIR) -> None:
+    """Show what `push` would change in Grafana, and change nothing; exit code 1 when something would.
+
+    Reads LLMTOWER_GRAFANA__URL and LLMTOWER_GRAFANA__TOKEN.
+
+    Example: `llmtower dashboards diff`
+    """
+    from llmtower_dashboards.grafana.push import plan
+    from llmtower_dashboards.grafana.resources import resources
+
+    changes = plan(_grafana(data_dir), resources(_reader(data_dir)))
+    _show(changes)
+    if any(change.verdict != "same" for change in changes):
+        raise typer.Exit(1)
+
+
+def dashboards_push(data_dir: DataDir = DATA_DIR) -> None:
+    """Bring folder, data source and dashboards into a running Grafana; a second push changes nothing.
+
+    Reads LLMTOWER_GRAFANA__URL and LLMTOWER_GRAFANA__TOKEN (a service account with the role Admin), and LLMTOWER_GRAFANA__CLICKHOUSE_HOST
+    and _PORT where Grafana reaches ClickHouse by another address than this machine.
+
+    Example: `LLMTOWER_GRAFANA__URL=http://127.0.0.1:3000 llmtower dashboards push`
+    """
+    from llmtower_dashboards.grafana.push import push
+    from llmtower_dashboards.grafana.resources import resources
+
+    _show(push(_grafana(data_dir), resources(_reader(data_dir))))
+
+
+def _reader(data_dir: Path) -> "Reader":
+    from llmtower_dashboards.grafana.resources import Reader
+
+    settings = load_settings(data_dir, "dashboards")
+    clickhouse, seen = settings.clickhouse, settings.grafana
+    return Reader(
+        host=seen.clickhouse_host or clickhouse.host or "clickhouse",
+        port=seen.clickhouse_port or clickhouse.port,
+        database=clickhouse.database,
+        user="dashboards" if clickhouse.user == "default" else clickhouse.user,
+        password=clickhouse.password.get_secret_value(),
+        secure=clickhouse.secure,
+    )
+
+
+def _grafana(data_dir: Path) -> "HttpGrafana":
+    from llmtower_dashboards.grafana.client import HttpGrafana
+    from llmtower_dashboards.grafana.errors import GrafanaError
+
+    settings = load_settings(data_dir, "dashboards").grafana
+    if not settings.url:
+        raise NotConfigured(
+            "No Grafana: set LLMTOWER_GRAFANA__URL (and LLMTOWER_GRAFANA__TOKEN), or write files with `llmtower dashboards build`."
+        )
+    try:
+        return HttpGrafana(settings.url, settings.token.get_secret_value())
+    except GrafanaError as error:
+        raise NotConfigured(str(error)) from error
+
+
+def _show(changes: "list[Change]") -> None:
+    words = {"create": "new", "update": "changed", "same": "same"}
+    for change in changes:
+        where = f": {', '.join(change.paths[:5])}{' …' if len(change.paths) > 5 else ''}" if change.paths else ""
+        typer.echo(f"{words[change.verdict]:8} {change.resource.kind} {change.resource.name}{where}")
