@@ -62,8 +62,12 @@ browser:
 	  apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends chromium fonts-dejavu-core >/dev/null; } || \
 	echo "no Chromium here, and not root: the tests of the live page will be skipped (Debian: apt-get install chromium)"
 
-# The wrappers are tested with the newest clients and with the oldest that pyproject allows, each set in an environment of its own.
-CLIENTS := newest oldest
+# The wrappers are tested with the newest clients and with the oldest that pyproject allows, each set in an environment of its own; so is
+# the push to Grafana, whose client brings an urllib3 that is not everybody's.
+CLIENTS := newest oldest grafana
+TESTS_newest := tests/clients
+TESTS_oldest := tests/clients
+TESTS_grafana := tests/grafana
 
 clients: $(CLIENTS:%=.venv-%/.setup-done)
 
@@ -77,7 +81,7 @@ clients: $(CLIENTS:%=.venv-%/.setup-done)
 # Run as `$(call client_tests,newest)`: no coverage, no fixtures of the suite's own environment. What the clients themselves deprecate or
 # leave open is no failure of ours.
 client_tests = PYTHONPATH=dashboards:processors:producers:schemas .venv-$(1)/bin/python -m pytest -p llmtower.testing -W ignore::DeprecationWarning -W ignore::ResourceWarning \
-	--confcutdir=tests/clients -o cache_dir=.venv-$(1)/.pytest_cache -o junit_suite_name=$(1) --junitxml=build/clients-$(1).xml tests/clients
+	--confcutdir=$(TESTS_$(1)) -o cache_dir=.venv-$(1)/.pytest_cache -o junit_suite_name=$(1) --junitxml=build/clients-$(1).xml $(TESTS_$(1))
 
 test: setup browser clients ## lint, types and all tests
 	@mkdir -p build; rm -f build/*.xml; status=0; \
@@ -119,10 +123,12 @@ lock: setup ## resolve the dependencies and Kafka's jars anew
 		$(INTEGRATIONS:%=--extra %) --resolution $(firstword $(subst :, ,$(set))) --generate-hashes --no-emit-index-url --no-annotate --no-header \
 		pyproject.toml requirements/clients.in -o requirements/clients-$(lastword $(subst :, ,$(set))).txt;)
 	@$(BIN)/python -m tests.clients.table
+	@$(uv_like_pip); $(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --extra grafana --generate-hashes --no-emit-index-url \
+		--no-annotate --no-header pyproject.toml requirements/grafana.in -o requirements/clients-grafana.txt
 	@echo "resolving Kafka's jars"
 	@$(BIN)/python -c 'from pathlib import Path; from llmtower_processors.local.jars import LOCK_NAME, write_lock; write_lock(Path("processors/llmtower_processors/local", LOCK_NAME))'
 
-REMOVED := .venv .venv-newest .venv-oldest .mypy_cache .ruff_cache .pytest_cache .hypothesis .faults build dist .coverage .coverage.*
+REMOVED := .venv .venv-newest .venv-oldest .venv-grafana .mypy_cache .ruff_cache .pytest_cache .hypothesis .faults build dist .coverage .coverage.*
 
 clean: ## remove what make has made, and say what
 	@for path in $(REMOVED); do if [ -e "$$path" ]; then echo "removing $$path"; rm -rf "$$path"; fi; done

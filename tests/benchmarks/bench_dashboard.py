@@ -16,7 +16,7 @@ SHARE = 1 / 20
 MAKE = """
 INSERT INTO llmtower.calls (project, app, environment, user_id, operation, provider, request_model, started_at, duration_us, ttft_us,
     stream, status, error_class, input_tokens, output_tokens, cost_nano_usd, cost_input_nano_usd, cost_output_nano_usd, cost_status,
-    prompt_name, prompt_version)
+    cost_status, prompt_name, prompt_version)
 WITH cityHash64(number) AS h, h % 20000 AS user, user % 8 AS app_number, h % 1000 < 40 AS failed, h % 10 < 6 AS streamed,
     (app_number + intDiv(h, 20000) % (app_number % 3 + 1)) % 7 AS model,
     (1 + cityHash64(number, 1) % 1000000) / 1000001 AS u, (cityHash64(number, 2) % 1000000) / 1000000 AS v,
