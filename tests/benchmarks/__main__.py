@@ -25,6 +25,7 @@ BENCHMARKS: dict[str, str] = {
     "disk": "bytes on disk against bytes of JSON",
     "alerts": "a round of 500 rules x 100 groups; from an event to its notification",
     "dashboard": "a day's dashboard query on rollups and on 10 M calls",
+    "panels": "every panel's query over 10 M calls",
     "idle": "CPU and memory of an idle `llmtower up`",
 }
 """Name and meaning of every `bench_<name>.py` that gives figures (`run`)."""

@@ -14,15 +14,15 @@ START_US = 1_795_132_800_000_000
 SHARE = 1 / 20
 
 MAKE = """
-INSERT INTO llmtower.calls (project, app, environment, user_id, operation, provider, request_model, started_at, duration_us, ttft_us,
-    stream, status, error_class, input_tokens, output_tokens, cost_nano_usd, cost_input_nano_usd, cost_output_nano_usd, cost_status,
+INSERT INTO llmtower.calls (call_id, project, app, environment, user_id, operation, provider, request_model, started_at, duration_us,
+    ttft_us, stream, status, error_class, input_tokens, output_tokens, cost_nano_usd, cost_input_nano_usd, cost_output_nano_usd,
     cost_status, prompt_name, prompt_version)
 WITH cityHash64(number) AS h, h % 20000 AS user, user % 8 AS app_number, h % 1000 < 40 AS failed, h % 10 < 6 AS streamed,
     (app_number + intDiv(h, 20000) % (app_number % 3 + 1)) % 7 AS model,
     (1 + cityHash64(number, 1) % 1000000) / 1000001 AS u, (cityHash64(number, 2) % 1000000) / 1000000 AS v,
     toUInt64(exp(14 + 0.8 * sqrt(-2 * log(u)) * cos(2 * pi() * v))) AS duration,
     intDiv(h, 77) % 4000 AS input, intDiv(h, 99) % 900 + 5 AS output
-SELECT 'default', concat('app-', toString(app_number)), 'production', concat('user-', toString(user)), 'chat',
+SELECT generateUUIDv7(number), 'default', concat('app-', toString(app_number)), 'production', concat('user-', toString(user)), 'chat',
     if(model < 3, 'openai', 'anthropic'), concat('model-', toString(model)),
     fromUnixTimestamp64Micro({start_us:Int64} + toInt64(number * {spacing_us:Float64}), 'UTC'),
     duration, if(streamed AND NOT failed, toUInt64(duration * (0.1 + 0.4 * v)), NULL), streamed, if(failed, 'error', 'ok'),

@@ -9,6 +9,7 @@ from llmtower_dashboards.grafana.fields import UNITS
 from llmtower_dashboards.macros import MACROS, Frame, expand, literal, macros_of, variables_of
 from llmtower_dashboards.panel import Column, Panel
 from llmtower_dashboards.registry import ANNOTATIONS, DASHBOARDS, PANELS, VARIABLES
+from llmtower_schemas.tables import TABLES, VIEWS
 from tests.dashboards.frames import DAY, HOUR
 
 EVERY: Final = {**PANELS, **ANNOTATIONS}
@@ -99,3 +100,18 @@ def test_a_panel_that_stands_twice_is_one_panel() -> None:
 
 def test_only_the_call_explorer_reads_texts() -> None:
     assert [panel.name for panel in PANELS.values() if panel.reader == "content"] == ["call_content"]
+
+
+RAW: Final = {"cost_by_session", "latency_headroom", "latency_hung", "calls_recent", "calls_failed", "calls_slowest", "calls_dearest"}
+"""Panels that look at single calls; all figures over many calls come from rollups."""
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_it_reads_rollups_and_joins_no_raw_tables(name: str) -> None:
+    sql = EVERY[name].sql
+    tables = set(re.findall(r"\b(?:FROM|(?<!ARRAY )JOIN)\s+(\w+)", sql))
+    temporary = set(re.findall(r"\b(\w+) AS\s*\(", sql))
+    assert tables <= {*TABLES, *VIEWS, *temporary, "system"}, "a table that no migration makes"
+    assert "calls" not in tables or name in RAW or name.startswith("call_")
+    assert not set(re.findall(r"\bJOIN\s+(\w+)", sql)) & TABLES.keys()
+    assert "contents" not in tables or EVERY[name].reader == "content"
