@@ -11,11 +11,11 @@ from types import TracebackType
 from typing import Any, Self
 
 from llmtower import lines, scope, state
-from llmtower.classification import classify
+from llmtower.classification import Failure, classify
 from llmtower.errors import internal_error
 from llmtower.ids import entropy, uuid7
-from llmtower.outbox import OVERHEAD_BYTES, Item, Outbox
-from llmtower.snapshot import Snapshot, snapshot
+from llmtower.outbox import OVERHEAD_BYTES, Outbox
+from llmtower.snapshot import Snapshot, frozen
 
 _context, _parent = scope.fields.get, scope.parent.get
 _REQUEST, _RESPONSE, _OVERHEAD = lines.request, lines.response, OVERHEAD_BYTES
@@ -39,20 +39,26 @@ def call(
     """
     opened = _new(Call)  # filled here: an `__init__` would cost a tenth of the whole
     opened.at_ns = at_ns = time_ns()
-    opened.bits = bits = entropy(74)
-    opened._ttft = 0
+    opened.bits = entropy(74)
+    opened.ttft_ns = 0
     opened.closed = False
     opened.stream = stream
+    opened.parent = _parent()
     opened._outbox = outbox = state.outbox
     if outbox is None:
         state.unconfigured()
     else:
         try:
-            opened._input = None if input is None else snapshot(input)
-            opened._parameters = snapshot(parameters) if parameters else None
-            asked = (_REQUEST, bits, _OVERHEAD, at_ns, _context(), _parent(), provider, model, operation, stream, timeout, instrumentation)
-            opened._request = asked
-            outbox.put(asked)
+            asked, size = None, _OVERHEAD
+            if input is not None:
+                asked = frozen(input)
+                size += len(asked)
+            opened.input, opened.size = asked, size
+            opened.parameters = frozen(parameters) if parameters else None
+            opened.context = _context()
+            opened.provider, opened.model, opened.operation = provider, model, operation
+            opened.timeout, opened.instrumentation = timeout, instrumentation
+            outbox.put((_REQUEST, opened, size, at_ns))
         except Exception:
             opened._outbox = None
             internal_error("call")
@@ -63,36 +69,57 @@ def call(
 class Call:
     """A call that was started (by `call`); one that is never finished stays visible as its `request` event alone.
 
-    Each event is one flat tuple: what the garbage collector has to look at is what hurts the slowest calls.
+    It is what the courier reads, too: whatever is written once, and not copied, costs the caller neither time nor cold memory, and the
+    garbage collector has less to look at.
     """
 
-    __slots__ = ("_input", "_outbox", "_parameters", "_request", "_start", "_token", "_ttft", "at_ns", "bits", "closed", "stream")
+    __slots__ = (
+        *("_outbox", "_start", "_token", "at_ns", "bits", "closed", "context", "cost_usd", "details", "embedder", "embedding", "failure"),
+        *("finish_reasons", "input", "instrumentation", "model", "operation", "output", "parameters", "parent", "provider", "response_id"),
+        *("response_model", "retrieved", "size", "stream", "taken_ns", "timeout", "ttft_ns", "usage"),
+    )
+    _outbox: Outbox | None
+    _start: int
+    _token: Token[Any]
     at_ns: int
     bits: int
     closed: bool
+    context: scope.Fields
+    cost_usd: Any
+    details: Snapshot
+    embedder: str
+    embedding: tuple[float, ...] | None
+    failure: Failure | None
+    finish_reasons: tuple[str, ...]
+    input: Snapshot
+    instrumentation: str
+    model: str
+    operation: str
+    output: Snapshot
+    parameters: Snapshot
+    parent: Any
+    """The call or step around, if any."""
+    provider: str
+    response_id: str
+    response_model: str
+    retrieved: Snapshot
+    size: int
+    """Bytes held since the beginning: counted with the request and again with the response, as either may wait alone."""
     stream: bool
-    _input: Snapshot
-    _outbox: Outbox | None
-    _parameters: Snapshot
-    _request: Item
-    _start: int
-    _token: Token[Any]
-    _ttft: int
+    taken_ns: int
+    timeout: float | None
+    ttft_ns: int
+    usage: Snapshot
 
     @property
     def id(self) -> str:
         """The call's id (UUIDv7): what feedback and scores refer to."""
         return uuid7(self.at_ns, self.bits)
 
-    @property
-    def parent(self) -> Any:
-        """The call or step around, if any."""
-        return None if self._outbox is None else self._request[5]
-
     def first_token(self) -> None:
         """Say that the first token has arrived: the call is a streamed one and has a time to first token."""
-        if not self._ttft:
-            self._ttft = perf_counter_ns() - self._start
+        if not self.ttft_ns:
+            self.ttft_ns = perf_counter_ns() - self._start
 
     def finish(
         self,
@@ -118,23 +145,35 @@ class Call:
         if self.closed:
             return
         self.closed = True
-        taken_ns = perf_counter_ns() - self._start
+        self.taken_ns = taken_ns = perf_counter_ns() - self._start
         outbox = self._outbox
         if outbox is None:
             return
         try:
-            said = None if output is None else snapshot(output)
-            used = None if usage is None else snapshot(usage)
-            around = self._request[5]
-            found = getattr(around, "found", None) if retrieved == () else snapshot(list(retrieved))
-            vector = None if embedding is None else _freeze(embedding)
-            reasons = tuple(finish_reasons) if finish_reasons else ()
-            extra = snapshot(details) if details else None
-            failure = None if error is None else classify(error)
-            asked = self._input
-            size = _OVERHEAD + asked.__sizeof__() + said.__sizeof__() + found.__sizeof__() + 4 * vector.__sizeof__()
-            ended = (_RESPONSE, self._request, size, self.at_ns + taken_ns, taken_ns, self._ttft, asked, self._parameters, said, used)
-            outbox.put((*ended, response_id, response_model, reasons, found, vector, embedder, cost_usd, extra, failure))
+            size = self.size
+            if output is not None:
+                output = frozen(output)
+                size += len(output)
+            if usage is not None:
+                usage = frozen(usage)
+            self.output, self.usage = output, usage
+            around = self.parent
+            found: Snapshot = None
+            if retrieved != ():
+                found = frozen(list(retrieved))
+            elif around is not None:
+                found = getattr(around, "found", None)
+            if found is not None:
+                size += len(found)
+            if embedding is not None:
+                embedding = _freeze(embedding)
+                size += 32 * len(embedding)
+            self.retrieved, self.embedding, self.embedder = found, embedding, embedder
+            self.finish_reasons = tuple(finish_reasons) if finish_reasons else ()
+            self.details = frozen(details) if details else None
+            self.failure = None if error is None else classify(error)
+            self.response_id, self.response_model, self.cost_usd = response_id, response_model, cost_usd
+            outbox.put((_RESPONSE, self, size, self.at_ns + taken_ns))
         except Exception:
             internal_error("finish")
 

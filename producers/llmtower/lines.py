@@ -3,19 +3,21 @@
 from collections.abc import Callable, Mapping
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 from math import isfinite
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
 from llmtower.classification import Failure
 from llmtower.contents import Limits, Policy, documents, message, parameters, prepare, stages
 from llmtower.estimate import estimate
-from llmtower.ids import uuid7
 from llmtower.outbox import Item
 from llmtower.scope import name
-from llmtower.snapshot import dump_safely
+from llmtower.snapshot import NEWLINE, dump_safely
 from llmtower.truncation import MAX_EVENT_BYTES
 from llmtower.usage import convert
+
+if TYPE_CHECKING:
+    from llmtower.calls import Call
 
 CALLS = "llmtower.calls"
 SIGNALS = "llmtower.signals"
@@ -46,8 +48,9 @@ class TooLarge(Exception):  # noqa: N818 - never leaves the courier
 
 def request(item: Item, policy: Policy) -> Line:
     """Assemble the `request` event of a call."""
-    event = {"type": "request", **_call(item, policy)}
-    timeout = item[10]
+    call: Call = item[1]
+    event = {"type": "request", **_call(call, policy)}
+    timeout = call.timeout
     if isinstance(timeout, (int, float)) and isfinite(timeout) and 0 <= timeout < 1e9:
         event["timeout_ms"] = int(timeout * 1_000)
     return _line(CALLS, policy.head, event)
@@ -55,7 +58,7 @@ def request(item: Item, policy: Policy) -> Line:
 
 def response(item: Item, policy: Policy) -> Line:
     """Assemble the `response` event of a call."""
-    return _fit(policy, lambda limits: _response(item, policy, limits))
+    return _fit(policy, lambda limits: _response(item[1], policy, limits))
 
 
 def step(item: Item, policy: Policy) -> Line:
@@ -80,57 +83,55 @@ def _fit(policy: Policy, build: Callable[[Limits], Line]) -> Line:
 
 def _line(topic: str, head: Mapping[str, Any], event: dict[str, Any]) -> Line:
     try:
-        raw = orjson.dumps(event)
+        raw = orjson.dumps(event, None, NEWLINE)[:-1]
     except TypeError:
         raw = dump_safely(event)
     return Line(topic, head["project"], head["app"], raw)
 
 
-def _call(item: Item, policy: Policy) -> dict[str, Any]:
-    _, bits, _, at_ns, context, parent, provider, model, operation, stream, _, instrumentation = item
+def _call(call: "Call", policy: Policy) -> dict[str, Any]:
     event: dict[str, Any] = {
-        "call_id": uuid7(at_ns, bits),
+        "call_id": call.id,
         **policy.head,
-        **context,
-        "operation": name(operation) or "chat",
-        "provider": name(provider),
-        "request_model": name(model),
-        "started_at_ns": at_ns,
+        **call.context,
+        "operation": name(call.operation) or "chat",
+        "provider": name(call.provider),
+        "request_model": name(call.model),
+        "started_at_ns": call.at_ns,
     }
-    if stream:
+    if call.stream:
         event["stream"] = True
-    if instrumentation:
-        event["instrumentation"] = name(instrumentation)
-    if parent is not None:
-        event["parent_id"] = parent.id
+    if call.instrumentation:
+        event["instrumentation"] = name(call.instrumentation)
+    if call.parent is not None:
+        event["parent_id"] = call.parent.id
     return event
 
 
-def _response(item: Item, policy: Policy, limits: Limits) -> Line:
-    asked, _, _, taken_ns, ttft_ns, given_input, given_parameters, output, usage, *rest = item[1:]
-    response_id, response_model, reasons, found, vector, embedder, cost, extra, failure = rest
-    event = {"type": "response", **_call(asked, policy), "duration_us": max(0, taken_ns) // 1_000}
-    event |= _given(response_id=name(response_id), response_model=name(response_model), embedder=name(embedder))
-    if ttft_ns:
-        event |= {"stream": True, "ttft_us": max(0, ttft_ns) // 1_000}
-    if reasons:
-        event["finish_reasons"] = [name(reason) for reason in reasons[:32]]
-    if cost is not None:
-        event |= _given(reported_cost_nano_usd=nano_usd(cost))
-    if usage is not None:
-        event |= _usage(usage)
-    if extra is not None:
-        event |= _details(extra)
-    if usage is None and event.get("usage_source") == "estimated":
-        buckets = estimate(given_input, given_parameters, output)
+def _response(call: "Call", policy: Policy, limits: Limits) -> Line:
+    event = {"type": "response", **_call(call, policy), "duration_us": max(0, call.taken_ns) // 1_000}
+    named = {"response_id": name(call.response_id), "response_model": name(call.response_model), "embedder": name(call.embedder)}
+    event |= _given(**named)
+    if call.ttft_ns:
+        event |= {"stream": True, "ttft_us": max(0, call.ttft_ns) // 1_000}
+    if call.finish_reasons:
+        event["finish_reasons"] = [name(reason) for reason in call.finish_reasons[:32]]
+    if call.cost_usd is not None:
+        event |= _given(reported_cost_nano_usd=nano_usd(call.cost_usd))
+    if call.usage is not None:
+        event |= _usage(call.usage)
+    if call.details is not None:
+        event |= _details(call.details)
+    if call.usage is None and event.get("usage_source") == "estimated":
+        buckets = estimate(call.input, call.parameters, call.output)
         event |= {"usage": buckets} if buckets else {"usage_source": "missing"}
-    event |= _failure(failure, policy)
+    event |= _failure(call.failure, policy)
     event |= _given(
-        parameters=parameters(given_parameters, policy, limits),
-        input=prepare(given_input, policy, limits),
-        output=prepare(output, policy, limits),
-        retrieved=documents(found, policy, limits),
-        embedding=_vector(vector, limits),
+        parameters=parameters(call.parameters, policy, limits),
+        input=prepare(call.input, policy, limits),
+        output=prepare(call.output, policy, limits),
+        retrieved=documents(call.retrieved, policy, limits),
+        embedding=_vector(call.embedding, limits),
     )
     if policy.capture != "full":
         event["capture"] = policy.capture

@@ -14,8 +14,8 @@ from llmtower.errors import internal_error
 OVERHEAD_BYTES = 900
 """What an event costs in memory beside its contents."""
 
-Item = tuple[Any, ...]
-"""How to turn it into a line (a function of the item and the policy), the thing itself, its size in bytes, its time in nanoseconds, …"""
+Item = tuple[Any, Any, int, int]
+"""How to turn it into a line (a function of the item and the policy), the thing itself, its size in bytes, its time in nanoseconds."""
 
 
 class Tally:
@@ -47,14 +47,14 @@ class Outbox:
         self._bytes_in = self._bytes_out = 0
         self.wake_at = 0
         """0 at first: the first event, also the first after a fork, finds the courier's thread started."""
-        self._wake_bytes = max_bytes // 2
+        self._wake_in = self._wake_bytes = max_bytes // 2
 
     def put(self, item: Item) -> None:
         """Take an event; the cost is the same however long the queue is."""
         self._count()
         self.items.append(item)
-        self._bytes_in += item[2]
-        if len(self.items) > self.wake_at or self._bytes_in - self._bytes_out > self._wake_bytes:
+        self._bytes_in = came = self._bytes_in + item[2]
+        if came > self._wake_in or len(self.items) > self.wake_at:
             self._attend()
 
     def refuse(self, reason: str) -> None:
@@ -87,8 +87,10 @@ class Outbox:
             item = self.items.popleft()
         except IndexError:
             self._bytes_in = self._bytes_out = 0
+            self._wake_in = self._wake_bytes
             return None
-        self._bytes_out += item[2]
+        self._bytes_out = gone = self._bytes_out + item[2]
+        self._wake_in = gone + self._wake_bytes
         return item
 
     def lost(self) -> int:

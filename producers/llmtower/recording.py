@@ -10,7 +10,7 @@ from llmtower import lines, state
 from llmtower.errors import warn_once
 from llmtower.ids import new_id
 from llmtower.outbox import OVERHEAD_BYTES
-from llmtower.snapshot import snapshot
+from llmtower.snapshot import NEWLINE, snapshot
 from llmtower_schemas.codec import Malformed, decode_line, encode_event
 from llmtower_schemas.events import EVENTS, Event
 
@@ -26,7 +26,7 @@ def record(event: Any) -> None:
     head = client.options.policy.head
     fields = orjson.loads(encode_event(cast(Event, event))) if isinstance(event, tuple(EVENTS.values())) else _filled(event)
     merged = {"project": "default", **{key: value for key, value in head.items() if value}, **fields}
-    raw = orjson.dumps(merged)
+    raw = orjson.dumps(merged, None, NEWLINE)[:-1]
     checked: Event | Malformed = decode_line(raw)
     if isinstance(checked, Malformed):
         warn_once(f"invalid {checked.reason}", "llmtower.record: the event does not fit its contract (%s); it is dropped.", checked.reason)

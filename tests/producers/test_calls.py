@@ -11,6 +11,8 @@ import orjson
 import pytest
 
 import llmtower
+from llmtower import state
+from llmtower.outbox import Outbox
 from llmtower.testing import CapturedCalls, capture
 from llmtower_schemas.codec import Malformed, decode
 from llmtower_schemas.events import Event, HeartbeatEvent, ResponseEvent
@@ -78,6 +80,17 @@ def test_mutating_afterwards_changes_nothing(captured_calls: CapturedCalls) -> N
     assert response["input"] == [{"role": "user", "content": "before"}]
     assert response["output"] == {"text": "before"}
     assert response["usage"] == {"input_tokens": 1, "output_tokens": 1}
+
+
+def test_what_a_call_holds_counts_against_the_queue_from_its_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls that are opened and never finished must not fill the memory with their prompts."""
+    outbox = Outbox(max_events=1_000, max_bytes=50_000, wake=lambda: None)
+    monkeypatch.setattr(state, "outbox", outbox)
+    for _ in range(100):
+        llmtower.call(model="m", input="x" * 10_000)
+
+    assert len(outbox.items) <= 5
+    assert outbox.dropped["queue_bytes"].value() == 100 - len(outbox.items)
 
 
 def test_our_own_usage_is_taken_as_it_is(captured_calls: CapturedCalls) -> None:

@@ -195,7 +195,7 @@ def test_a_broken_sdk_does_not_reach_the_host(monkeypatch: pytest.MonkeyPatch, c
         raise RuntimeError("ours")
 
     monkeypatch.delenv("PYTEST_VERSION")
-    for target in ("llmtower.calls.snapshot", "llmtower.steps.snapshot", "llmtower.scope.label", "llmtower.recording.record"):
+    for target in ("llmtower.calls.frozen", "llmtower.steps.snapshot", "llmtower.scope.label", "llmtower.recording.record"):
         monkeypatch.setattr(target, broken)
     with llmtower.context(user_id="u"), llmtower.step("s", kind="tool", input="x") as step, llmtower.call(model="m", input="x") as call:
         call.finish(output="x")

@@ -1,6 +1,8 @@
 """Anything an application passes becomes JSON, and later changes do not reach it."""
 
+import resource
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -112,3 +114,17 @@ def test_a_huge_text_of_many_bytes_is_counted_roughly() -> None:
 
 def test_a_lone_surrogate_in_a_huge_value_is_no_fault() -> None:
     assert loaded(["a\ud800" * 200_000, "b" * 3_000_000])[0].startswith("a?a?")
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads Linux's own count of resident memory")
+def test_a_small_snapshot_holds_no_large_buffer() -> None:
+    """What waits is counted by its length, so it must not hold more: JSON writers over-allocate."""
+    usage = {"prompt_tokens": 250, "completion_tokens": 80}
+    before = resident_bytes()
+    kept = [snapshot(usage) for _ in range(20_000)]
+
+    assert resident_bytes() - before < len(kept) * 1_000
+
+
+def resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
