@@ -3,18 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-_BY_STATUS = {401: "auth", 403: "auth", 408: "timeout", 429: "rate_limit", 499: "cancelled", 504: "timeout", 529: "server"}
-_CONTENT_FILTER = ("content_filter", "content_policy", "responsibleaipolicy", "safety")
-_BY_NAME = (
-    ("cancelled", ("cancelled", "abandoned")),
-    ("timeout", ("timeout", "deadline")),
-    ("rate_limit", ("ratelimit", "throttl", "resourceexhausted", "toomanyrequests")),
-    ("auth", ("authentication", "permission", "unauthenticated", "accessdenied", "forbidden", "unauthorized")),
-    ("content_filter", ("contentfilter", "contentpolicy")),
-    ("network", ("connect", "network", "readerror", "writeerror", "protocolerror", "payloaderror", "transport", "ssl", "dns")),
-    ("server", ("internalserver", "serviceunavailable", "overloaded", "servererror")),
-    ("invalid_request", ("badrequest", "invalidrequest", "notfound", "unprocessable", "validation", "conflict")),
-)
+from llmtower_schemas.error_classes import by_code, by_names, by_status
+
 _MESSAGE_CHARACTERS = 4_000
 
 
@@ -42,18 +32,14 @@ def classify(error: BaseException) -> Failure:
 def _class_of(error: BaseException, status: int | None, code: str) -> str:
     if isinstance(error, (GeneratorExit, KeyboardInterrupt)) or type(error).__name__ == "CancelledError":
         return "cancelled"
-    if any(word in code.lower() for word in _CONTENT_FILTER):
-        return "content_filter"
+    if found := by_code(code):
+        return found
     if status is not None:
-        return _BY_STATUS.get(status) or ("server" if status >= 500 else "invalid_request" if status >= 400 else "other")
+        return by_status(status)
     if isinstance(error, TimeoutError):
         return "timeout"
-    classes = (cls for cls in type(error).__mro__ if cls not in (object, BaseException, Exception))
-    names = [code.lower(), *(cls.__name__.lower() for cls in classes)]
-    for error_class, words in _BY_NAME:
-        if any(word in name for name in names for word in words):
-            return error_class
-    return "network" if isinstance(error, (ConnectionError, OSError)) else "other"
+    names = [code, *(cls.__name__ for cls in type(error).__mro__ if cls not in (object, BaseException, Exception))]
+    return by_names(names) or ("network" if isinstance(error, (ConnectionError, OSError)) else "other")
 
 
 def _status(error: BaseException) -> int | None:

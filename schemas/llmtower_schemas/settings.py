@@ -160,12 +160,29 @@ class GrafanaSettings(_Section):
     clickhouse_port: Annotated[int, Field(ge=1, le=65_535)] | None = Field(None, description="its HTTP port, likewise")
 
 
+class GatewaySettings(_Section):
+    """The gateway: OTLP and events over HTTP."""
+
+    host: str = Field("127.0.0.1", description="address it listens on; beyond loopback every request needs a key")
+    port: Annotated[int, Field(ge=0, le=65_535)] = Field(4318, description="port (4318 is OTLP's own); 0 = any free one")
+    cors_origins: str = Field("", description="comma-separated origins of web pages that may send feedback; * = any")
+    body_bytes: Annotated[int, Field(ge=1_024)] = Field(20 << 20, description="size of one request after decompression, bytes at most")
+    inflight_bytes: Annotated[int, Field(ge=1 << 20)] = Field(
+        96 << 20, description="bytes of requests held until Kafka has acknowledged them; beyond, senders are told to wait"
+    )
+    body_s: Annotated[float, Field(gt=0)] = Field(30.0, description="seconds that sending headers or a body may take")
+    ack_s: Annotated[float, Field(gt=0)] = Field(10.0, description="seconds to wait for Kafka before a sender is told to try again")
+    collector_topics: str = Field("", description="comma-separated topics of the OpenTelemetry Collector to follow: otlp_spans,otlp_logs")
+    collector_project: str = Field("default", description="project of what comes by those topics")
+
+
 class UpSettings(_Section):
     """Where `llmtower up` and `llmtower demo` listen; 0 = any free port."""
 
     kafka_port: Annotated[int, Field(ge=0, le=65_535)] = Field(9092, description="port of Kafka")
     clickhouse_port: Annotated[int, Field(ge=0, le=65_535)] = Field(8123, description="port of the engine's HTTP interface")
     web_port: Annotated[int, Field(ge=0, le=65_535)] = Field(8600, description="port of the live page")
+    gateway_port: Annotated[int, Field(ge=0, le=65_535)] = Field(4318, description="port of the gateway (OTLP over HTTP)")
 
 
 class Settings(BaseSettings):
@@ -190,6 +207,7 @@ class Settings(BaseSettings):
     alerts: AlertSettings = AlertSettings()
     web: WebSettings = WebSettings()
     grafana: GrafanaSettings = GrafanaSettings()
+    gateway: GatewaySettings = GatewaySettings()
     up: UpSettings = UpSettings()
 
 

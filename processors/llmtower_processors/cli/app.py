@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from llmtower_processors.cli import alerts, dashboards, data, drift, pipeline, stack
+from llmtower_processors.cli import alerts, dashboards, data, drift, gateway, pipeline, stack
 from llmtower_processors.errors import LlmtowerError, NotConfigured, root
 
 COMMANDS: dict[str, Callable[..., Any]] = {
@@ -14,6 +14,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "demo": stack.demo,
     "worker": pipeline.worker,
     "web": stack.web,
+    "gateway": gateway.gateway,
     "migrate": pipeline.migrate,
     "doctor": pipeline.doctor,
     "query": data.query,
@@ -27,6 +28,10 @@ GROUPS: dict[str, tuple[str, dict[str, Callable[..., Any]]]] = {
     "dead-letters": (
         "See and re-send what could not be stored.",
         {"list": data.dead_letters_list, "show": data.dead_letters_show, "replay": data.dead_letters_replay},
+    ),
+    "keys": (
+        "Who may send, read and promote.",
+        {"create": gateway.keys_create, "list": gateway.keys_list, "revoke": gateway.keys_revoke},
     ),
     "mark": ("Tell Llmtower what you did.", {"deploy": pipeline.mark_deploy}),
     "schema": ("The event contract for other languages.", {"export": data.schema_export}),

@@ -1,0 +1,243 @@
+"""The gateway's pages: who is asking, what did they send, has Kafka got it."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+import orjson
+from fastapi import FastAPI, Request, Response
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from starlette.middleware.cors import CORSMiddleware
+
+from llmtower_processors.errors import Unreachable
+from llmtower_processors.gateway.answers import JSON, PROTOBUF, Refusal, status_body, success_body
+from llmtower_processors.gateway.bodies import Budget, decompress, read_body
+from llmtower_processors.gateway.intake import Taken, Write, counted, take_events, take_feedback, take_logs, take_spans
+from llmtower_processors.gateway.keyring import Keyring
+from llmtower_processors.gateway.sink import Sink
+from llmtower_processors.otel.model import UnreadableError
+from llmtower_processors.registry_topic import RegistryRecord
+from llmtower_schemas.keys import Scope
+from llmtower_schemas.settings import GatewaySettings
+
+log = logging.getLogger(__name__)
+
+FOLLOW_S: Final = 1.0
+_TAKERS: Final = {"/v1/traces": ("rejectedSpans", take_spans), "/v1/logs": ("rejectedLogRecords", take_logs)}
+_NDJSON: Final = ("application/x-ndjson", "application/jsonl", JSON)
+NAMES: Final = {
+    "llmtower_gateway_records": "spans, log records and events, by path, outcome and reason",
+    "llmtower_gateway_requests": "requests, by path and status",
+    "llmtower_gateway_held_bytes": "bytes of requests held until Kafka acknowledges",
+}
+"""Each metric and what it counts."""
+
+
+class Feed(Protocol):
+    """Gives new versions of keys."""
+
+    async def poll(self) -> list[RegistryRecord]:
+        """Give what is new. Raises Unreachable."""
+
+    async def close(self) -> None:
+        """Let go."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the pages work with."""
+
+    settings: GatewaySettings
+    sink: Sink
+    keyring: Keyring
+    feed: Feed
+    write: Write
+    now_ns: Callable[[], int] = time.time_ns
+
+
+class Gateway:
+    """The state behind the pages."""
+
+    def __init__(self, parts: Parts, registry: CollectorRegistry) -> None:
+        self.parts, self.registry = parts, registry
+        self.budget = Budget(parts.settings.inflight_bytes)
+        self.keys_known = False
+        self._converting = asyncio.Semaphore(1)
+        self.records = Counter(
+            "llmtower_gateway_records", NAMES["llmtower_gateway_records"], ["path", "outcome", "reason"], registry=registry
+        )
+        self.requests = Counter("llmtower_gateway_requests", NAMES["llmtower_gateway_requests"], ["path", "status"], registry=registry)
+        held = Gauge("llmtower_gateway_held_bytes", NAMES["llmtower_gateway_held_bytes"], registry=registry)
+        held.set_function(lambda: self.budget.held)
+
+    def project(self, request: Request, scope: Scope) -> str:
+        """Give the project of a request. Raises Refusal."""
+        if not self.keys_known:
+            raise Refusal(503, "The keys are not read from Kafka yet. Send this again.", 2)
+        given = request.headers
+        return self.parts.keyring.project(given.get("authorization", ""), given.get("x-api-key", ""), scope)
+
+    async def otlp(self, request: Request, path: str, media: str) -> Response:
+        """Take an export request; answered when Kafka has it."""
+        field, take = _TAKERS[path]
+        project = self.project(request, "emit")
+        with self.budget.hold() as hold:
+            body = await self._body(request, hold)
+            try:
+                async with self._converting:
+                    now_ns = self.parts.now_ns()
+                    taken = await take(body, is_json=media == JSON, project=project, now_ns=now_ns, write=self.parts.write)
+            except UnreadableError as error:
+                raise Refusal(400, f"Not an export request: {error}.") from error
+            del body
+            await self._store(taken, path)
+        rejected = taken.rejected.total()
+        return Response(success_body(rejected, taken.reasons(), media, rejected_field=field), media_type=media)
+
+    async def events(self, request: Request) -> Response:
+        """Take our own events, one a line."""
+        project = self.project(request, "emit")
+        with self.budget.hold() as hold:
+            body = await self._body(request, hold)
+            async with self._converting:
+                taken = await take_events(body, project=project, write=self.parts.write)
+            await self._store(taken, "/v1/events")
+        return self._told(taken)
+
+    async def feedback(self, request: Request) -> Response:
+        """Take one feedback."""
+        project = self.project(request, "feedback")
+        with self.budget.hold() as hold:
+            body = await self._body(request, hold)
+            taken = take_feedback(body, project=project, now_ns=self.parts.now_ns(), write=self.parts.write)
+            await self._store(taken, "/v1/feedback")
+        return self._told(taken)
+
+    def _told(self, taken: Taken) -> Response:
+        if not taken.lines and taken.rejected:
+            raise Refusal(400, f"Nothing could be taken: {taken.reasons()}.")
+        return Response(orjson.dumps({"accepted": len(taken.lines), "rejected": dict(taken.rejected)}), media_type=JSON)
+
+    async def _body(self, request: Request, take: Callable[[int], None]) -> bytes:
+        settings = self.parts.settings
+        raw = await read_body(request.stream(), take, limit=settings.body_bytes, timeout_s=settings.body_s)
+        encoding = request.headers.get("content-encoding", "")
+        if not encoding:
+            return raw
+        async with self._converting:
+            body = await asyncio.to_thread(decompress, raw, encoding, settings.body_bytes)
+            take(max(0, len(body) - len(raw)))
+            return body
+
+    async def _store(self, taken: Taken, path: str) -> None:
+        if taken.lines:
+            await self.parts.sink.put(taken.lines)
+        for outcome, reason, number in counted(taken):
+            if number:
+                self.records.labels(path, outcome, reason).inc(number)
+
+    async def follow(self) -> None:
+        """Follow the keys for ever; while Kafka is away the last known ones hold."""
+        while True:
+            try:
+                self.parts.keyring.learn(await self.parts.feed.poll())
+                self.keys_known = True
+            except Unreachable as error:
+                log.warning("%s The keys known so far hold.", error)
+            await asyncio.sleep(FOLLOW_S)
+
+
+def build_app(gateway: Gateway, *, beside: Callable[[], Awaitable[None]] | None = None) -> FastAPI:
+    """Assemble the pages; `beside` runs along (the Collector's topics)."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        tasks = [asyncio.create_task(gateway.follow())]
+        if beside is not None:
+            tasks.append(asyncio.ensure_future(_run(beside)))
+        yield
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await gateway.parts.feed.close()
+
+    app = FastAPI(title="Llmtower gateway", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
+    origins = [origin.strip() for origin in gateway.parts.settings.cors_origins.split(",") if origin.strip()]
+    if origins:
+        app.add_middleware(CORSMiddleware, allow_origins=origins, allow_methods=["POST"], allow_headers=["authorization", "content-type"])
+    _pages(app, gateway)
+    return app
+
+
+async def _run(beside: Callable[[], Awaitable[None]]) -> None:
+    await beside()
+
+
+def _pages(app: FastAPI, gateway: Gateway) -> None:
+    async def answered(request: Request, path: str, media: str, take: Callable[[], Awaitable[Response]]) -> Response:
+        try:
+            response = await take()
+        except Refusal as refusal:
+            headers = {"Retry-After": str(refusal.retry_after_s)} if refusal.retry_after_s else {}
+            response = Response(status_body(refusal, media), refusal.status, headers, media_type=media)
+        gateway.requests.labels(path, response.status_code).inc()
+        return response
+
+    async def otlp(request: Request) -> Response:
+        path, media = request.url.path, _media(request)
+        if media not in (JSON, PROTOBUF):
+            take: Callable[[], Awaitable[Response]] = _refusing(Refusal(415, f"Content-Type must be {PROTOBUF} or {JSON}."))
+            return await answered(request, path, JSON, take)
+        return await answered(request, path, media, lambda: gateway.otlp(request, path, media))
+
+    async def events(request: Request) -> Response:
+        wrong = Refusal(415, f"Content-Type must be {_NDJSON[0]} or {JSON}.")
+        take = (lambda: gateway.events(request)) if _media(request) in _NDJSON else _refusing(wrong)
+        return await answered(request, "/v1/events", JSON, take)
+
+    async def feedback(request: Request) -> Response:
+        take = (lambda: gateway.feedback(request)) if _media(request) == JSON else _refusing(Refusal(415, f"Content-Type must be {JSON}."))
+        return await answered(request, "/v1/feedback", JSON, take)
+
+    async def metrics_of_otlp(request: Request) -> Response:
+        why = "Metrics are not taken, only traces and logs. Set OTEL_METRICS_EXPORTER=none."
+        return await answered(request, "/v1/metrics", _media(request), _refusing(Refusal(404, why)))
+
+    for path in _TAKERS:
+        app.add_api_route(path, otlp, methods=["POST"])
+    app.add_api_route("/v1/metrics", metrics_of_otlp, methods=["POST"])
+    app.add_api_route("/v1/events", events, methods=["POST"])
+    app.add_api_route("/v1/feedback", feedback, methods=["POST"])
+    _health(app, gateway)
+
+
+def _health(app: FastAPI, gateway: Gateway) -> None:
+    async def livez() -> Response:
+        return Response("ok\n", media_type="text/plain")
+
+    async def readyz() -> Response:
+        ready = gateway.keys_known
+        return Response(orjson.dumps({"ready": ready, "held_bytes": gateway.budget.held}), 200 if ready else 503, media_type=JSON)
+
+    async def metrics() -> Response:
+        return Response(generate_latest(gateway.registry), media_type="text/plain")
+
+    app.add_api_route("/livez", livez)
+    app.add_api_route("/readyz", readyz)
+    app.add_api_route("/metrics", metrics)
+
+
+def _refusing(refusal: Refusal) -> Callable[[], Awaitable[Response]]:
+    async def refuse() -> Response:
+        raise refusal
+
+    return refuse
+
+
+def _media(request: Request) -> str:
+    found: Any = request.headers.get("content-type", "")
+    return str(found).partition(";")[0].strip().lower()

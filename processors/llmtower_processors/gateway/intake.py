@@ -1,0 +1,151 @@
+"""From one request's body to lines for Kafka: what is taken, what is rejected and why, what is none of ours."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
+
+import orjson
+
+from llmtower_processors.gateway.sink import Line
+from llmtower_processors.otel import json_form, protobuf
+from llmtower_processors.otel.convert import convert, outermost
+from llmtower_processors.otel.ids import content_uuid
+from llmtower_processors.otel.logs import convert_log
+from llmtower_processors.otel.model import Rejected, Span
+from llmtower_schemas.codec import Malformed, decode_line
+from llmtower_schemas.topics import CALLS, SIGNALS
+
+T = TypeVar("T")
+
+Write = Callable[[dict[str, Any]], bytes]
+"""Gives an event's line: contents redacted, bounded or left out as the settings say."""
+
+SLICE: Final = 100
+"""Records converted before other requests get a turn."""
+MAX_LINES: Final = 50_000
+_IDS: Final[Mapping[str, str]] = {
+    "request": "call_id",
+    "response": "call_id",
+    "step": "step_id",
+    "feedback": "feedback_id",
+    "score": "score_id",
+    "deploy": "deploy_id",
+}
+_OF_CALLS: Final = ("request", "response", "step")
+
+
+@dataclass(slots=True)
+class Taken:
+    """What became of a request's records."""
+
+    lines: list[Line] = field(default_factory=list)
+    rejected: Counter[str] = field(default_factory=Counter)
+    left_out: Counter[str] = field(default_factory=Counter)
+
+    def reasons(self) -> str:
+        """Say what was rejected: `3 x invalid trace or span id`."""
+        return ", ".join(f"{count} x {reason}" for reason, count in self.rejected.most_common(5))
+
+
+async def take_spans(body: bytes, *, is_json: bool, project: str, now_ns: int, write: Write) -> Taken:
+    """Take the spans of an export request. Raises UnreadableError."""
+    taken = Taken()
+    spans: list[Span] = []
+    async for span in _slowly(json_form.read_spans(body) if is_json else protobuf.read_spans(body)):
+        if isinstance(span, Rejected):
+            taken.rejected[span.reason] += 1
+        else:
+            spans.append(span)
+    twice = outermost(spans)
+    async for index, span in _slowly(enumerate(spans)):
+        if index in twice:
+            taken.left_out["call within a call"] += 1
+            continue
+        made = convert(span, project, now_ns)
+        if isinstance(made, Rejected):
+            taken.rejected[made.reason] += 1
+        elif made.event is None:
+            taken.left_out["no LLM span"] += 1
+        else:
+            _add(taken, made.event, write)
+    return taken
+
+
+async def take_logs(body: bytes, *, is_json: bool, project: str, now_ns: int, write: Write) -> Taken:
+    """Take the log records of an export request. Raises UnreadableError."""
+    taken = Taken()
+    async for record in _slowly(json_form.read_logs(body) if is_json else protobuf.read_logs(body)):
+        event, refused = (None, record) if isinstance(record, Rejected) else convert_log(record, project, now_ns)
+        if refused is not None:
+            taken.rejected[refused.reason] += 1
+        elif event is None:
+            taken.left_out["no evaluation result"] += 1
+        else:
+            _add(taken, event, write)
+    return taken
+
+
+async def take_events(body: bytes, *, project: str, write: Write) -> Taken:
+    """Take our own events, one JSON object a line."""
+    taken = Taken()
+    lines = [line for line in body.split(b"\n") if line.strip()]
+    if len(lines) > MAX_LINES:
+        taken.rejected[f"more than {MAX_LINES} lines in one request"] += len(lines)
+        return taken
+    async for line in _slowly(iter(lines)):
+        _add_event(taken, line, project, write)
+    return taken
+
+
+def _add_event(taken: Taken, line: bytes, project: str, write: Write) -> None:
+    checked = decode_line(line)
+    if isinstance(checked, Malformed):
+        taken.rejected[checked.reason] += 1
+        return
+    event = orjson.loads(line)
+    if event.get("project", project) != project:
+        taken.rejected["project of another key"] += 1
+        return
+    _add(taken, {**event, "project": project}, write)
+
+
+def take_feedback(body: bytes, *, project: str, now_ns: int, write: Write) -> Taken:
+    """Take one feedback; the same said twice is one, whoever sends it again."""
+    taken = Taken()
+    try:
+        given = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        given = None
+    if not isinstance(given, dict):
+        taken.rejected["not a JSON object"] += 1
+        return taken
+    said = [given.get(name) for name in ("target_kind", "target_id", "user_id", "name", "score", "label", "comment", "correction", "at_ns")]
+    fresh = {"feedback_id": content_uuid(project, *said), "at_ns": now_ns, "app": "unknown"}
+    _add_event(taken, orjson.dumps({**fresh, **given, "type": "feedback"}), project, write)
+    return taken
+
+
+def _add(taken: Taken, event: dict[str, Any], write: Write) -> None:
+    kind = event["type"]
+    event_id = event[_IDS[kind]] if kind in _IDS else content_uuid(*sorted(event.items()))
+    topic = CALLS if kind in _OF_CALLS else SIGNALS
+    taken.lines.append(Line(topic, event["project"], event["app"], kind, event_id, write(event)))
+
+
+async def _slowly(records: Iterator[T]) -> AsyncIterator[T]:
+    """Give records one by one, with a turn for others after every SLICE."""
+    for number, record in enumerate(records, 1):
+        yield record
+        if number % SLICE == 0:
+            await asyncio.sleep(0)
+
+
+def counted(taken: Taken) -> Sequence[tuple[str, str, int]]:
+    """Give the counts for metrics: outcome, reason, number."""
+    return [
+        ("accepted", "", len(taken.lines)),
+        *(("rejected", reason, number) for reason, number in taken.rejected.items()),
+        *(("left_out", reason, number) for reason, number in taken.left_out.items()),
+    ]

@@ -1,0 +1,86 @@
+"""Running the gateway: uvicorn, with a limit on how long headers may take, and where it may listen."""
+
+import asyncio
+import ipaddress
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import uvicorn
+from prometheus_client import CollectorRegistry
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from llmtower_processors.gateway.app import Gateway, Parts, build_app
+from llmtower_processors.gateway.collector import follow_collector
+from llmtower_processors.gateway.intake import Write
+from llmtower_processors.gateway.keyring import Keyring
+from llmtower_processors.gateway.sink import KafkaSink
+from llmtower_processors.registry_topic import RegistryFeed
+from llmtower_schemas.settings import KafkaSettings, Settings
+
+log = logging.getLogger(__name__)
+
+_MOST_CONNECTIONS = 2_000
+
+
+def run_gateway(settings: Settings, kafka: KafkaSettings, write: Write) -> None:
+    """Serve until SIGINT or SIGTERM; requests under way are answered first."""
+    asyncio.run(_serve(settings, kafka, write))
+
+
+async def _serve(settings: Settings, kafka: KafkaSettings, write: Write) -> None:
+    given = settings.gateway
+    sink = KafkaSink(kafka, ack_s=given.ack_s)
+    keyring = Keyring(settings.project if is_loopback(given.host) else None)
+    gateway = Gateway(Parts(given, sink, keyring, RegistryFeed(kafka), write), CollectorRegistry())
+    topics = tuple(name.strip() for name in given.collector_topics.split(",") if name.strip())
+    beside: Callable[[], Awaitable[None]] | None = None
+    if topics:
+        project, group = given.collector_project, f"{settings.worker.group_prefix}.collector"
+
+        async def collect() -> None:
+            await follow_collector(kafka, group, topics, sink=sink, project=project, write=write, registry=gateway.registry)
+
+        beside = collect
+    await sink.connect()
+    try:
+        await uvicorn.Server(server_config(build_app(gateway, beside=beside), given.host, given.port, headers_s=given.body_s)).serve()
+    finally:
+        await sink.close()
+
+
+def server_config(app: Any, host: str, port: int, *, headers_s: float) -> uvicorn.Config:
+    """Configure uvicorn: few log lines, bounded connections, no patience with headers that do not come."""
+
+    class Protocol(HttpToolsProtocol):
+        """Closes a connection whose first request's headers are not complete in time (slow-loris)."""
+
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            self.loop.call_later(headers_s, self._still_nothing)
+
+        def _still_nothing(self) -> None:
+            if self.cycle is None and not self.transport.is_closing():
+                self.transport.close()
+
+    return uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        http=Protocol,
+        ws="none",
+        lifespan="on",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        limit_concurrency=_MOST_CONNECTIONS,
+        timeout_graceful_shutdown=15,
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether only this machine can reach an address."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

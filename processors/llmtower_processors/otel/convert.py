@@ -1,0 +1,204 @@
+"""From a span to an event of ours: an LLM call, a step around calls, or nothing."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, Literal, NamedTuple
+
+from llmtower_processors.otel import messages
+from llmtower_processors.otel.dialects import (
+    ASSOCIATION,
+    ERROR_TYPE,
+    FINISH,
+    FIRST_TOKEN,
+    HTTP_STATUS,
+    INVOCATION,
+    KINDS,
+    OPERATIONS,
+    PARAMETERS,
+    RESOURCE,
+    STEP_NAMES,
+    STEPS,
+    STREAM,
+    TAGS,
+    TEXTS,
+    TTFT_SECONDS,
+    first,
+)
+from llmtower_processors.otel.flat import loads
+from llmtower_processors.otel.ids import span_uuid
+from llmtower_processors.otel.model import Rejected, Span
+from llmtower_processors.otel.usage import count
+from llmtower_schemas.error_classes import by_code, by_names, by_status
+
+OLDEST_NS: Final = 400 * 86_400 * 10**9
+AHEAD_NS: Final = 3_600 * 10**9
+"""As in the worker: a span older, or further ahead of the clock here, is refused to its sender instead of becoming a dead letter."""
+_NAME: Final = 256
+_NO_PARAMETERS: Final = frozenset({"model", "user", "stream", "is_stream"})
+_TRUE: Final = (True, "true", "True", 1)
+_CALL_SIGNS: Final = ("gen_ai.request.model", "llm.model_name")
+Event = dict[str, Any]
+
+
+class Converted(NamedTuple):
+    """What became of a span; `event` is None when it is none of ours."""
+
+    kind: Literal["response", "step", "out"]
+    event: Event | None
+
+
+def convert(span: Span, project: str, now_ns: int) -> Converted | Rejected:
+    """Convert one span. The same span gives the same event whenever it arrives."""
+    if not now_ns - OLDEST_NS <= span.start_ns <= now_ns + AHEAD_NS:
+        return Rejected("time out of range")
+    kind, value = _kind(span)
+    if kind == "out":
+        return Converted("out", None)
+    event = _common(span, project)
+    event |= _call(span, project, value) if kind == "response" else _step(span, project, value)
+    return Converted(kind, {name: found for name, found in event.items() if found not in (None, "", [], {})})
+
+
+def outermost(spans: Sequence[Span]) -> set[int]:
+    """Give the positions of calls that another call of the same request encloses: the same call seen by two instrumentations."""
+    calls = {(span.trace_id, span.span_id) for span in spans if _kind(span)[0] == "response"}
+    if len(calls) < 2:
+        return set()
+    parents = {(span.trace_id, span.span_id): (span.trace_id, span.parent_id) for span in spans}
+    return {index for index, span in enumerate(spans) if (span.trace_id, span.span_id) in calls and _enclosed(span, parents, calls)}
+
+
+def _enclosed(span: Span, parents: Mapping[tuple[str, str], tuple[str, str]], calls: set[tuple[str, str]]) -> bool:
+    at = span.trace_id, span.parent_id
+    for _ in range(64):
+        if at in calls:
+            return True
+        if at not in parents:
+            return False
+        at = parents[at]
+    return False
+
+
+def _kind(span: Span) -> tuple[Literal["response", "step", "out"], str]:
+    for name in KINDS.attributes:
+        said = str(span.attributes.get(name, "")).lower()
+        if operation := OPERATIONS.get(said):
+            return "response", operation
+        if step := STEPS.get(said):
+            return "step", step
+    if any(name in span.attributes for name in _CALL_SIGNS):
+        return "response", "chat"
+    return "out", ""
+
+
+def _common(span: Span, project: str) -> Event:
+    given = span.attributes
+    event: Event = {"project": project, "trace_id": span.trace_id, "span_id": span.span_id, "instrumentation": _text(span.scope)}
+    for field in RESOURCE:
+        event[field.name] = _text(first(field, span.resource) or first(field, given))
+    event["app"] = event["app"] or "unknown"
+    if span.parent_id:
+        event["parent_id"] = span_uuid(project, span.trace_id, span.parent_id)
+    event |= {"started_at_ns": span.start_ns, "duration_us": max(0, span.end_ns - span.start_ns) // 1_000, "tags": dict(_tags(given))}
+    return event | _error(span)
+
+
+def _call(span: Span, project: str, operation: str) -> Event:
+    given = span.attributes
+    event: Event = {"type": "response", "call_id": span_uuid(project, span.trace_id, span.span_id), "operation": operation}
+    event |= {field.name: _text(first(field, given)) for field in TEXTS}
+    event["provider"] = event["provider"].lower()
+    output = messages.answered(span)
+    reasons = loads(first(FINISH, given))
+    reasons = reasons if isinstance(reasons, list) else [reasons] if reasons else messages.finish_reasons(output)
+    ttft_us = _ttft_us(span)
+    usage = count(given)
+    return event | {
+        "finish_reasons": [_text(reason) for reason in reasons[:32]],
+        "stream": first(STREAM, given) in _TRUE or ttft_us is not None,
+        "ttft_us": ttft_us,
+        "usage": usage.buckets,
+        "usage_source": "provider" if usage.buckets is not None else "missing",
+        "usage_convention": usage.convention,
+        "usage_raw": usage.raw,
+        "http_status": _status(given),
+        "parameters": _parameters(given),
+        "input": messages.asked(span),
+        "output": output,
+        "error_message": span.message if span.failed else "",
+        "retrieved": messages.documents(span),
+        "embedding": messages.vector(span),
+    }
+
+
+def _step(span: Span, project: str, kind: str) -> Event:
+    texts = {field.name: _text(first(field, span.attributes)) for field in TEXTS if field.name not in _OF_CALLS}
+    return {
+        "type": "step",
+        "step_id": span_uuid(project, span.trace_id, span.span_id),
+        "kind": kind,
+        "name": _text(first(STEP_NAMES, span.attributes) or span.name) or kind,
+        **texts,
+        "input": messages.asked(span),
+        "output": messages.answered(span),
+        "retrieved": messages.documents(span),
+    }
+
+
+_OF_CALLS: Final = frozenset({"provider", "request_model", "response_model", "response_id", "service_tier"})
+
+
+def _error(span: Span) -> Event:
+    given = span.attributes
+    if not span.failed and not given.get("error.type"):
+        return {}
+    raised = next((first(ERROR_TYPE, event.attributes) for event in span.events if event.name == "exception"), None)
+    name = _text(first(ERROR_TYPE, given) or raised)
+    status = _status(given)
+    found = by_code(name) or (by_status(status) if status and status >= 400 else "") or by_names([name]) or _by_text(name)
+    return {"status": "error", "error_class": found, "error_type": name or "error"}
+
+
+def _by_text(name: str) -> str:
+    """`error.type` may be an HTTP status itself."""
+    return by_status(int(name)) if name.isdecimal() and len(name) == 3 else "other"
+
+
+def _status(given: Mapping[str, Any]) -> int | None:
+    found = first(HTTP_STATUS, given)
+    return found if isinstance(found, int) and not isinstance(found, bool) and 0 <= found <= 999 else None
+
+
+def _ttft_us(span: Span) -> int | None:
+    seconds = first(TTFT_SECONDS, span.attributes)
+    if isinstance(seconds, (int, float)) and first(STREAM, span.attributes) in (*_TRUE, None) and 0 < seconds < 1e6:
+        return int(seconds * 1_000_000)
+    tokens = [event.at_ns for event in span.events if event.name in FIRST_TOKEN]
+    return max(0, min(tokens) - span.start_ns) // 1_000 if tokens else None
+
+
+def _parameters(given: Mapping[str, Any]) -> dict[str, Any]:
+    size = len(PARAMETERS)
+    found = {name[size:]: value for name, value in given.items() if name.startswith(PARAMETERS) and name[size:] not in _NO_PARAMETERS}
+    for name in INVOCATION:
+        said = loads(given.get(name))
+        found |= said if isinstance(said, dict) else {}
+    return found
+
+
+def _tags(given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, tag in TAGS.items():
+        if given.get(name):
+            yield tag, _text(given[name])
+    associated = [name for name in given if name.startswith(ASSOCIATION)]
+    for name in associated[:32]:
+        if (tag := name.removeprefix(ASSOCIATION)) not in ("user_id", "session_id", "request_id"):
+            yield tag[:_NAME], _text(given[name])
+    listed = loads(given.get("tag.tags"))
+    for tag in listed[:32] if isinstance(listed, list) else ():
+        yield _text(tag), "true"
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value if len(value) <= _NAME else value[:_NAME]
+    return "" if value is None else str(value)[:_NAME]

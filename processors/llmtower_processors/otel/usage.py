@@ -1,0 +1,58 @@
+"""Token counts of spans into exclusive buckets.
+
+By the conventions input includes what was read from and written to a cache, and output includes reasoning; older instrumentations of
+Anthropic count as Anthropic does (input without the cache). Where the parts are more than the whole, the whole is taken as exclusive.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+from llmtower_processors.otel.dialects import TOKENS, first
+
+MOST: Final = 1_000_000_000
+_RAW: Final = ("gen_ai.usage.", "llm.token_count.", "llm.usage.")
+
+
+class Counted(NamedTuple):
+    """Exclusive buckets that are not zero (None: nothing, or nonsense, was said), the habit, and the attributes as they came."""
+
+    buckets: dict[str, int] | None
+    convention: str
+    raw: dict[str, Any]
+
+
+def count(attributes: Mapping[str, Any]) -> Counted:
+    """Convert a span's counts."""
+    said = {field.name: _number(first(field, attributes)) for field in TOKENS}
+    raw = {name: value for name, value in attributes.items() if name.startswith(_RAW)}
+    if said["input"] is None and said["output"] is None:
+        return Counted(None, "", raw)
+    if any(number is not None and not 0 <= number <= MOST for number in said.values()):
+        return Counted(None, "otel", raw)
+    tokens = {name: number or 0 for name, number in said.items()}
+    of_input = tokens["cache_read"] + tokens["cache_write"] + tokens["audio_input"]
+    of_output = tokens["reasoning"] + tokens["audio_output"]
+    inclusive = of_input <= tokens["input"]
+    buckets = {
+        "input_tokens": tokens["input"] - of_input if inclusive else tokens["input"],
+        "cache_read_tokens": tokens["cache_read"],
+        "cache_write_tokens": tokens["cache_write"],
+        "output_tokens": tokens["output"] - of_output if of_output <= tokens["output"] else tokens["output"],
+        "reasoning_tokens": tokens["reasoning"],
+        "audio_input_tokens": tokens["audio_input"],
+        "audio_output_tokens": tokens["audio_output"],
+    }
+    return Counted({name: number for name, number in buckets.items() if number}, "otel" if inclusive else "otel-exclusive", raw)
+
+
+def _number(value: Any) -> int | None:
+    """Give a whole number; None for nothing; -1 (nonsense) for what is none."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return -1
+    try:
+        number = float(value)
+        return int(number) if number == int(number) else -1
+    except (ValueError, OverflowError):
+        return -1
