@@ -72,7 +72,7 @@ async def _turn(consumer: AIOKafkaConsumer, sink: Sink, project: str, write: Wri
 async def read_export(value: bytes, topic: str, *, project: str, now_ns: int, write: Write) -> Taken:
     """Read one record, protobuf or JSON as it looks; one that is neither is counted as rejected."""
     take = take_logs if "log" in topic else take_spans
-    is_json = value.lstrip()[:1] == b"{"
+    is_json = value[:1] == b"{"  # protobuf begins with the tag of its first field, a newline
     try:
         return await take(value, is_json=is_json, project=project, now_ns=now_ns, write=write)
     except UnreadableError:
