@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from tests.ports import ANY_PORTS
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -100,7 +102,7 @@ def test_every_command_without_its_extra_is_one_sentence(bare: Path) -> None:
 def test_up_without_the_local_extra_is_one_sentence(wheel: Path, tmp_path: Path) -> None:
     folder = site(tmp_path / "server", wheel, "server")
     assert run(folder, MAIN, "--help").returncode == 0
-    result = run(folder, MAIN, "up", "--kafka-port", "0", "--clickhouse-port", "0", "--web-port", "0", "--data-dir", str(tmp_path / "data"))
+    result = run(folder, MAIN, "up", *ANY_PORTS, "--data-dir", str(tmp_path / "data"))
     assert result.returncode == 2, result.stderr
     assert re.search(r"This command needs \w+, which is not installed\. Run: pip install 'llmtower\[local\]'\n", result.stderr)
 

@@ -16,6 +16,7 @@ import psutil  # type: ignore[import-untyped]  # ships no types
 from clickhouse_connect.driver.client import Client
 
 from llmtower_processors.local.endpoints import Endpoints, find_endpoints, read_credentials
+from tests.ports import ANY_PORTS
 
 START_S = 180.0
 LOG = "up.log"
@@ -51,10 +52,9 @@ def stand(**environment: str) -> Iterator[Stand]:
     """Start `llmtower up` on free ports, and stop it again; `environment` is added to that of this process."""
     with tempfile.TemporaryDirectory(prefix="llmtower-bench-", ignore_cleanup_errors=True) as folder:
         data_dir = Path(folder)
-        ports = [f"--{name}-port=0" for name in ("kafka", "clickhouse", "web")]
         with (data_dir / LOG).open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "llmtower_processors.cli", "up", "--data-dir", folder, *ports],
+                [sys.executable, "-m", "llmtower_processors.cli", "up", "--data-dir", folder, *ANY_PORTS],
                 env={**{name: value for name, value in os.environ.items() if name != _NO_BYTECODE}, **environment},
                 stdin=subprocess.DEVNULL,
                 stdout=log,

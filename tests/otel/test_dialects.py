@@ -157,7 +157,7 @@ def test_prices_are_those_of_the_tokens_not_of_the_instrumentation() -> None:
 def test_what_streams_say_of_their_first_token() -> None:
     attributes, events = DIALECTS["OpenLIT"]
     assert event_of(attributes, events=events).ttft_us == 250_000
-    chunk = ("llm.content.completion.chunk", NOW_NS - 1_500_000_000, {})
+    chunk: tuple[str, int, dict[str, Any]] = ("llm.content.completion.chunk", NOW_NS - 1_500_000_000, {})
     streamed = event_of(OPENLLMETRY | {"llm.is_streaming": True}, events=[chunk])
     assert (streamed.stream, streamed.ttft_us) == (True, 500_000)
     not_streamed = event_of(OPENLIT | {"gen_ai.request.is_stream": False, "gen_ai.server.ttft": 2.0})

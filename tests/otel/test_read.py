@@ -82,5 +82,5 @@ def test_a_hundred_thousand_attributes_are_bounded() -> None:
 
 def test_unknown_enum_values_do_no_harm() -> None:
     request = traces([span(code=0)])
-    request.resource_spans[0].scope_spans[0].spans[0].kind = 99
+    request.resource_spans[0].scope_spans[0].spans[0].kind = 99  # type: ignore[assignment]  # that is the point
     assert [type(found) for found in protobuf.read_spans(request.SerializeToString())] == [Span]

@@ -15,6 +15,9 @@ ClickHousePort = Annotated[
     typer.Option("--clickhouse-port", envvar="LLMTOWER_UP__CLICKHOUSE_PORT", min=0, max=65_535, help="HTTP port of the engine; 0 = any."),
 ]
 WebPort = Annotated[int, typer.Option(envvar="LLMTOWER_UP__WEB_PORT", min=0, max=65_535, help="Port of the live page; 0 = any free one.")]
+GatewayPort = Annotated[
+    int, typer.Option(envvar="LLMTOWER_UP__GATEWAY_PORT", min=0, max=65_535, help="Port of the gateway (OTLP over HTTP); 0 = any free one.")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done and do nothing.")]
 Format = Annotated[Literal["table", "json", "csv"], typer.Option("--format", help="How to print the result.")]
 

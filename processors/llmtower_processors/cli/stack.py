@@ -6,25 +6,30 @@ from typing import Annotated
 
 import typer
 
-from llmtower_processors.cli.options import DATA_DIR, ClickHousePort, DataDir, KafkaPort, WebPort
+from llmtower_processors.cli.options import DATA_DIR, ClickHousePort, DataDir, GatewayPort, KafkaPort, WebPort
 from llmtower_processors.connection import clickhouse_address, load_settings
 from llmtower_processors.errors import LlmtowerError
 
 
 def up(
-    data_dir: DataDir = DATA_DIR, kafka_port: KafkaPort = 9092, clickhouse_port: ClickHousePort = 8123, web_port: WebPort = 8600
+    data_dir: DataDir = DATA_DIR,
+    kafka_port: KafkaPort = 9092,
+    clickhouse_port: ClickHousePort = 8123,
+    web_port: WebPort = 8600,
+    gateway_port: GatewayPort = 4318,
 ) -> None:
-    """Start Kafka, the ClickHouse engine and the worker, and keep them running until Ctrl-C.
+    """Start Kafka, the ClickHouse engine, the worker and the gateway, and keep them running until Ctrl-C.
 
     The addresses are in DATA_DIR/endpoints.json once all are ready; the next `up` on the same folder goes on with the same data.
 
     Example: `llmtower up --data-dir /var/lib/llmtower --kafka-port 0`
     """
     _need("aiohttp", "chdb", "jgo")
-    from llmtower_processors.local.stack import run_up
+    from llmtower_processors.local.stack import StackOptions, run_up
 
     load_settings(data_dir)
-    raise typer.Exit(run_up(data_dir=data_dir, kafka_port=kafka_port, clickhouse_port=clickhouse_port, web_port=web_port))
+    ports = {"kafka_port": kafka_port, "clickhouse_port": clickhouse_port, "web_port": web_port, "gateway_port": gateway_port}
+    raise typer.Exit(run_up(StackOptions(data_dir=data_dir, **ports)))
 
 
 def demo(
@@ -32,6 +37,7 @@ def demo(
     kafka_port: KafkaPort = 9092,
     clickhouse_port: ClickHousePort = 8123,
     web_port: WebPort = 8600,
+    gateway_port: GatewayPort = 4318,
     seconds: Annotated[
         int | None,
         typer.Option(
@@ -50,13 +56,12 @@ def demo(
     """
     _need("aiohttp", "chdb", "jgo", "fastapi", "httpx", "openai", "uvicorn")
     from llmtower_processors.demo import run_demo
+    from llmtower_processors.local.stack import StackOptions
 
     load_settings(data_dir)
+    ports = {"kafka_port": kafka_port, "clickhouse_port": clickhouse_port, "web_port": web_port, "gateway_port": gateway_port}
     code = run_demo(
-        data_dir=data_dir,
-        kafka_port=kafka_port,
-        clickhouse_port=clickhouse_port,
-        web_port=web_port,
+        StackOptions(data_dir=data_dir, **ports),
         seconds=seconds,
         rate=rate,
         history=history,

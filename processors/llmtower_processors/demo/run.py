@@ -6,6 +6,7 @@ import importlib
 import os
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -26,11 +27,8 @@ Result = TypeVar("Result")
 
 
 def run(
+    options: StackOptions,
     *,
-    data_dir: Path,
-    kafka_port: int,
-    clickhouse_port: int,
-    web_port: int,
     seconds: float | None,
     rate: float,
     history: bool,
@@ -40,14 +38,12 @@ def run(
     console = Console()
     if seconds is None and not console.is_terminal:
         seconds = PLAIN_SECONDS
-    wishes = Wishes(data_dir=data_dir, seconds=seconds, rate=rate, history=history, json_file=json_file)
+    wishes = Wishes(data_dir=options.data_dir, seconds=seconds, rate=rate, history=history, json_file=json_file)
     try:
         _check(wishes)
         with receiving() as inbox:
-            ports = {"kafka_port": kafka_port, "clickhouse_port": clickhouse_port, "web_port": web_port}
-            options = StackOptions(data_dir=data_dir, **ports, environment=inbox.environment())
-            stack = Stack(options, say=lambda line: _tell(console, f"  {line}"))
-            return asyncio.run(_demo(stack, read_runs(data_dir), wishes, console, inbox))
+            stack = Stack(replace(options, environment=inbox.environment()), say=lambda line: _tell(console, f"  {line}"))
+            return asyncio.run(_demo(stack, read_runs(options.data_dir), wishes, console, inbox))
     except (DemoError, LocalStackError) as error:
         sys.stderr.write(f"llmtower demo: {error}\n")
         return 1

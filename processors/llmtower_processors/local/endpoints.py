@@ -23,6 +23,7 @@ class Endpoints:
     kafka: str
     clickhouse: str
     web: str | None = None
+    gateway: str | None = None
     pids: Mapping[str, int] = field(default_factory=dict)
 
 

@@ -22,12 +22,13 @@ _REPLACED = ("LLMTOWER_KAFKA__", "LLMTOWER_CLICKHOUSE__")
 
 @dataclass(frozen=True, kw_only=True)
 class StackOptions:
-    """Where the stack keeps its data and listens (0 = any free port)."""
+    """Where the stack keeps its data and listens; 0 = any free port (the command line has defaults of its own)."""
 
     data_dir: Path
-    kafka_port: int = 9092
-    clickhouse_port: int = 8123
-    web_port: int = 8600
+    kafka_port: int = 0
+    clickhouse_port: int = 0
+    web_port: int = 0
+    gateway_port: int = 0
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Settings of our own children; they go before those of this process."""
 
@@ -48,6 +49,8 @@ class Site:
             undo.callback(self.worker_web.release)
             self.web = PortReservation(options.web_port, purpose="the live page", option="--web-port")
             undo.callback(self.web.release)
+            self.gateway = PortReservation(options.gateway_port, purpose="the gateway", option="--gateway-port")
+            undo.callback(self.gateway.release)
             kafka_dir = self.data_dir / "kafka"
             self.kafka = KafkaProcess(kafka_dir, port=options.kafka_port, log_path=self.log_path("kafka"))
             self._undo = undo.pop_all()
@@ -66,6 +69,8 @@ class Site:
             "LLMTOWER_CLICKHOUSE__USER": "writer",
             "LLMTOWER_CLICKHOUSE__PASSWORD": read_credentials(self.data_dir)["writer"],
             "LLMTOWER_WORKER__WEB_PORT": str(self.worker_web.port),
+            "LLMTOWER_GATEWAY__HOST": LOOPBACK,
+            "LLMTOWER_GATEWAY__PORT": str(self.gateway.port),
         }
         return {
             **_DEFAULTS,
@@ -151,7 +156,17 @@ def _web(site: Site) -> ChildSpec:
         argv=(*CLI, "web"),
         env=site.reading_environment(),
         log_path=site.log_path("web"),
-        ready=_in_thread(lambda _pid: _page_answers(site.web.port)),
+        ready=_in_thread(lambda _pid: _answers(site.web.port, "/livez")),
+    )
+
+
+def _gateway(site: Site) -> ChildSpec:
+    return ChildSpec(
+        name="gateway",
+        argv=(*CLI, "gateway"),
+        env=site.environment(),
+        log_path=site.log_path("gateway"),
+        ready=_in_thread(lambda _pid: _answers(site.gateway.port, "/readyz")),
     )
 
 
@@ -165,7 +180,11 @@ PLAN: Plan = (
         Part("clickhouse", _clickhouse, lambda site: f"http://{site.clickhouse.address}"),
     ),
     (Step("migrations", ("migrate",)), Step("topics", ("topics", "create"))),
-    (Part("worker", _worker), Part("web", _web, lambda site: f"http://{site.web.address}", needs=("nicegui",))),
+    (
+        Part("worker", _worker),
+        Part("web", _web, lambda site: f"http://{site.web.address}", needs=("nicegui",)),
+        Part("gateway", _gateway, lambda site: f"http://{site.gateway.address}", needs=("fastapi", "opentelemetry.proto", "uvicorn")),
+    ),
 )
 
 
@@ -183,10 +202,11 @@ def _names_pid(path: Path, pid: int) -> bool:
         return False
 
 
-def _page_answers(port: int) -> bool:
+def _answers(port: int, path: str) -> bool:
+    """Ask a child's page whether all is well."""
     connection = http.client.HTTPConnection(LOOPBACK, port, timeout=2)
     try:
-        connection.request("GET", "/livez")
+        connection.request("GET", path)
         return connection.getresponse().status == http.HTTPStatus.OK
     except (OSError, http.client.HTTPException):
         return False

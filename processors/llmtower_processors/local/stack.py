@@ -117,10 +117,9 @@ async def _run_step(step: Step, site: Site) -> None:
         raise ChildFailedError(f"{step.name} {describe_exit(status)}: {last_line(path) or 'it logged nothing'} (see {path})")
 
 
-def run_up(*, data_dir: Path, kafka_port: int = 9092, clickhouse_port: int = 8123, web_port: int = 8600, plan: Plan = PLAN) -> int:
+def run_up(options: StackOptions, plan: Plan = PLAN) -> int:
     """Run the stack until SIGINT, SIGTERM or SIGHUP and return the exit status; raises LocalStackError when it cannot start."""
-    options = StackOptions(data_dir=data_dir, kafka_port=kafka_port, clickhouse_port=clickhouse_port, web_port=web_port)
-    asyncio.run(_until_signal(Stack(options, plan=plan), data_dir))
+    asyncio.run(_until_signal(Stack(options, plan=plan), options.data_dir))
     return 0
 
 

@@ -17,6 +17,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from clickhouse_connect.driver.client import Client
 from tests.integration.audit.world import HOUR, request, response
+from tests.ports import ANY_PORTS
 
 from llmtower_processors.demo.figures import connect
 from llmtower_processors.local.endpoints import Endpoints, find_endpoints, read_credentials
@@ -101,11 +102,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     start = (int(time.time()) - 900) // HOUR * HOUR - HOURS * HOUR
     said = data_dir.with_suffix(".log")
     with said.open("wb") as output:
-        up = subprocess.Popen(
-            (*CLI, "up", "--kafka-port", "0", "--clickhouse-port", "0", "--web-port", "0", "--data-dir", str(data_dir)),
-            stdout=output,
-            stderr=output,
-        )
+        up = subprocess.Popen((*CLI, "up", *ANY_PORTS, "--data-dir", str(data_dir)), stdout=output, stderr=output)
     try:
         _until(lambda: up.poll() is not None or find_endpoints(data_dir) is not None, 150, "the stack did not start")
         endpoints = find_endpoints(data_dir)

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.ports import ANY_PORTS
 
 
 def _demo(data_dir: Path, *options: str) -> tuple[int, dict[str, Any], str]:
     summary = data_dir.with_suffix(".json")
     command = [sys.executable, "-m", "llmtower_processors.cli", "demo", "--data-dir", str(data_dir), "--json", str(summary)]
-    command += ["--kafka-port", "0", "--clickhouse-port", "0", "--web-port", "0", "--no-history", "--rate", "8", *options]
+    command += [*ANY_PORTS, "--no-history", "--rate", "8", *options]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
     return ended.returncode, json.loads(summary.read_text("utf-8")) if summary.exists() else {}, ended.stdout + ended.stderr
 

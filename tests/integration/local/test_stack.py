@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -15,6 +16,8 @@ from typing import TypeVar
 import clickhouse_connect
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
+from tests.otel.exports import span, traces
+from tests.ports import ANY_PORTS
 
 from llmtower_processors.local.endpoints import Endpoints, find_endpoints, read_credentials
 from llmtower_processors.local.errors import ChildFailedError, DataDirBusyError, PortTakenError
@@ -24,28 +27,16 @@ from llmtower_schemas.topics import TOPICS
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
-CLI_UP = (
-    sys.executable,
-    "-m",
-    "llmtower_processors.cli",
-    "up",
-    "--kafka-port",
-    "0",
-    "--clickhouse-port",
-    "0",
-    "--web-port",
-    "0",
-    "--data-dir",
-)
+CLI_UP = (sys.executable, "-m", "llmtower_processors.cli", "up", *ANY_PORTS, "--data-dir")
 # The stack without its worker, whose start is most of the time: for what does not depend on it.
 _SHORT_UP = """
 import sys
 from pathlib import Path
 from llmtower_processors.errors import LlmtowerError
 from llmtower_processors.local.plan import PLAN
-from llmtower_processors.local.stack import run_up
+from llmtower_processors.local.stack import StackOptions, run_up
 try:
-    sys.exit(run_up(data_dir=Path(sys.argv[1]), kafka_port=0, clickhouse_port=0, web_port=0, plan=PLAN[:2]))
+    sys.exit(run_up(StackOptions(data_dir=Path(sys.argv[1])), plan=PLAN[:2]))
 except LlmtowerError as error:
     sys.exit(str(error))
 """
@@ -80,15 +71,19 @@ def is_gone(pid: int) -> bool:
 
 
 def rows(data_dir: Path, endpoints: Endpoints) -> int:
+    """Add a row, and count those there are."""
+    asked(data_dir, endpoints, "CREATE TABLE IF NOT EXISTS llmtower.kept (a UInt8) ENGINE = MergeTree ORDER BY a")
+    asked(data_dir, endpoints, "INSERT INTO llmtower.kept VALUES (1)")
+    return asked(data_dir, endpoints, "SELECT count() FROM llmtower.kept")
+
+
+def asked(data_dir: Path, endpoints: Endpoints, sql: str) -> int:
+    """Run a statement; gives its figure, 0 for one that gives none."""
     host, port = endpoints.clickhouse.removeprefix("http://").split(":")
     password = read_credentials(data_dir)["writer"]
-    client = clickhouse_connect.get_client(host=host, port=int(port), username="writer", password=password)
-    try:
-        client.command("CREATE TABLE IF NOT EXISTS llmtower.kept (a UInt8) ENGINE = MergeTree ORDER BY a")
-        client.command("INSERT INTO llmtower.kept VALUES (1)")
-        return int(str(client.command("SELECT count() FROM llmtower.kept")))
-    finally:
-        client.close()
+    with clickhouse_connect.get_client(host=host, port=int(port), username="writer", password=password) as client:
+        answer = client.command(sql)
+        return int(answer) if isinstance(answer, (int, str)) and str(answer).isdecimal() else 0
 
 
 async def topics(address: str) -> set[str]:
@@ -146,14 +141,21 @@ def test_the_life_of_an_up(tmp_path: Path) -> None:
 def test_the_command_starts_everything_with_the_worker_and_stops_it(tmp_path: Path) -> None:
     data, said = tmp_path / "data", tmp_path / "said"
     with running_up(data, said, CLI_UP) as (up, endpoints):
-        assert endpoints.pids.keys() == {"up", "kafka", "clickhouse", "worker", "web"}
+        assert endpoints.pids.keys() == {"up", "kafka", "clickhouse", "worker", "web", "gateway"}
         assert set(TOPICS) <= asyncio.run(topics(endpoints.kafka))
+        assert endpoints.gateway is not None
+        body = traces([span({"gen_ai.operation.name": "chat"}, start_ns=time.time_ns())]).SerializeToString()
+        post = urllib.request.Request(f"{endpoints.gateway}/v1/traces", body, {"content-type": "application/x-protobuf"})
+        with urllib.request.urlopen(post, timeout=10) as answer:
+            assert answer.status == 200
+        until(lambda: asked(data, endpoints, "SELECT count() FROM llmtower.calls") or None)
         up.send_signal(signal.SIGTERM)
         assert up.wait(60) == 0
     assert all(is_gone(pid) for pid in endpoints.pids.values())
     lines = said.read_text().splitlines()
     assert sorted(line.partition(": ready")[0] for line in lines if ": ready" in line) == [
         "clickhouse",
+        "gateway",
         "kafka",
         "migrations",
         "topics",
