@@ -2,13 +2,20 @@
 
 import importlib.util
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypedDict
 
 import typer
 
 from llmtower_processors.cli.options import DATA_DIR, ClickHousePort, DataDir, GatewayPort, KafkaPort, WebPort
 from llmtower_processors.connection import clickhouse_address, load_settings
 from llmtower_processors.errors import LlmtowerError
+
+
+class _Ports(TypedDict):
+    kafka_port: int
+    clickhouse_port: int
+    web_port: int
+    gateway_port: int
 
 
 def up(
@@ -28,7 +35,7 @@ def up(
     from llmtower_processors.local.stack import StackOptions, run_up
 
     load_settings(data_dir)
-    ports = {"kafka_port": kafka_port, "clickhouse_port": clickhouse_port, "web_port": web_port, "gateway_port": gateway_port}
+    ports = _Ports(kafka_port=kafka_port, clickhouse_port=clickhouse_port, web_port=web_port, gateway_port=gateway_port)
     raise typer.Exit(run_up(StackOptions(data_dir=data_dir, **ports)))
 
 
@@ -59,7 +66,7 @@ def demo(
     from llmtower_processors.local.stack import StackOptions
 
     load_settings(data_dir)
-    ports = {"kafka_port": kafka_port, "clickhouse_port": clickhouse_port, "web_port": web_port, "gateway_port": gateway_port}
+    ports = _Ports(kafka_port=kafka_port, clickhouse_port=clickhouse_port, web_port=web_port, gateway_port=gateway_port)
     code = run_demo(
         StackOptions(data_dir=data_dir, **ports),
         seconds=seconds,

@@ -183,7 +183,7 @@ PLAN: Plan = (
     (
         Part("worker", _worker),
         Part("web", _web, lambda site: f"http://{site.web.address}", needs=("nicegui",)),
-        Part("gateway", _gateway, lambda site: f"http://{site.gateway.address}", needs=("fastapi", "opentelemetry.proto", "uvicorn")),
+        Part("gateway", _gateway, lambda site: f"http://{site.gateway.address}", needs=("fastapi", "opentelemetry", "uvicorn")),
     ),
 )
 

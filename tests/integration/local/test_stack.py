@@ -159,6 +159,7 @@ def test_the_command_starts_everything_with_the_worker_and_stops_it(tmp_path: Pa
         "kafka",
         "migrations",
         "topics",
+        "web",
         "worker",
     ]
     assert lines[-1] == "stopped"
