@@ -78,17 +78,19 @@ clients: $(CLIENTS:%=.venv-%/.setup-done)
 	{ echo "uv could not do it; going on with pip (slower)"; $(BIN)/python -m pip --python .venv-$*/bin/python install -q --require-hashes -r $<; }
 	@touch $@
 
-# Run as `$(call client_tests,newest)`: no coverage, no fixtures of the suite's own environment. What the clients themselves deprecate or
+# Run as `$(call client_tests,newest)`: no fixtures of the suite's own environment. What the clients themselves deprecate or
 # leave open is no failure of ours.
-client_tests = PYTHONPATH=dashboards:processors:producers:schemas .venv-$(1)/bin/python -m pytest -p llmtower.testing -W ignore::DeprecationWarning -W ignore::ResourceWarning \
+client_tests = PYTHONPATH=dashboards:processors:producers:schemas .venv-$(1)/bin/python -m coverage run -p -m pytest -p llmtower.testing \
+	-W ignore::DeprecationWarning -W ignore::ResourceWarning \
 	--confcutdir=$(TESTS_$(1)) -o cache_dir=.venv-$(1)/.pytest_cache -o junit_suite_name=$(1) --junitxml=build/clients-$(1).xml $(TESTS_$(1))
 
 test: setup browser clients ## lint, types and all tests
 	@mkdir -p build; rm -f build/*.xml; status=0; \
 	for step in "ruff check ." "ruff format --check ." mypy; do echo "$$step"; $(BIN)/$$step || status=1; done; \
 	lint=$$status; echo "pytest in $(JOBS) processes"; $(BIN)/coverage erase; \
-	$(BIN)/coverage run -m pytest -n $(JOBS) --junitxml=build/tests.xml || status=1; $(BIN)/coverage combine -q; \
+	$(BIN)/coverage run -m pytest -n $(JOBS) --junitxml=build/tests.xml || status=1; \
 	$(foreach set,$(CLIENTS),echo "pytest: the $(set) client libraries"; $(call client_tests,$(set)) || status=1;) \
+	$(BIN)/coverage combine -q; \
 	$(BIN)/coverage report > build/coverage.txt; echo "coverage: $$(tail -n 1 build/coverage.txt) (build/coverage.txt)"; \
 	if [ $$lint != 0 ]; then echo "FAILED: lint or types, see above the tests"; fi; \
 	$(BIN)/python -c "$$counts" build/tests.xml $(CLIENTS:%=build/clients-%.xml) || status=1; exit $$status
