@@ -9,7 +9,7 @@ import numpy as np
 
 from llmtower_processors.drift.embedders import HashedNgrams
 from llmtower_processors.drift.features import features, whole
-from llmtower_processors.drift.reference import DAY, profile
+from llmtower_processors.drift.reference import DAY, differences, profile
 from llmtower_processors.drift.thresholds import BINS, WINDOWS, Calibration, calibrate, windows
 from tests.benchmarks.drift_traffic import NULLS, SHIFTS, Array, Pools, minutes, mixed, pools
 from tests.benchmarks.figures import Figure, at_least, at_most, main
@@ -60,8 +60,8 @@ def live(reference: tuple[Array, Array], after: tuple[Array, Array], seed: int) 
         assert isinstance(model, Calibration), model
         step = BINS[window]
         binned, texts = sums.reshape(-1, step, sums.shape[-1]).sum(axis=1), counts.reshape(-1, step).sum(axis=1)
-        residual = binned - texts[:, None] * known.expected(np.arange(len(texts)) * step % DAY, step)
-        values = model.statistic(*windows(residual, texts, window // step))
+        away = differences(binned, texts, known, np.arange(len(texts)) * step % DAY, step)
+        values = model.statistic(windows(away, window // step))
         ends = (np.arange(len(values)) + window // step) * step - DAY
         found.append(Live(model, values[ends > 0], ends[ends > 0].astype(np.float64)))
     return found

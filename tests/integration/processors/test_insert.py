@@ -15,6 +15,7 @@ from llmtower_processors.engine import EngineProcess, Role
 from llmtower_processors.migrate import create_database, migrate
 from llmtower_processors.pricing import PriceBook
 from llmtower_processors.registry import build_processors
+from llmtower_processors.roles import PIPELINE
 from llmtower_processors.runtime.clickhouse import ClickHouseStore
 from llmtower_schemas.codec import encode, encode_event
 from llmtower_schemas.examples import AT_NS, EXAMPLES
@@ -88,7 +89,7 @@ def assert_stored(client: Client, blocks: dict[str, Any]) -> None:
             assert not different, table
 
 
-@pytest.mark.parametrize("name", PROCESSORS)
+@pytest.mark.parametrize("name", PIPELINE)
 def test_examples_come_back_as_they_were(store: ClickHouseStore, client: Client, name: str) -> None:
     lines = [encode_event(event) for event in EXAMPLES.values() if TOPIC_OF[event.type] in PROCESSORS[name].topics]
     blocks = insert(store, name, [*lines, b"{", b"\x00\xff not utf-8"])
@@ -96,7 +97,7 @@ def test_examples_come_back_as_they_were(store: ClickHouseStore, client: Client,
     assert_stored(client, blocks)
 
 
-@pytest.mark.parametrize("name", PROCESSORS)
+@pytest.mark.parametrize("name", PIPELINE)
 def test_a_replay_under_the_same_token_adds_nothing(store: ClickHouseStore, client: Client, name: str) -> None:
     lines = [encode_event(event) for event in EXAMPLES.values() if TOPIC_OF[event.type] in PROCESSORS[name].topics]
     insert(store, name, lines)
