@@ -1,6 +1,7 @@
 """The timer's work, once a minute: read sums, learn old thresholds anew, judge every active segment, write rows of `drift`."""
 
 import logging
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,7 +16,7 @@ from llmtower_processors.drift.metrics import METRICS
 from llmtower_processors.drift.models import Learnt, What, load, save
 from llmtower_processors.drift.reference import DAY
 from llmtower_processors.drift.scopes import DAY_S, TRAILING_DAYS, Reference, Scope, references, scope_of
-from llmtower_processors.drift.thresholds import WINDOWS, Calibration, calibrate
+from llmtower_processors.drift.thresholds import FEWEST_TEXTS, WINDOWS, Calibration, calibrate
 from llmtower_processors.runtime.model import Block
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ SETTLE_S: Final = 60
 STATED_MINUTES: Final = 30 * DAY
 """Expected time between false alarms of a project."""
 LEARN_AGAIN_S: Final = 6 * HOUR_S
+CHANGED_SHARE: Final = 0.25
+"""A reference that has grown or shrunk by more is learnt anew at once: history was sent late, or retention cut it."""
 LEARN_FOR_S: Final = 15.0
 """Seconds that one firing may spend on learning; segments that are left wait for the next minute, the longest waiting first."""
 MOST_SEGMENTS: Final = 300
@@ -45,12 +48,24 @@ class Held:
     reference: Reference
     known: Sequence[Row]
     windows: Mapping[int, Sequence[Row]]
+    metrics: Sequence[str]
+
+    @property
+    def texts(self) -> int:
+        """Texts of the reference."""
+        return sum(int(row["texts"]) for row in self.known)
 
     def whats(self) -> Iterator[What]:
         """Give what there is to judge."""
-        for metric in METRICS.values():
+        for metric in map(METRICS.__getitem__, self.metrics):
             if self.key.direction in metric.directions:
                 yield from (What(self.key, window, metric.name, self.scope.name) for window in WINDOWS)
+
+    def age(self, learnt: Mapping[What, Learnt], now: int) -> float:
+        """Give how old (seconds) its oldest threshold is; inf where one is missing, or the reference has changed much since."""
+        found = [learnt.get(what) for what in self.whats()]
+        changed = [one is None or abs(one.texts - self.texts) > FEWEST_TEXTS + CHANGED_SHARE * one.texts for one in found]
+        return math.inf if any(changed) else max((now - one.at for one in found if one is not None), default=0)
 
 
 def evaluate_drift(client: "Client", window_end_ms: int, token: str, *, clock: Clock = time.monotonic) -> list[tuple[What, Verdict]]:
@@ -63,16 +78,16 @@ def evaluate_drift(client: "Client", window_end_ms: int, token: str, *, clock: C
 
 
 def judge_all(
-    client: "Client", end: int, wanted: Callable[[Key], bool], *, stated_minutes: float = STATED_MINUTES, clock: Clock = time.monotonic
+    client: "Client", end: int, wanted: Callable[[Key], bool], *, metrics: Sequence[str] = tuple(METRICS), clock: Clock = time.monotonic
 ) -> tuple[list[tuple[What, Verdict]], dict[What, Learnt]]:
     """Judge the wanted segments for windows that end at `end` (seconds); gives besides what was learnt for it. Writes nothing."""
-    held = list(_held(client, end, wanted))
+    held = list(_held(client, end, wanted, metrics))
     learnt = load(client, end)
     made = _learn(client, held, learnt, end, clock)
-    return _verdicts(held, learnt | made, stated_minutes), made
+    return _verdicts(held, learnt | made), made
 
 
-def _held(client: "Client", end: int, wanted: Callable[[Key], bool]) -> Iterator[Held]:
+def _held(client: "Client", end: int, wanted: Callable[[Key], bool], metrics: Sequence[str]) -> Iterator[Held]:
     hour = end // HOUR_S * HOUR_S
     since, until = hour - DAY_S + HOUR_S, hour + HOUR_S
     minutes, hours = read.minutes(client, end - HOUR_S, end), read.hours(client, since, until)
@@ -82,7 +97,7 @@ def _held(client: "Client", end: int, wanted: Callable[[Key], bool]) -> Iterator
         for key in filter(reference.covers, keys):
             scope, rows = scope_of(key, reference, known)
             windows = {window: [row for row in minutes.get(key, ()) if row["at"] >= end - window * 60] for window in WINDOWS}
-            yield Held(key, scope, reference, rows, windows | {DAY: hours[key]})
+            yield Held(key, scope, reference, rows, windows | {DAY: hours[key]}, metrics)
 
 
 def _largest(hours: Mapping[Key, Sequence[Row]]) -> list[Key]:
@@ -94,33 +109,33 @@ def _largest(hours: Mapping[Key, Sequence[Row]]) -> list[Key]:
 
 def _learn(client: "Client", held: Sequence[Held], learnt: Mapping[What, Learnt], now: int, clock: Clock) -> dict[What, Learnt]:
     """Learn what is missing or old, oldest first, all windows and metrics of a segment together, as long as there is time."""
-    ages = [(min(learnt[what].at if what in learnt else 0 for what in one.whats()), number) for number, one in enumerate(held)]
+    ages = sorted(((one.age(learnt, now), number) for number, one in enumerate(held)), key=lambda pair: (-pair[0], pair[1]))
     made: dict[What, Learnt] = {}
     begun = clock()
-    for at, number in sorted(ages):
-        if now - at < LEARN_AGAIN_S or clock() - begun > LEARN_FOR_S:
+    for age, number in ages:
+        if age < LEARN_AGAIN_S or clock() - begun > LEARN_FOR_S:
             break
         made |= _learn_one(client, held[number], now)
     return made
 
 
 def _learn_one(client: "Client", held: Held, now: int) -> dict[What, Learnt]:
-    last = held.reference.end
+    last, texts = held.reference.end, held.texts
     days = min(TRAILING_DAYS, (last - held.reference.start) // DAY_S)
     whats = list(held.whats())
     if days < 1 or not held.known:
-        return {what: Learnt("no reference" if days else "the reference is shorter than a day", now) for what in whats}
+        return {what: Learnt("no reference" if days else "the reference is shorter than a day", now, texts) for what in whats}
     found = read.whole_days(client, held.scope, last - days * DAY_S, days, {what.metric for what in whats})
-    return {what: Learnt(calibrate(*found[what.metric], what.window, seed=now), now) for what in whats}
+    return {what: Learnt(calibrate(*found[what.metric], what.window, seed=now), now, texts) for what in whats}
 
 
-def _verdicts(held: Sequence[Held], learnt: Mapping[What, Learnt], stated_minutes: float) -> list[tuple[What, Verdict]]:
+def _verdicts(held: Sequence[Held], learnt: Mapping[What, Learnt]) -> list[tuple[What, Verdict]]:
     """The project's false alarms are shared out evenly among all that is judged in it."""
     models = {what: learnt[what].model if what in learnt else _NOT_YET for one in held for what in one.whats()}
     shares = Counter(what.key.project for what, model in models.items() if isinstance(model, Calibration))
     verdicts = []
     for one in held:
-        minutes = stated_minutes * max(1, shares[one.key.project])
+        minutes = STATED_MINUTES * max(1, shares[one.key.project])
         profiles = {metric: profile_of(metric, one.known) for metric in {what.metric for what in one.whats()}}
         for what in one.whats():
             bin_minutes = 60 if what.window == DAY else 1

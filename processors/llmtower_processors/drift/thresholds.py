@@ -64,7 +64,6 @@ class Calibration:
     spread: float
     ranks: tuple[float, ...]
     """101 quantiles of the statistic."""
-    reference_texts: int
 
     def threshold(self, minutes: float) -> float:
         """Give the value that is passed once in so many minutes on average, where nothing drifts."""
@@ -112,7 +111,7 @@ def calibrate(sums: Reals, counts: Reals, window: int, *, seed: int = 0) -> Cali
         return f"too few windows of {window} minutes have {FEWEST_TEXTS} texts"
     chance = noise(own.texts[enough], own.doubt[enough], variance, window)
     between = max(0.0, float(np.mean(squared(own.rows[enough]) / own.texts[enough] ** 2 - chance)))
-    model = Calibration(window, days, variance, between, Tail(0, 0, 0), 0.0, (), int(counts.sum()))
+    model = Calibration(window, days, variance, between, Tail(0, 0, 0), 0.0, ())
     maxima, values = _resampled(away, model, np.random.default_rng(seed))
     if len(maxima) < FEWEST_WINDOWS:
         return f"too few windows of {window} minutes have {FEWEST_TEXTS} texts"

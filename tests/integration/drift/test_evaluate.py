@@ -10,11 +10,13 @@ from tests.integration.drift.conftest import NOON, Send
 from tests.integration.drift.test_compare import DOCTORS, ORDERS
 
 from llmtower_processors.drift.evaluate import evaluate_drift
+from llmtower_processors.drift.judge import Verdict
+from llmtower_processors.drift.models import What
 from llmtower_processors.leader import token
 
 pytestmark = pytest.mark.integration
 
-DAYS = 5
+DAYS = 4
 END = NOON + timedelta(hours=23)
 """The trailing reference ends where the day window begins."""
 
@@ -37,53 +39,52 @@ def week(send: Send, **more: Any) -> None:
         send([call for at in moments for call in asked(ORDERS, at, chance, 40, **more)], offset=day, at=END)
 
 
-def fire(client: Client, at: datetime) -> dict[tuple[str, str, int], tuple[str, str, float]]:
-    """Evaluate, and give status, reference and effective texts by direction, metric and window."""
+def fire(client: Client, at: datetime) -> list[tuple[What, Verdict]]:
+    """Evaluate, as the timer does."""
     end_ms = int(at.timestamp() * 1_000) + 60_000
-    found = evaluate_drift(client, end_ms, token("drift", "test", end_ms))
+    return evaluate_drift(client, end_ms, token("drift", "test", end_ms))
+
+
+def said(found: list[tuple[What, Verdict]], app: str, version: str = "4") -> dict[tuple[str, str, int], tuple[str, str]]:
+    """Status and reference of one app and version by direction, metric and window."""
     return {
-        (what.key.direction, what.metric, what.window): (one.status, what.reference, one.effective_texts)
+        (what.key.direction, what.metric, what.window): (one.status, what.reference)
         for what, one in found
-        if what.key.prompt_version == max(other.key.prompt_version for other, _ in found)
+        if (what.key.app, what.key.prompt_version) == (app, version)
     }
 
 
-def test_what_is_as_ever_is_ok_and_a_new_topic_drifts_within_ten_minutes(client: Client, send: Send) -> None:
+def test_a_week_is_learnt_and_what_follows_is_judged_once(client: Client, send: Send) -> None:
     week(send)
     chance = random.Random(8)
     send([call for back in range(1, 11) for call in asked(ORDERS, END - timedelta(minutes=back), chance, 40)], offset=90, at=END)
     calm = fire(client, END)
-    assert calm["input", "embedding", 10][:2] == ("ok", "trailing")
-    assert {status for status, _, _ in calm.values()} <= {"ok", "insufficient"}
-    assert calm["input", "embedding", 10][2] > 50
+    as_ever = said(calm, "support-chat")
+    assert as_ever["input", "embedding", 10] == ("ok", "trailing")
+    assert {status for status, _ in as_ever.values()} == {"ok", "insufficient"}
+    assert all(50 < one.effective_texts <= 400 for what, one in calm if (what.metric, what.window, one.status) == ("embedding", 10, "ok"))
 
     later = END + timedelta(minutes=10)
-    send([call for back in range(1, 11) for call in asked(DOCTORS, later - timedelta(minutes=back), chance, 40)], offset=91, at=END)
+    for number, (texts, more) in enumerate([(DOCTORS, {}), (DOCTORS, {"prompt_version": "9"}), (ORDERS, {"app": "brand-new"})]):
+        fresh = [call for back in range(1, 11) for call in asked(texts, later - timedelta(minutes=back), chance, 40, **more)]
+        send(fresh, offset=91 + number, at=END)
     moved = fire(client, later)
-    assert moved["input", "embedding", 10][0] == "drift"
-    assert moved["output", "embedding", 10][0] != "drift"
-    fire(client, later)
-    ((rows, judged),) = client.query("SELECT count(), uniqExact(at, window_minutes, direction, metric) FROM drift").result_rows
-    assert rows == judged == len(calm) + len(moved)
-    ((statistic, threshold, rank),) = client.query(
-        "SELECT statistic, threshold, rank FROM drift WHERE status = 'drift' AND metric = 'embedding' AND window_minutes = 10"
+    assert said(moved, "support-chat")["input", "embedding", 10] == ("drift", "trailing")
+    assert said(moved, "support-chat")["output", "embedding", 10] == ("ok", "trailing")
+    assert said(moved, "support-chat", "9")["input", "embedding", 10] == ("drift", "other versions")
+    assert {one.reason for what, one in moved if what.key.app == "brand-new"} == {"no reference"}
+
+    assert [what for what, _ in fire(client, later)] == [what for what, _ in moved]
+    ((rows, judged),) = client.query(
+        "SELECT count(), uniqExact(at, window_minutes, app, prompt_version, direction, metric) FROM drift"
     ).result_rows
-    assert statistic > threshold > 0
-    assert rank > 0.99
-
-
-def test_a_new_prompt_version_is_held_against_the_others_and_what_nothing_is_known_of_is_no_verdict(client: Client, send: Send) -> None:
-    week(send)
-    chance = random.Random(8)
-    fresh = [call for back in range(1, 11) for call in asked(DOCTORS, END - timedelta(minutes=back), chance, 40, prompt_version="9")]
-    send(fresh, offset=90, at=END)
-    new = fire(client, END)
-    assert new["input", "embedding", 10][:2] == ("drift", "other versions")
-    send([call | {"app": "brand-new"} for call in fresh], offset=91, at=END)
-    end_ms = int(END.timestamp() * 1_000) + 120_000
-    reasons = {one.reason for what, one in evaluate_drift(client, end_ms, "t") if what.key.app == "brand-new"}
-    assert reasons == {"no reference"}
+    assert rows == judged == len(calm) + len(moved)
+    alarms = "SELECT statistic, threshold, rank FROM drift WHERE status = 'drift' AND metric = 'embedding' AND window_minutes = 10"
+    for statistic, threshold, rank in client.query(alarms).result_rows:
+        assert statistic > threshold > 0
+        assert rank > 0.99
 
 
 def test_a_minute_without_any_traffic_writes_nothing(client: Client) -> None:
-    assert evaluate_drift(client, int(END.timestamp() * 1_000), "t") == []
+    assert fire(client, END) == []
+    assert client.query("SELECT count() FROM drift").result_rows == [(0,)]
