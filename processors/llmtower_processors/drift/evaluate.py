@@ -12,11 +12,11 @@ from llmtower_processors.audit.tables import insert
 from llmtower_processors.drift import read
 from llmtower_processors.drift.baselines import baselines
 from llmtower_processors.drift.judge import HOUR_S, Key, Row, Verdict, judge, profile_of
-from llmtower_processors.drift.metrics import METRICS
+from llmtower_processors.drift.metrics import EMBEDDING, METRICS
 from llmtower_processors.drift.models import Learnt, What, load, save
 from llmtower_processors.drift.reference import DAY
-from llmtower_processors.drift.scopes import DAY_S, TRAILING_DAYS, Reference, Scope, references, scope_of
-from llmtower_processors.drift.thresholds import FEWEST_TEXTS, WINDOWS, Calibration, calibrate
+from llmtower_processors.drift.scopes import DAY_S, EARLIER_DAYS, TRAILING_DAYS, Reference, Scope, earlier_weeks, references, scope_of
+from llmtower_processors.drift.thresholds import FEWEST_TEXTS, SLOW, WINDOWS, Calibration, calibrate
 from llmtower_processors.runtime.model import Block
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Held:
         """Give what there is to judge."""
         for metric in map(METRICS.__getitem__, self.metrics):
             if self.key.direction in metric.directions:
-                yield from (What(self.key, window, metric.name, self.scope.name) for window in WINDOWS)
+                yield from (What(self.key, window, metric.name, self.scope.name) for window in self.windows)
 
     def age(self, learnt: Mapping[What, Learnt], now: int) -> float:
         """Give how old (seconds) its oldest threshold is; inf where one is missing, or the reference has changed much since."""
@@ -98,6 +98,19 @@ def _held(client: "Client", end: int, wanted: Callable[[Key], bool], metrics: Se
             scope, rows = scope_of(key, reference, known)
             windows = {window: [row for row in minutes.get(key, ()) if row["at"] >= end - window * 60] for window in WINDOWS}
             yield Held(key, scope, reference, rows, windows | {DAY: hours[key]}, metrics)
+    if end % HOUR_S == 0:
+        yield from _slow(client, hour - HOUR_S, keys)
+
+
+def _slow(client: "Client", hour: int, keys: Sequence[Key]) -> Iterator[Held]:
+    """Once an hour, hold the last seven days against the three weeks before them, for drift too slow for trailing days to see."""
+    reference = earlier_weeks(hour)
+    span = {"active": hour - DAY_S, "until": hour + HOUR_S}
+    week = read.hours(client, reference.end, reference.end + 7 * DAY_S)
+    known = read.hours_of_day(client, reference.start, reference.end, **span)
+    for key in keys:
+        if key in known and key in week:
+            yield Held(key, Scope(reference.name, key, ""), reference, known[key], {SLOW: week[key]}, (EMBEDDING,))
 
 
 def _largest(hours: Mapping[Key, Sequence[Row]]) -> list[Key]:
@@ -121,11 +134,12 @@ def _learn(client: "Client", held: Sequence[Held], learnt: Mapping[What, Learnt]
 
 def _learn_one(client: "Client", held: Held, now: int) -> dict[What, Learnt]:
     last, texts = held.reference.end, held.texts
-    days = min(TRAILING_DAYS, (last - held.reference.start) // DAY_S)
+    days = min(EARLIER_DAYS if SLOW in held.windows else TRAILING_DAYS, (last - held.reference.start) // DAY_S)
     whats = list(held.whats())
     if days < 1 or not held.known:
         return {what: Learnt("no reference" if days else "the reference is shorter than a day", now, texts) for what in whats}
-    found = read.whole_days(client, held.scope, last - days * DAY_S, days, {what.metric for what in whats})
+    bin_minutes = 60 if min(held.windows) >= DAY else 1
+    found = read.whole_days(client, held.scope, last - days * DAY_S, days, {what.metric for what in whats}, bin_minutes=bin_minutes)
     return {what: Learnt(calibrate(*found[what.metric], what.window, seed=now), now, texts) for what in whats}
 
 
@@ -138,7 +152,7 @@ def _verdicts(held: Sequence[Held], learnt: Mapping[What, Learnt]) -> list[tuple
         minutes = STATED_MINUTES * max(1, shares[one.key.project])
         profiles = {metric: profile_of(metric, one.known) for metric in {what.metric for what in one.whats()}}
         for what in one.whats():
-            bin_minutes = 60 if what.window == DAY else 1
+            bin_minutes = 60 if what.window >= DAY else 1
             rows, known = one.windows[what.window], profiles[what.metric]
             verdicts.append((what, judge(what.metric, rows, known, models[what], bin_minutes=bin_minutes, minutes=minutes)))
     return verdicts

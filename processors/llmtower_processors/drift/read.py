@@ -42,10 +42,17 @@ WHERE hour >= toDateTime({{start:UInt32}}, 'UTC') AND hour < toDateTime({{end:UI
 )
 GROUP BY {_KEY}, hour_of_day
 """  # noqa: S608 - names from literals
-_MINUTES_OF: Final = f"""
+_DAY_OF: Final = {
+    1: f"""
 SELECT toUnixTimestamp(found.minute) AS at, {_SUMS} FROM drift_sketches AS found
 WHERE minute >= toDateTime({{start:UInt32}}, 'UTC') AND minute < toDateTime({{end:UInt32}}, 'UTC') AND
-"""  # noqa: S608 - names from literals
+""",  # noqa: S608 - names from literals
+    60: f"""
+SELECT toUnixTimestamp(found.hour) AS at, {_SUMS} FROM drift_hours AS found
+WHERE hour >= toDateTime({{start:UInt32}}, 'UTC') AND hour < toDateTime({{end:UInt32}}, 'UTC') AND
+""",  # noqa: S608 - names from literals
+}
+"""By the minutes of a bin."""
 
 
 def minutes(client: "Client", start: int, end: int) -> dict[Key, list[Row]]:
@@ -76,16 +83,17 @@ def _grouped(client: "Client", sql: str, values: dict[str, int], *names: str) ->
     return found
 
 
-def whole_days(client: "Client", scope: Scope, start: int, days: int, metrics: Iterable[str]) -> dict[str, Days]:
-    """Give (days, 1440, width) sums and (days, 1440) counts of some metrics of a scope, from `start` (seconds, a whole hour)."""
-    made = {name: (np.zeros((days, DAY, METRICS[name].width)), np.zeros((days, DAY))) for name in metrics}
+def whole_days(client: "Client", scope: Scope, start: int, days: int, metrics: Iterable[str], *, bin_minutes: int = 1) -> dict[str, Days]:
+    """Give (days, bins, width) sums and (days, bins) counts of some metrics of a scope, from `start` (seconds, a whole hour)."""
+    bins = DAY // bin_minutes
+    made = {name: (np.zeros((days, bins, METRICS[name].width)), np.zeros((days, bins))) for name in metrics}
     where = " AND ".join(f"{name} {'!=' if name == scope.others else '='} {{{name}:String}}" for name in Key._fields)
-    sql = f"{_MINUTES_OF} {where} GROUP BY at"
+    sql = f"{_DAY_OF[bin_minutes]} {where} GROUP BY at"
     for first in range(days):  # a day at a time: a row is 2 kB
         begin = start + first * 24 * HOUR_S
         values = scope.key._asdict() | {"start": begin, "end": begin + 24 * HOUR_S}
         for at, *row in client.query(sql, parameters=values).result_rows:
-            place = (int(at) - begin) // 60
+            place = (int(at) - begin) // (60 * bin_minutes)
             fields = dict(zip(COLUMNS, row, strict=True))
             for name, (sums, counts) in made.items():
                 sums[first, place], counts[first, place] = vector(name, fields)

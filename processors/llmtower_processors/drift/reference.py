@@ -116,8 +116,12 @@ def left_out(sums: Reals, counts: Reals, bin_minutes: int) -> Away:
 
 
 def noise(texts: Reals, doubt: Reals, variance: float, window: int) -> Reals:
-    """Give the squared distance that independent texts have from their reference by chance: of the window, and of the reference."""
-    found: Reals = variance * (1 / texts + doubt / (texts if window <= HOUR else texts**2))
+    """Give the squared distance that independent texts have from their reference by chance: of the window, and of the reference.
+
+    A window of more than a day holds the same hours several times, and their expectation's error each time.
+    """
+    shared = texts if window <= HOUR else texts**2 / max(1, window / DAY)
+    found: Reals = variance * (1 / texts + doubt / shared)
     return found
 
 

@@ -8,6 +8,8 @@ from llmtower_processors.drift.judge import HOUR_S, Key, Row
 
 TRAILING: Final = "trailing"
 TRAILING_DAYS: Final = 7
+EARLIER: Final = "earlier weeks"
+EARLIER_DAYS: Final = 21
 FEWEST_DATES: Final = 3
 DAY_S: Final = 24 * HOUR_S
 _SIBLINGS: Final = {"": "", "prompt_version": "other versions", "request_model": "other models"}
@@ -42,11 +44,17 @@ class Scope(NamedTuple):
 
 def references(hour: int, named: Sequence[Baseline]) -> Iterator[Reference]:
     """Give the trailing days before the day window (drift of today is not yet part of them), and the baselines."""
-    until = hour - DAY_S + HOUR_S
+    until = hour + HOUR_S - DAY_S
     yield Reference(TRAILING, until - TRAILING_DAYS * DAY_S, until, {})
     for one in named:
         start, end = int(one.start.timestamp()) // HOUR_S * HOUR_S, int(one.end.timestamp()) // HOUR_S * HOUR_S
         yield Reference(f"baseline {one.name}", start, end, {"project": one.project} | one.where())
+
+
+def earlier_weeks(hour: int) -> Reference:
+    """Give the weeks before the last seven days, for slow drift."""
+    until = hour + HOUR_S - 7 * DAY_S
+    return Reference(EARLIER, until - EARLIER_DAYS * DAY_S, until, {})
 
 
 def scope_of(key: Key, reference: Reference, known: Mapping[Key, Sequence[Row]]) -> tuple[Scope, list[Row]]:

@@ -16,12 +16,14 @@ from llmtower_processors.drift.reference import DAY, Away, left_out, noise, prof
 
 WINDOWS: Final = (10, 60, DAY)
 """Minutes."""
-BINS: Final = {10: 1, 60: 5, DAY: 60}
+SLOW: Final = 7 * DAY
+"""The window for slow drift, which is held against the weeks before it: trailing days would drift along."""
+BINS: Final = {10: 1, 60: 5, DAY: 60, SLOW: 60}
 """Minutes by which each window is moved along when thresholds are computed."""
-BLOCKS: Final = {10: 60, 60: 180, DAY: 360}
+BLOCKS: Final = {10: 60, 60: 180, DAY: 360, SLOW: DAY}
 """Minutes that stay together when windows are made anew."""
-SYNTHETIC_DAYS: Final = {10: 84, 60: 280, DAY: 2_000}
-FEWEST_DAYS: Final = {10: 3, 60: 3, DAY: 5}
+SYNTHETIC_DAYS: Final = {10: 84, 60: 280, DAY: 2_000, SLOW: 5_600}
+FEWEST_DAYS: Final = {10: 3, 60: 3, DAY: 5, SLOW: 14}
 FEWEST_TEXTS: Final = 30
 """In a window; fewer are no verdict."""
 FEWEST_WINDOWS: Final = 40
@@ -95,13 +97,17 @@ def coarser(values: npt.NDArray[np.float64], bins: int) -> npt.NDArray[np.float6
 
 
 def calibrate(sums: Reals, counts: Reals, window: int, *, seed: int = 0) -> Calibration | str:
-    """Learn from whole days of minutes: `sums` (days, 1440, features), `counts` (days, 1440). A text says why it cannot be done."""
+    """Learn from whole days of minutes: `sums` (days, 1440, features), `counts` (days, 1440); hours (24) do for windows of days.
+
+    A text says why it cannot be done.
+    """
     used = counts.sum(axis=1) > 0
     days = int(used.sum())
     if days < FEWEST_DAYS[window]:
         return f"{days} days of reference, {FEWEST_DAYS[window]} are needed"
     step = BINS[window]
-    binned, texts = coarser(sums[used], step), coarser(counts[used], step)
+    bins = step * counts.shape[1] // DAY
+    binned, texts = coarser(sums[used], bins), coarser(counts[used], bins)
     variance = profile(binned, texts).variance
     away = left_out(binned, texts, step)
     width = window // step
@@ -135,16 +141,29 @@ def _resampled(away: Away, model: Calibration, rng: np.random.Generator) -> tupl
     days, bins = away.texts.shape
     width, block = model.window // BINS[model.window], BLOCKS[model.window] // BINS[model.window]
     slots = np.arange(bins)
+    wider = _two_samples(model.window / DAY, days)
     maxima, values = [], []
     piece = max(2, min(28, 40_000 // bins))
     for _ in range(max(1, SYNTHETIC_DAYS[model.window] // piece)):
         source = np.repeat(rng.integers(0, days, (piece, bins // block)), block, axis=1)
         made = Away(*(part[source, slots].reshape(piece * bins, *part.shape[2:]) for part in away))
+        made.rows[...] *= wider
         found = model.statistic(windows(made, width))
         blocks = found[: len(found) // width * width].reshape(-1, width).max(axis=1)
         maxima.append(blocks[np.isfinite(blocks)])
         values.append(found[np.isfinite(found)])
     return np.concatenate(maxima), np.concatenate(values)
+
+
+def _two_samples(window_days: float, days: int) -> float:
+    """Give by how much differences must be stretched for windows of days.
+
+    Days drawn from one reference and held against the others differ less, summed up, than new days do from that reference: new and old
+    days vary by 1/w + 1/R, drawn ones by (R / (R - 1))² / w.
+    """
+    if window_days <= 1:
+        return 1.0
+    return float(np.sqrt((1 / window_days + 1 / days) * window_days)) * (days - 1) / days
 
 
 def fit_tail(maxima: Reals, independent: float) -> Tail:
