@@ -20,7 +20,7 @@ STATED_DAYS: Final = (1, 7, 30)
 SEED: Final = 20261124
 
 
-def measure(quick: bool) -> list[Figure]:
+def run(quick: bool) -> list[Figure]:
     """Measure."""
     found = pools()
     return [*_speed(quick), *_null(found, quick), *_power(found, quick)]
@@ -122,12 +122,12 @@ def _power(found: Pools, quick: bool) -> list[Figure]:
         rng = np.random.default_rng([SEED, 77, number])
         pool = found.shifted["new topic" if shift == RAMP else shift]
         delays: list[float] = []
-        for run in range(runs):
+        for turn in range(runs):
             reference = minutes("daily-seasonal", REFERENCE_DAYS, rng, found.usual)
             sums, counts = minutes("daily-seasonal", 2, rng, found.usual)
             share = np.linspace(0, 1, counts.size).reshape(counts.shape) if shift == RAMP else 1.0
             after = mixed(sums, counts, pool, share, rng)
-            delays.append(_delay(live(reference, (after, counts), run), 30 * DAY * len(WINDOWS)))
+            delays.append(_delay(live(reference, (after, counts), turn), 30 * DAY * len(WINDOWS)))
         seen = [delay for delay in delays if np.isfinite(delay)]
         note = f"seen in {len(seen)} of {runs} runs within 2 days; 20 texts a minute, thresholds for 30 days, daily-seasonal traffic"
         figures.append(Figure(f"{shift}: median delay", float(np.median(delays)), "minutes", note=note))
@@ -140,4 +140,4 @@ def _delay(streams: Sequence[Live], stated_minutes: float) -> float:
 
 
 if __name__ == "__main__":
-    main(measure)
+    main(run)

@@ -26,7 +26,7 @@ FROM numbers({first:UInt64}, {count:UInt64})
 """
 
 
-def measure(quick: bool) -> list[Figure]:
+def run(quick: bool) -> list[Figure]:
     """Measure."""
     days = 3 if quick else 30
     with tempfile.TemporaryDirectory(prefix="llmtower-bench-") as folder, EngineProcess(Path(folder)) as engine:
@@ -55,4 +55,4 @@ def measure(quick: bool) -> list[Figure]:
 
 
 if __name__ == "__main__":
-    main(measure)
+    main(run)

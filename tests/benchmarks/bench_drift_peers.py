@@ -37,7 +37,7 @@ class Windows:
     answers: dict[str, list[tuple[float, bool, float]]] = field(default_factory=lambda: {OURS: [], ONLINE: []})
 
 
-def measure(quick: bool) -> list[Figure]:
+def run(quick: bool) -> list[Figure]:
     """Measure."""
     if not PEERS.exists():
         raise SystemExit("There is no .venv-peers: run `make peers` first.")
@@ -120,4 +120,4 @@ def _figures(name: str, kinds: Any, given: Any) -> list[Figure]:
 
 
 if __name__ == "__main__":
-    main(measure)
+    main(run)
