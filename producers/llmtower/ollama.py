@@ -6,7 +6,6 @@ from typing import Any, TypeVar
 
 from llmtower.errors import internal_error
 from llmtower.methods import Asked, Method, record_methods, refuse
-from llmtower.snapshot import attributes
 
 ClientT = TypeVar("ClientT")
 
@@ -73,17 +72,16 @@ class Chunks:
     def add(self, chunk: Any) -> bool:
         """Take a chunk; says whether it brought any token."""
         self.last = chunk
-        place, name = attributes(chunk), "response"
-        message = place.get("message")
-        if message is not None:
-            self.chat, place, name = True, attributes(message), "content"
+        message = getattr(chunk, "message", None)
+        self.chat = self.chat or message is not None
+        place, name = (chunk, "response") if message is None else (message, "content")
         brought = False
         for title in (name, "thinking"):
-            text = place.get(title)
+            text = getattr(place, title, None)
             if text:
                 self.texts.setdefault(title, []).append(text)
                 brought = True
-        tools = place.get("tool_calls")
+        tools = getattr(message, "tool_calls", None)
         if tools:
             self.tools.extend(tools)
             brought = True

@@ -96,7 +96,9 @@ def test_no_field_of_a_transition_can_hold_a_text_of_a_prompt() -> None:
 def test_links_point_to_panel_calls_and_alert_around_the_window() -> None:
     told = notification(group={"app": "a b", "request_model": "gpt-4o", "user_id": "u&1"}, panel="latency_error_rate").transition
     found = links(told, "https://tower.example/")
-    assert found["panel"].startswith("https://tower.example/latency?from=2026-11-18T10%3A32%3A00Z&to=2026-11-18T11%3A17%3A00Z&")
-    assert found["panel"].endswith("app=a+b&model=gpt-4o&user=u%261#latency_error_rate")
+    assert found["panel"].startswith(
+        "https://tower.example/panels/latency_error_rate?from=2026-11-18T10%3A32%3A00Z&to=2026-11-18T11%3A17%3A00Z&"
+    )
+    assert found["panel"].endswith("app=a+b&model=gpt-4o&user=u%261")
     assert found["calls"].startswith("https://tower.example/calls?")
     assert "runbook" not in found

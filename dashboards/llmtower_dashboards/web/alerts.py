@@ -4,18 +4,23 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast, get_args
 
 from llmtower_dashboards.ask import Answer
-from llmtower_dashboards.registry import DASHBOARDS
+from llmtower_dashboards.panel import PanelUnit
+from llmtower_dashboards.web.chrome import PANEL_PATHS
 from llmtower_dashboards.web.format import THIN, age, figure
 from llmtower_dashboards.web.look import CALLS_PATH, Look
 from llmtower_dashboards.web.tags import EMPTY, Html, join, tag
+from llmtower_schemas.metrics import Unit
 from llmtower_schemas.silences import Silence
 
 _BEFORE, _AFTER = timedelta(minutes=30), timedelta(minutes=10)
 _FILTERS = {"project": "project", "environment": "environment", "app": "app", "request_model": "model", "provider": "provider"}
 _FILTERS |= {"prompt_name": "prompt", "user_id": "user", "model": "model", "prompt": "prompt", "user": "user"}
+
+_FIGURE_AT = 4
+_KNOWN = frozenset(get_args(Unit))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,14 +113,52 @@ def _item(alert: Alert, look: Look) -> Html:
     )
 
 
+def history(answer: Answer, look: Look) -> Html:
+    """What alerts went through, newest first."""
+    rows = []
+    for values in answer.rows:
+        row = _named(values, answer)
+        state = str(row["state"])
+        word = (
+            "✓ over"
+            if state in ("resolved", "ok")
+            else f"{'◌' if state == 'pending' else '●'} {row['severity'] if state == 'firing' else state}"
+        )
+        shade = "ok" if state in ("resolved", "ok") else "bad" if row["severity"] == "critical" else "warn"
+        group = " · ".join(part.partition("=")[2] for part in str(row["group_text"]).split(", ") if part and part != "project=default")
+        rule = tag("a", str(row["rule"]), href=look.view.choosing(rule=str(row["rule"])).link("/alerts"))
+        said = [
+            tag("time", look.at(row["time"]), datetime=row["time"].isoformat()),
+            tag("span", word, class_=f"is-{shade}"),
+            rule,
+            group,
+            _figures(row),
+            str(row["reason"]),
+            str(row["coincident"]),
+            str(row["told"]),
+        ]
+        rows.append(tag("tr", [tag("td", cell, class_="num" if at == _FIGURE_AT else None) for at, cell in enumerate(said)]))
+    heads = ("Time", "State", "Rule", "Group", "Figure", "Reason", "Shortly before", "Told")
+    head = tag("tr", [tag("th", title, scope="col", class_="num" if at == _FIGURE_AT else None) for at, title in enumerate(heads)])
+    return tag(
+        "div", tag("table", tag("thead", head), tag("tbody", rows)), class_="scroll", tabindex="0", role="region", aria_label="History"
+    )
+
+
+def _amount(value: Any, unit: str) -> str:
+    """Some rules have a unit of their own, `x budget`."""
+    shown = str(figure(value, cast(PanelUnit, unit)))
+    return shown if unit in _KNOWN or not unit else f"{shown}{THIN}{unit}"
+
+
 def _figures(row: Mapping[str, Any]) -> str:
     if row["value"] is None:
         return str(row["reason"] or "no data")
-    value = str(figure(row["value"], row["unit"] or ""))
+    value = _amount(row["value"], str(row["unit"]))
     if row["threshold"] is None:
         return value
     sign = "<" if row["value"] < row["threshold"] else ">"
-    return f"{value} {sign} {figure(row['threshold'], row['unit'] or '')}"
+    return f"{value} {sign} {_amount(row['threshold'], str(row['unit']))}"
 
 
 def _sample(row: Mapping[str, Any]) -> str:
@@ -154,10 +197,9 @@ def _around(alert: Alert, look: Look) -> Any:
 def _panel(alert: Alert, look: Look) -> str:
     """The page of the panel that shows the alert's figure; the alerts' page where it has none."""
     name = str(alert.row["panel"])
-    page = next((board.name for board in DASHBOARDS.values() for row in board.rows for panel in row.panels if panel.name == name), "")
-    if not page:
+    path = PANEL_PATHS.get(name)
+    if path is None:
         return look.view.choosing(rule=str(alert.row["rule"])).link("/alerts")
-    path = {"overview": "/", "explorer": CALLS_PATH}.get(page, f"/{page}")
     return f"{_around(alert, look).link(path)}#{name}"
 
 

@@ -9,9 +9,9 @@ from llmtower_dashboards.panel import Panel
 from llmtower_dashboards.web.format import THIN, Figure, change, figure, scale_of, state_of
 from llmtower_dashboards.web.lines import lines
 from llmtower_dashboards.web.look import Look, number, sentence
-from llmtower_dashboards.web.tags import EMPTY, Html, hidden, join, tag
+from llmtower_dashboards.web.tags import EMPTY, Html, hidden, join, prose, tag
 
-_SHORT: Final = {"Error rate": "Errors"}
+_SHORT: Final = {"Error rate": "Errors", "Toxic answers": "Toxic"}
 _PACE: Final = {"cost_today": "by midnight UTC", "cost_month": "by the month's end"}
 _MARKS: Final = {"warn": "▲ ", "bad": "▲▲ "}
 SPARK: Final = (120, 28)
@@ -34,7 +34,9 @@ def tile(panel: Panel, answer: Answer, trend: Answer | None, look: Look) -> Html
     value, unit = row.get("value", answer.rows[0][0] if answer.rows else None), answer.columns[0].unit
     title = _SHORT.get(panel.title, panel.title)
     if value is None:
-        return join(_tile_head(panel, title, look), tag("p", "unknown", class_="figure none"), tag("p", panel.no_data, class_="note"))
+        return join(
+            _tile_head(panel, title, look), tag("p", "unknown", class_="figure none"), tag("p", prose(panel.no_data), class_="note")
+        )
     now = _per_hour(panel, value, look)
     state = state_of(panel, value)
     return join(
@@ -47,12 +49,12 @@ def tile(panel: Panel, answer: Answer, trend: Answer | None, look: Look) -> Html
 
 def failed(message: str) -> Html:
     """What went wrong and what to do, above the last figure."""
-    return tag("p", tag("strong", "No answer. "), message, class_="problem", role="alert")
+    return tag("p", tag("strong", "No answer. "), prose(message), class_="problem", role="alert")
 
 
 def nothing(panel: Panel) -> Html:
     """What an empty answer means."""
-    return tag("p", panel.no_data, class_="empty")
+    return tag("p", prose(panel.no_data), class_="empty")
 
 
 def words(panel: Panel, answer: Answer, look: Look) -> str:

@@ -18,6 +18,7 @@ from llmtower_dashboards.web.theme import series
 
 Options = dict[str, Any]
 _FONT: Final = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', 'DejaVu Sans', sans-serif"
+_WHOLE: Final = frozenset({"calls", "events", "records", "rows"})
 _WIDTHS: Final = (2.25, 1.5, 1.0)
 MAX_MARKS: Final = 12
 MAX_LABEL: Final = 24
@@ -169,6 +170,7 @@ def _value_axis(unit: str, scale: str) -> Options:
         "type": "value",
         "splitNumber": 3,
         "min": 0,
+        "minInterval": 1 if unit in _WHOLE else 0,
         "axisLine": {"show": False},
         "axisLabel": {**_AXIS["axisLabel"], ":formatter": f"value => llmtower.figure(value, {unit!r}, {scale!r})"},
         "splitLine": {"lineStyle": {"color": "var(--line)"}},
@@ -257,7 +259,11 @@ def _points(line: Line, setting: Setting) -> list[list[float | None]]:
 
 def _events(setting: Setting) -> Options:
     """Events as vertical marks, and the edge where not everything has arrived greyed."""
-    marks = [{"xAxis": _millis(at, setting.zone), "name": name} for at, name in _named_marks(setting)]
+    late = setting.end - (setting.end - setting.start) * MARK_SHARE
+    marks = [
+        {"xAxis": _millis(at, setting.zone), "name": name, "label": {"align": "right" if at > late else "center"}}
+        for at, name in _named_marks(setting)
+    ]
     return {
         "markLine": {
             "symbol": "none",
@@ -275,7 +281,7 @@ def _events(setting: Setting) -> Options:
             "animation": False,
             "data": _edge(setting),
             "itemStyle": {"color": "var(--muted)", "opacity": 0.12},
-            "label": {"position": "insideTopRight", "color": "var(--muted)", "fontSize": 11},
+            "label": {"position": "insideBottomRight", "color": "var(--muted)", "fontSize": 11},
         },
     }
 

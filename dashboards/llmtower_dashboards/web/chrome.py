@@ -13,6 +13,8 @@ from llmtower_dashboards.web.tags import EMPTY, Html, hidden, join, tag
 
 PATHS: Final = {name: {"overview": "/", "explorer": "/calls"}.get(name, f"/{name}") for name in DASHBOARDS}
 """Dashboard → path."""
+PANEL_PATHS: Final = {panel.name: PATHS[name] for name, board in DASHBOARDS.items() for row in board.rows for panel in row.panels}
+"""Panel → path of the (last) page it stands on."""
 _MENU: Final = {"latency": "Latency & errors", "prompts": "Prompts & models", "quality": "Quality", "explorer": "Calls"}
 SELECTED: Final = ("environment", "app")
 """Variables with a list of their own; the others are typed."""

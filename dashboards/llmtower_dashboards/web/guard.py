@@ -61,7 +61,7 @@ class Guard:
             await _refuse(scope, send, 403, refusal)
         elif scope["type"] == "http" and scope["path"] == "/key":
             await self._sign_in(scope, receive, send, secure=headers.get("x-forwarded-proto", scope["scheme"]) == "https")
-        elif scope["path"] not in OPEN_PATHS and "read" not in (scopes := self._keys.scopes(headers)):
+        elif scope["path"] not in OPEN_PATHS and "read" not in (scopes := await self._keys.scopes(headers)):
             await _ask_for_key(scope, send)
         else:
             scope["llmtower.scopes"] = scopes if scope["path"] not in OPEN_PATHS else frozenset()
@@ -83,7 +83,7 @@ class Guard:
             await _answer(send, 200, _form(_next(scope["query_string"].decode("latin-1"))))
             return
         form = parse_qs((await _body(receive)).decode("utf-8", "replace"))
-        token, target = self._keys.token(form.get("key", [""])[0]), _local(form.get("next", ["/"])[0])
+        token, target = await self._keys.token(form.get("key", [""])[0]), _local(form.get("next", ["/"])[0])
         if token is None:
             await _answer(send, 403, _form(target, "That key opens nothing here. Check for missing characters."))
             return
@@ -156,8 +156,8 @@ def _form(target: str, problem: str = "") -> str:
 <form method="post" action="/key"><input type="hidden" name="next" value="{escape(target)}">
 <label>Key <input name="key" type="password" autocomplete="current-password" required autofocus></label>
 <button>Open</button></form>
-<p>A key of the scope <code>read</code> shows figures (LLMTOWER_WEB__READ_KEY); one of the scope <code>content</code> also the texts of
-calls (LLMTOWER_WEB__CONTENT_KEY; with <code>llmtower up</code> it is <code>content</code> in credentials.json of the data folder).</p>""",
+<p>A key of the scope <code>read</code> shows figures, one of the scope <code>content</code> also the texts of calls. Make one with
+<code>llmtower keys create</code>. With <code>llmtower up</code> the password <code>content</code> in credentials.json does as well.</p>""",
     )
 
 

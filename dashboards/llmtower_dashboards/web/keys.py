@@ -1,47 +1,77 @@
-"""Who may see what: `read` shows the page, `content` also the texts of calls. Pure; keys are compared in constant time."""
+"""Who may see what: `read` shows the page, `content` also the texts of calls. Keys are compared in constant time.
+
+A key is one of the settings, or one that `llmtower keys create` made. The browser keeps a token made of it, never the key.
+"""
 
 import hashlib
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
 from typing import Final, Literal
 
+from llmtower_dashboards.web.register import MemoryRegister, Register
+from llmtower_schemas.keys import ApiKey, key_id_of
+
 Scope = Literal["read", "content"]
 COOKIE: Final = "llmtower_key"
+Scopes = frozenset[Scope]
+_GIVES: Final[Mapping[Scope, Scopes]] = {"read": frozenset({"read"}), "content": frozenset({"read", "content"})}
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Keys:
-    """The keys that open the page; without a read key everybody who reaches it may read."""
+    """The keys that open the page, and what everybody who reaches it may do (`given`)."""
 
     read: str = ""
     content: str = ""
+    given: Scopes = frozenset({"read"})
+    register: Register = field(default_factory=MemoryRegister)
 
-    def scopes(self, headers: Mapping[str, str]) -> frozenset[Scope]:
+    async def scopes(self, headers: Mapping[str, str]) -> Scopes:
         """Give the scopes of a request by its cookie or `Authorization: Bearer` header (names in lower case)."""
-        shown = {_token(key) for key in (_bearer(headers),) if key} | {_cookie(headers)}
-        found: set[Scope] = set() if self.read else {"read"}
-        if self.read and _among(_token(self.read), shown):
-            found.add("read")
-        if self.content and _among(_token(self.content), shown):
-            found |= {"read", "content"}
-        return frozenset(found)
+        found = self.given if not self.read else frozenset[Scope]()
+        shown = [await self.token(bearer)] if (bearer := _bearer(headers)) else []
+        for token in filter(None, [*shown, _cookie(headers)]):
+            found |= await self._opened(token)
+        return found
 
-    def token(self, key: str) -> str | None:
+    async def token(self, key: str) -> str | None:
         """Give what the browser keeps instead of the key; None when the key opens nothing."""
         for known in (self.read, self.content):
-            if known and hmac.compare_digest(known.encode(), key.encode()):
+            if known and hmac.compare_digest(known.encode(), key.encode("utf-8", "replace")):
                 return _token(known)
-        return None
+        made = await self.register.find(key_id_of(key)) if key_id_of(key) else None
+        return f"{made.key_id}.{_token(made.sha256)}" if made is not None and made.fits(key) and _scopes_of(made) else None
+
+    async def _opened(self, token: str) -> Scopes:
+        key_id, dot, _ = token.rpartition(".")
+        if dot:
+            made = await self.register.find(key_id)
+            fits = made is not None and made.revoked_at_us is None and _same(token, f"{key_id}.{_token(made.sha256)}")
+            return _scopes_of(made) if made is not None and fits else frozenset()
+        found: Scopes = frozenset()
+        for known, scope in ((self.read, "read"), (self.content, "content")):
+            if known and _same(token, _token(known)):
+                found |= _GIVES["content" if scope == "content" else "read"]
+        return found
+
+
+def _scopes_of(key: ApiKey) -> Scopes:
+    found: Scopes = frozenset()
+    if "read" in key.scopes:
+        found |= _GIVES["read"]
+    if "content" in key.scopes:
+        found |= _GIVES["content"]
+    return found
 
 
 def _token(key: str) -> str:
     return hmac.new(key.encode(), b"llmtower live page", hashlib.sha256).hexdigest()
 
 
-def _among(token: str, shown: set[str]) -> bool:
-    return any(hmac.compare_digest(token, one) for one in shown if one.isascii())
+def _same(one: str, other: str) -> bool:
+    return hmac.compare_digest(one.encode(), other.encode())
 
 
 def _bearer(headers: Mapping[str, str]) -> str:

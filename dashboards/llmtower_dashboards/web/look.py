@@ -1,7 +1,7 @@
 """How a page is looked at: the view, the zone, the moment; and the addresses that lead on from it. Pure."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Any, Final
 
@@ -25,7 +25,6 @@ class Look:
     frame: Frame
     now: datetime
     zone: tzinfo = UTC
-    budgets: Mapping[str, float] = field(default_factory=dict)
 
     def at(self, moment_: datetime) -> str:
         """Write a time in the page's zone."""

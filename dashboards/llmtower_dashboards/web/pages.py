@@ -9,6 +9,7 @@ from typing import Final
 from nicegui import Client, background_tasks, ui
 from nicegui.events import GenericEventArguments
 from starlette.requests import Request
+from starlette.responses import RedirectResponse
 
 from llmtower_dashboards.web import chrome
 from llmtower_dashboards.web.hub import Hub
@@ -37,8 +38,16 @@ def _page(hub: Hub) -> Callable[[Client, Request], Awaitable[None]]:
         screen.go(str(request.url.path) + (f"?{request.url.query}" if request.url.query else ""))
         Wiring(screen, client)
         await asyncio.wait({background_tasks.create(screen.refresh(), name="first figures")}, timeout=FIRST_S)
+        ui.add_body_html(screen.prelude())
 
     return page
+
+
+def panel(name: str, request: Request) -> RedirectResponse:
+    """An address of a panel that holds wherever it stands: what notifications link to."""
+    query = f"?{request.url.query}" if request.url.query else ""
+    path = chrome.PANEL_PATHS.get(name)
+    return RedirectResponse(f"/{query}" if path is None else f"{path}{query}#{name}", status_code=302)
 
 
 class Wiring:
@@ -55,7 +64,7 @@ class Wiring:
         ui.on("llmtower:silence", self._silence)
 
     async def _tick(self) -> None:
-        if self._screen.live:
+        if self._screen.live and not self._screen.busy:
             await self._screen.refresh()
 
     async def _go(self, event: GenericEventArguments) -> None:

@@ -10,7 +10,7 @@ from nicegui import ui
 from llmtower_dashboards.ask import Answer, AskError
 from llmtower_dashboards.panel import Panel
 from llmtower_dashboards.registry import PANELS
-from llmtower_dashboards.web import cards, changes, charts, tables
+from llmtower_dashboards.web import alerts, cards, changes, charts, tables
 from llmtower_dashboards.web.charts import Setting
 from llmtower_dashboards.web.hub import Hub
 from llmtower_dashboards.web.look import Look
@@ -20,6 +20,7 @@ from llmtower_dashboards.web.tags import Html, hidden, join
 CHARTS: Final = frozenset({"timeseries", "heatmap"})
 
 _WRITTEN: Final[dict[str, Callable[[Answer, Look], Html]]] = {
+    "alerts_history": alerts.history,
     "call_facts": tables.facts,
     "overview_changed": changes.changes,
     "call_content": lambda answer, _look: changes.texts(answer),
@@ -38,12 +39,13 @@ class Drawn:
 class Place:
     """A panel's card. Until its first answer it is a grey skeleton; a failure keeps the last figure below its sentence."""
 
-    def __init__(self, panel: Panel, *, tile: bool = False, classes: str = "") -> None:
+    def __init__(self, panel: Panel, *, tile: bool = False, classes: str = "", instead: Panel | None = None) -> None:
         self.panel = panel
-        self._tile = tile
+        self._instead = instead
+        self.is_tile = tile
         self.answer: Answer | None = None
         self._chart: Any = None
-        self._shown = ""
+        self._trend: Answer | None = None
         with ui.element("article").classes(f"card {classes}").props(f'id="{panel.name}"') as self.card:
             self._head = _html("")
             self._problem = _html("")
@@ -51,23 +53,29 @@ class Place:
                 self._chart = ui.echart({}, renderer="svg").classes("chart").props('aria-hidden="true"')
             self._body = _html(cards.skeleton())
 
+    @property
+    def content(self) -> str:
+        """What is shown below the heading, as HTML."""
+        return str(self._body.content)
+
     async def refresh(self, hub: Hub, drawn: Drawn) -> None:
         """Ask and show."""
         look = drawn.look
-        if not self._tile:
+        if not self.is_tile:
             _set(self._head, cards.heading(self.panel, look))
         try:
-            answer = await hub.ask(self.panel, look.frame)
-            trend = await self._trend(hub, look)
+            panel, answer = await self._ask(hub, look)
         except AskError as error:
             self._fail(str(error))
             return
         self.answer = answer
         _set(self._problem, Html(""))
         self.card.classes(remove="stale")
-        if self._tile:
-            _set(self._body, cards.tile(self.panel, answer, trend, look))
-        elif not answer.rows or all(value is None for value in answer.rows[0]):
+        if self.is_tile:
+            _set(self._body, cards.tile(panel, answer, self._trend, look))
+            self._trend = await self._ask_trend(panel, hub, look)
+            _set(self._body, cards.tile(panel, answer, self._trend, look))
+        elif not _knows(answer):
             self._hide_chart()
             _set(self._body, cards.nothing(self.panel))
         elif self._chart is not None:
@@ -84,8 +92,15 @@ class Place:
             return cards.tile(self.panel, answer, None, look)
         return tables.table(self.panel, answer, look)
 
-    async def _trend(self, hub: Hub, look: Look) -> Answer | None:
-        trend = PANELS.get(self.panel.trend) if self._tile else None
+    async def _ask(self, hub: Hub, look: Look) -> tuple[Panel, Answer]:
+        """The panel's answer; that of the one that stands in for it when there is nothing to say (a score that nobody computes)."""
+        answer = await hub.ask(self.panel, look.frame)
+        if self._instead is None or _knows(answer):
+            return self.panel, answer
+        return self._instead, await hub.ask(self._instead, look.frame)
+
+    async def _ask_trend(self, panel: Panel, hub: Hub, look: Look) -> Answer | None:
+        trend = PANELS.get(panel.trend) if self.is_tile else None
         if trend is None:
             return None
         try:
@@ -118,6 +133,10 @@ class Place:
     def _hide_chart(self) -> None:
         if self._chart is not None:
             self._chart.set_visibility(False)
+
+
+def _knows(answer: Answer) -> bool:
+    return bool(answer.rows) and any(value is not None for value in answer.rows[0])
 
 
 def _html(content: str) -> ui.html:

@@ -21,8 +21,9 @@ from llmtower_dashboards.web.silencing import LASTS, Kind, NotSilencedError, sil
 from llmtower_dashboards.web.state import View, parse, zone_of
 from llmtower_dashboards.web.tags import Html, join, tag
 
-TILES: Final = ("overview_calls", "overview_error_rate", "overview_p95", "cost_today", "quality_toxic_rate", "overview_ttft")
-"""The five tiles: the last stands in where there is no figure of toxicity."""
+TILES: Final = ("overview_calls", "overview_error_rate", "overview_p95", "cost_today")
+LAST_TILE: Final = ("quality_toxicity", "overview_ttft")
+"""The fifth figure, and what stands there while no answer is scored for toxicity."""
 LISTS: Final = {"": "calls_recent", "failed": "calls_failed", "slowest": "calls_slowest", "dearest": "calls_dearest"}
 POINTS: Final = 120
 
@@ -41,7 +42,7 @@ class Screen:
         self._places: list[Place] = []
         self._alerts: Alerts | None = None
         self._silencing: set[str] = set()
-        self._lock = asyncio.Lock()
+        self._running: asyncio.Task[None] | None = None
         self._nav, self._controls, self._status = _html(""), _html(""), _html("")
         self._nav.classes("top")
         with ui.element("div").classes("bar"):
@@ -86,18 +87,42 @@ class Screen:
         self._browser_zone = name if changed else self._browser_zone
         return changed and not self._view.zone
 
+    @property
+    def busy(self) -> bool:
+        """Whether answers are awaited."""
+        return self._running is not None and not self._running.done()
+
     async def refresh(self) -> None:
-        """Ask for everything on the screen at this moment."""
-        async with self._lock:
-            now = datetime.now(UTC).replace(microsecond=0)
-            frame = self._frame(now)
-            look = Look(self._path, self._view, frame, now, self._zone())
-            self._header(look, {})
-            await asyncio.gather(self._around(look), self._panels(look))
+        """Ask for everything on the screen at this moment; what was asked before and is not answered is given up."""
+        if self._running is not None:
+            self._running.cancel()
+        self._running = asyncio.create_task(self._refresh())
+        await asyncio.wait({self._running})
+
+    async def _refresh(self) -> None:
+        now = datetime.now(UTC).replace(microsecond=0)
+        look = Look(self._path, self._view, self._frame(now), now, self._zone())
+        self._header(look, {})
+        await asyncio.gather(self._panels(look), self._around(look))
+
+    def prelude(self) -> Html:
+        """What is known already, as plain HTML: it is seen before the browser has run a line of script, and then gives way to the page."""
+        tiles = [tag("article", Html(place.content), class_="card tile") for place in self._places if place.is_tile]
+        shown = tag("section", tiles, class_="tiles") if self._path == "/" else ""
+        above = tag("div", Html(self._nav.content), class_="top")
+        return tag("div", above, tag("div", class_="bar"), shown, id="prelude", class_="page", inert=True, aria_hidden="true")
 
     async def _panels(self, look: Look) -> None:
-        setting = asyncio.ensure_future(self._setting(look))
-        await asyncio.gather(setting, *(place.refresh(self._hub, Drawn(look, setting)) for place in self._places))
+        setting: asyncio.Future[Setting] = asyncio.get_running_loop().create_future()
+        drawn = [place.refresh(self._hub, Drawn(look, setting)) for place in self._places]
+        await asyncio.gather(*drawn, self._surround(look, setting))
+
+    async def _surround(self, look: Look, setting: asyncio.Future[Setting]) -> None:
+        """Asked after the figures, which need none of it."""
+        try:
+            setting.set_result(await self._setting(look))
+        finally:
+            setting.cancel()
 
     async def _setting(self, look: Look) -> Setting:
         """What all charts share: colours, events, how far data has arrived."""
@@ -161,9 +186,10 @@ class Screen:
 
     def _build_overview(self) -> None:
         _html(tag("h1", "Overview", class_="sr"))
-        tiles = [name for name in TILES if name in PANELS][:5]
         with ui.element("section").classes("tiles").props('aria-label="Now"'):
-            self._places += [Place(PANELS[name], tile=True, classes="tile") for name in tiles]
+            self._places += [Place(PANELS[name], tile=True, classes="tile") for name in TILES]
+            last, instead = (PANELS.get(name) for name in LAST_TILE)
+            self._places.append(Place(last or PANELS[LAST_TILE[1]], tile=True, classes="tile", instead=instead))
         with ui.element("section").classes("grid"):
             with ui.element("article").classes("card half firing").props('id="firing"'):
                 _html(tag("div", tag("h3", "Firing", title="What is wrong now?"), class_="head"))

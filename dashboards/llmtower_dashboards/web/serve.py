@@ -1,5 +1,6 @@
 """Serve the live page. Edge: NiceGUI, uvicorn, the socket; imported by the page's own process only."""
 
+import asyncio
 import contextlib
 import logging
 import tempfile
@@ -9,6 +10,7 @@ from typing import Any, Final
 
 from llmtower_dashboards.web.guard import Guard, is_loopback
 from llmtower_dashboards.web.keys import Keys
+from llmtower_dashboards.web.register import KafkaRegister
 from llmtower_schemas.settings import Settings
 
 STATIC: Final = Path(__file__).parent / "static"
@@ -19,22 +21,31 @@ class RefusedToBindError(Exception):
 
 
 def keys_of(settings: Settings) -> Keys:
-    """The keys that the settings name."""
+    """The keys that open the page; on loopback everybody may read, unless a read key is set."""
     web = settings.web
     return Keys(
         read=web.read_key.get_secret_value() if web.read_key else "",
         content=web.content_key.get_secret_value() if web.content_key else "",
+        given=frozenset({"read"}) if is_loopback(web.host) else frozenset(),
+        register=KafkaRegister(settings.kafka),
     )
+
+
+def refuse_to_be_open(settings: Settings) -> None:
+    """Raises RefusedToBindError when others could reach the page and no key of the scope `read` exists."""
+    if is_loopback(settings.web.host) or settings.web.read_key:
+        return
+    if not asyncio.run(KafkaRegister(settings.kafka).grants("read")):
+        raise RefusedToBindError(
+            f"The live page listens on {settings.web.host} only with a key of the scope read: make one with `llmtower keys create`, "
+            "or set LLMTOWER_WEB__READ_KEY to a long random text (openssl rand -hex 24), or listen on 127.0.0.1."
+        )
 
 
 def serve(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM. Raises RefusedToBindError."""
+    refuse_to_be_open(settings)
     keys = keys_of(settings)
-    if not is_loopback(settings.web.host) and not keys.read:
-        raise RefusedToBindError(
-            f"The live page listens on {settings.web.host} only with a key: set LLMTOWER_WEB__READ_KEY to a long random text "
-            "(openssl rand -hex 24), or listen on 127.0.0.1."
-        )
     import uvicorn
 
     logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
@@ -55,7 +66,7 @@ def application(settings: Settings) -> Any:
 
     from llmtower_dashboards.ask import Asker
     from llmtower_dashboards.web.hub import Hub
-    from llmtower_dashboards.web.pages import register
+    from llmtower_dashboards.web.pages import panel, register
     from llmtower_dashboards.web.silencing import KafkaSilencer
 
     options = settings.clickhouse.client_options()
@@ -72,6 +83,7 @@ def application(settings: Settings) -> Any:
 
     app = FastAPI(lifespan=lifespan, openapi_url=None)
     app.get("/livez")(lambda: PlainTextResponse("ok"))
+    app.get("/panels/{name}")(panel)
     app.mount("/static", StaticFiles(directory=STATIC))
     register(hub)
     ui.run_with(

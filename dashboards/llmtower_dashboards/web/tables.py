@@ -59,11 +59,12 @@ def bars(panel: Panel, answer: Answer, look: Look) -> Html:
     for row in answer.rows[:MAX_ROWS]:
         name = " · ".join(str(row[at]) or "none" for at in labels)
         share = 100 * float(row[first] or 0) / most if most else 0.0
-        link = tag("a", name, href=_target(columns[labels[0]], row[labels[0]], columns, row, look)) if labels else name
+        leads = labels and (panel.calls or columns[labels[0]].link)
+        link = tag("a", name, href=_target(columns[labels[0]], row[labels[0]], columns, row, look)) if leads else name
         cells = [tag("th", link, scope="row")]
         cells.append(tag("td", tag("span", style=f"width:{share:.1f}%"), class_="bar", aria_hidden="true"))
         cells += [_cell(panel, columns, row, at, answer, look) for at in (first, *rest)]
-        rows.append(tag("tr", cells, tabindex="-1", data_href=look.calls(columns, row)))
+        rows.append(tag("tr", cells, tabindex="-1", data_href=look.calls(columns, row) if panel.calls else None))
     head_row = tag("thead", tag("tr", head))
     return tag(
         "div",

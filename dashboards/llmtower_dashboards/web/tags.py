@@ -36,6 +36,11 @@ def hidden(text: str) -> Html:
     return tag("span", text, class_="sr")
 
 
+def prose(text: str) -> Html:
+    """A sentence in which `commands` stand between backticks."""
+    return join(tag("code", part) if place % 2 else part for place, part in enumerate(text.split("`")))
+
+
 def _text(child: Child) -> str:
     if child is None:
         return ""

@@ -1,6 +1,5 @@
 """Addresses on the live page that a notification points to. Pure."""
 
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final
 from urllib.parse import urlencode
@@ -21,17 +20,11 @@ def links(transition: Transition, page_url: str) -> dict[str, str]:
     ]
     query = urlencode([*span, *link_parameters(transition.group)])
     found = {
-        "panel": f"{base}{_page(transition)}?{query}{'#' + transition.panel if transition.panel else ''}",
+        "panel": f"{base}{'/panels/' + transition.panel if transition.panel else '/'}?{query}",
         "calls": f"{base}/calls?{query}",
         "alert": f"{base}/alerts?{urlencode([('rule', transition.rule)])}",
     }
     return found | ({"runbook": transition.runbook} if transition.runbook else {})
-
-
-def _page(transition: Transition) -> str:
-    """The dashboard is the first word of a panel's name."""
-    known: Mapping[str, str] = {name: f"/{name}" for name in ("cost", "latency", "prompts", "pipeline", "calls")}
-    return known.get(transition.panel.partition("_")[0], "/")
 
 
 def _iso(moment: datetime) -> str:

@@ -8,7 +8,9 @@ import pytest
 
 from llmtower_dashboards.web.guard import Guard, is_loopback
 from llmtower_dashboards.web.keys import COOKIE, Keys
+from llmtower_dashboards.web.register import MemoryRegister
 from llmtower_dashboards.web.serve import RefusedToBindError, serve
+from llmtower_schemas.keys import make_key
 from llmtower_schemas.settings import Settings, WebSettings
 
 Message = MutableMapping[str, Any]
@@ -87,9 +89,27 @@ def test_with_a_read_key_nothing_is_shown_without_one() -> None:
     assert ask(keys, kind="websocket")[0] == 1008
     assert ask(keys, "/livez")[:2] == (200, ""), "alive for everybody, with no scope"
     assert ask(keys, authorization=f"Bearer {READ}")[1] == "read"
-    assert ask(keys, cookie=f"{COOKIE}={keys.token(CONTENT)}")[1] == "content,read"
+    assert ask(keys, cookie=f"{COOKIE}={asyncio.run(keys.token(CONTENT))}")[1] == "content,read"
     for wrong in (READ, "é", "", "; ;="):
         assert ask(keys, cookie=f"{COOKIE}={wrong}")[0] == 401, "a cookie never holds the key itself"
+
+
+def test_a_key_that_was_made_opens_until_it_is_revoked() -> None:
+    text, made = make_key("default", ("read",), name="on call", at_us=1)
+    _, emits = make_key("default", ("emit",), name="app", at_us=1)
+    register = MemoryRegister(made, emits)
+    keys = Keys(given=frozenset(), register=register)
+    token = asyncio.run(keys.token(text))
+    assert token is not None
+    assert text not in token
+    assert ask(keys)[0] == 401
+    assert ask(keys, authorization=f"Bearer {text}")[1] == "read"
+    assert ask(keys, cookie=f"{COOKIE}={token}")[1] == "read"
+    assert ask(keys, cookie=f"{COOKIE}={emits.key_id}.{token.partition('.')[2]}")[0] == 401
+    assert ask(keys, authorization=f"Bearer llmt_{made.key_id}_wrong")[0] == 401
+    register.keys[made.key_id] = made.model_copy(update={"revoked_at_us": 2})
+    assert ask(keys, cookie=f"{COOKIE}={token}")[0] == 401
+    assert asyncio.run(keys.token(text)) is None
 
 
 def test_a_key_becomes_a_cookie_that_scripts_and_other_sites_cannot_use() -> None:

@@ -198,6 +198,13 @@
     act();
   });
 
+  // ---- what stood there before the first script ran gives way to the page
+  const giveWay = () => {
+    if (document.querySelector("#main .card, #main > *")) document.getElementById("prelude")?.remove();
+    else requestAnimationFrame(giveWay);
+  };
+  addEventListener("DOMContentLoaded", giveWay);
+
   // ---- what the server wants to know
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
   document.cookie = `llmtower_tz=${encodeURIComponent(zone)}; path=/; max-age=31536000; samesite=strict`;
