@@ -115,6 +115,8 @@ bench: setup ## measure what the README claims
 faults: setup ## 200 seeded runs of kills, freezes and cuts (hours; goes on where it was interrupted)
 	@$(BIN)/python -m tests.faults $(FAULTS)
 
+# What the image of docker-compose.yml holds.
+IMAGE := server gateway web notify
 INTEGRATIONS := anthropic bedrock chroma gemini ollama openai
 
 lock: setup ## resolve the dependencies and Kafka's jars anew
@@ -127,6 +129,8 @@ lock: setup ## resolve the dependencies and Kafka's jars anew
 	@$(BIN)/python -m tests.clients.table
 	@$(uv_like_pip); $(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --extra grafana --generate-hashes --no-emit-index-url \
 		--no-annotate --no-header pyproject.toml requirements/grafana.in -o requirements/clients-grafana.txt
+	@$(uv_like_pip); $(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 $(IMAGE:%=--extra %) --generate-hashes --no-emit-index-url \
+		--no-annotate --no-header pyproject.toml -o requirements/server.txt
 	@echo "resolving Kafka's jars"
 	@$(BIN)/python -c 'from pathlib import Path; from llmtower_processors.local.jars import LOCK_NAME, write_lock; write_lock(Path("processors/llmtower_processors/local", LOCK_NAME))'
 

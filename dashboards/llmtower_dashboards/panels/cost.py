@@ -38,7 +38,7 @@ SELECT
     sumIf(unpriced_calls, minute >= toStartOfDay({_LAST})) AS unpriced,
     sumIf(calls, minute >= toStartOfDay({_LAST})) AS sample
 FROM rollup_1m
-WHERE minute >= toStartOfMinute({_LAST}) - toIntervalSecond({DAY}) AND minute < {END} AND {filters(OF_ROLLUPS)}
+WHERE minute >= toStartOfMinute({END}) - toIntervalSecond({DAY}) AND minute < {END} AND {filters(OF_ROLLUPS)}
 HAVING count() > 0
 """,  # noqa: S608 - literals
     columns=(
@@ -160,7 +160,7 @@ BY_PROMPT = Panel(
         _SUMS, by={"prompt": "prompt_name", "version": "prompt_version"}, order="cost DESC, prompt, version", extra=" AND prompt_name != ''"
     ),
     columns=(PROMPT, VERSION, *_SUM_COLUMNS),
-    no_data="No calls with a named prompt: pass prompt=… to the SDK, see docs/sdk.md.",
+    no_data="No calls with a named prompt: pass prompt=… to the SDK.",
     variables=OF_ROLLUPS,
 )
 BY_USER = Panel(

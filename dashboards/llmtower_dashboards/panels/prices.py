@@ -7,30 +7,44 @@ from llmtower_dashboards.panels.common import APP, CALLS, MODEL, PROVIDER, UNPRI
 from llmtower_dashboards.panels.sql import OF_ROLLUPS, Resolution, aliased, filters, grouped, metric, resolutions, select
 
 _UNPRICED: Final = "sum(unpriced_calls)"
-_CACHED: Final = "cache_read_tokens + cache_write_tokens + cache_write_1h_tokens"
-_PRICED: Final = "unpriced_calls = 0"
+_SUMMED: Final = {
+    "cached": "sum(cache_read_tokens + cache_write_tokens + cache_write_1h_tokens)",
+    "read": "sum(cache_read_tokens)",
+    "plain": "sum(input_tokens)",
+    "other": "sum(audio_input_tokens + image_input_tokens)",
+    "paid": "sum(cost_cache_nano_usd)",
+    "input": "sum(cost_input_nano_usd)",
+    "unpriced": "sum(unpriced_calls)",
+}
+_KEYS: Final = {"model": "request_model", "provider": "provider"}
+_PRICED: Final = "unpriced_ = 0"
 
 
 def _savings() -> str:
-    """Per model: the price of an uncached token times the cached ones, less what they cost. Rows with unpriced calls are left out."""
-    inner = {
-        "model": "request_model",
-        "provider": "provider",
-        "cached": f"sum({_CACHED})",
-        "compared": f"sumIf({_CACHED}, {_PRICED})",
-        "paid": f"sumIf(cost_cache_nano_usd, {_PRICED}) / 1e9",
-        "price": f"sumIf(cost_input_nano_usd, {_PRICED} AND audio_input_tokens + image_input_tokens = 0) / 1e9"
-        f" / nullIf(sumIf(input_tokens, {_PRICED} AND audio_input_tokens + image_input_tokens = 0), 0)",
-        "hit_ratio": metric("cache_hit_ratio"),
-        "unpriced": _UNPRICED,
-    }
+    """Per model: the price of an uncached token times the cached ones, less what they cost.
+
+    Minutes (hours) of a model with an unpriced call are left out of what is compared, and those with sound or images out of the price.
+    They are added up first: how many rows of a rollup make one is up to merges.
+    """
 
     def build(of: Resolution) -> str:
-        return select(inner, of.table, f"{of.within()} AND {filters(OF_ROLLUPS)}", ["model", "provider"])
+        return select({"time": of.time, **_KEYS, **_SUMMED}, of.table, f"{of.within()} AND {filters(OF_ROLLUPS)}", ["time", *_KEYS])
 
-    shown = {"model": "model_", "provider": "provider_", "saved": "if(compared_ > 0, compared_ * price_ - paid_, NULL)"}
-    head = aliased({**shown, **{name: f"{name}_" for name in ("cached", "paid", "hit_ratio", "unpriced")}})
-    return f"SELECT {head}\nFROM (\n{resolutions(build)}\n)\nWHERE cached_ > 0\nORDER BY saved DESC NULLS LAST, model\nLIMIT 20"
+    inner = {
+        "cached": "sum(cached_)",
+        "compared": f"sumIf(cached_, {_PRICED})",
+        "paid": f"sumIf(paid_, {_PRICED}) / 1e9",
+        "price": f"sumIf(input_, {_PRICED} AND other_ = 0) / 1e9 / nullIf(sumIf(plain_, {_PRICED} AND other_ = 0), 0)",
+        "hit_ratio": "sum(read_) / nullIf(sum(cached_ + plain_), 0)",
+        "unpriced": "sum(unpriced_)",
+    }
+    summed = f"SELECT model_, provider_, {aliased({f'all_{name}': sql for name, sql in inner.items()})}\nFROM (\n{resolutions(build)}\n)"
+    shown = {"model": "model_", "provider": "provider_", "saved": "if(all_compared > 0, all_compared * all_price - all_paid, NULL)"}
+    head = aliased({**shown, **{name: f"all_{name}" for name in ("cached", "paid", "hit_ratio", "unpriced")}})
+    return (
+        f"SELECT {head}\nFROM (\n{summed}\nGROUP BY model_, provider_\n)\n"
+        "WHERE all_cached > 0\nORDER BY saved DESC NULLS LAST, model\nLIMIT 20"
+    )
 
 
 SAVINGS = Panel(

@@ -8,7 +8,7 @@ from llmtower_dashboards.panels.common import CALLS, MODEL, NO_CALLS, PROMPT, PR
 from llmtower_dashboards.panels.intervals import mean_interval, quantile_interval, quantile_levels, wilson
 from llmtower_dashboards.panels.sql import END, OF_ROLLUPS, OF_SCORES, START, Resolution, filters, metric, outer, pair, select, series
 
-_NO_PROMPTS: Final = "No calls with a named prompt: pass prompt=… to the SDK, see docs/sdk.md."
+_NO_PROMPTS: Final = "No calls with a named prompt: pass prompt=… to the SDK."
 _NAMED: Final = " AND prompt_name != ''"
 _BY_VERSION: Final = {"prompt": "prompt_name", "version": "prompt_version"}
 _BY_MODEL: Final = {"model": "request_model", "provider": "provider"}

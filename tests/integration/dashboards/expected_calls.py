@@ -136,13 +136,12 @@ def tokens(look: Look) -> Found:
 
 
 def savings(look: Look) -> Found:
-    """Rows of the rollup with an unpriced call in them are left out of what is compared."""
+    """Minutes (hours) of a model with an unpriced call in them are left out of what is compared."""
     fine = 60 if look.span.total_seconds() <= FINE_SUMS else 3_600
     cached = ("cache_read_tokens", "cache_write_tokens", "cache_write_1h_tokens")
-    same_row = ("app", "environment", "provider", "request_model", "error_class", "prompt_name", "prompt_version")
 
     def figures(rows: Sequence[Row]) -> Values:
-        kept = grouped(rows, lambda row: (at(row["started_at"], fine), *(row[name] for name in same_row)), lambda found: {"rows": found})
+        kept = grouped(rows, lambda row: (at(row["started_at"], fine),), lambda found: {"rows": found})
         known = [found["rows"] for found in kept.values() if not unpriced(found["rows"])]
         plain = [row for found in known if not any(total(found, name) for name in SOUND) for row in found]
         compared = sum(total(found, name) for found in known for name in cached)

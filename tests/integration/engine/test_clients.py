@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import shutil
 import subprocess
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -118,21 +117,6 @@ def test_clickhouse_connect_without_credentials_is_a_dashboards_reader(shared_en
         assert client.command("SELECT 1") == 1
         with pytest.raises(DatabaseError, match="ACCESS_DENIED"):
             client.command("CREATE DATABASE nobody")
-
-
-@pytest.fixture(scope="session")
-def goclient(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Go program beside this file, built."""
-    go = shutil.which("go")
-    if go is None:
-        pytest.skip("NOT TESTED: clickhouse-go (so Grafana's plugin) against the engine: there is no `go` on this machine")
-    binary = tmp_path_factory.mktemp("go") / "goclient"
-    source = Path(__file__).parent / "goclient"
-    built = subprocess.run([go, "build", "-o", binary, "."], cwd=source, capture_output=True, text=True, check=False)
-    if built.returncode and "dial tcp" in built.stderr:
-        pytest.skip("NOT TESTED: clickhouse-go against the engine: its modules are neither cached nor reachable")
-    assert built.returncode == 0, built.stderr
-    return binary
 
 
 def _go(binary: Path, target: Target, user: str, password: str, *arguments: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"reflect"
 	"time"
@@ -39,9 +40,30 @@ func main() {
 		DialTimeout: 10 * time.Second,
 	})
 	check(err)
+	if os.Args[5] == "-" {
+		answers, err := askAll(connection, os.Stdin)
+		check(err)
+		check(json.NewEncoder(os.Stdout).Encode(answers))
+		return
+	}
 	seen, err := run(connection, os.Args[5])
 	check(err)
 	check(json.NewEncoder(os.Stdout).Encode(seen))
+}
+
+// askAll answers a JSON list of statements, as a dashboard full of panels asks them.
+func askAll(connection driver.Conn, list io.Reader) ([]result, error) {
+	var statements []string
+	if err := json.NewDecoder(list).Decode(&statements); err != nil {
+		return nil, err
+	}
+	answers := make([]result, len(statements))
+	for index, statement := range statements {
+		if err := ask(context.Background(), connection, statement, &answers[index]); err != nil {
+			return nil, fmt.Errorf("statement %d: %w", index, err)
+		}
+	}
+	return answers, nil
 }
 
 func run(connection driver.Conn, query string) (*result, error) {
@@ -52,31 +74,8 @@ func run(connection driver.Conn, query string) (*result, error) {
 		return nil, fmt.Errorf("handshake: %w", err)
 	}
 	seen.Version = version.String()
-	rows, err := connection.Query(ctx, query)
-	if err != nil {
-		return nil, fmt.Errorf("query: %w", err)
-	}
-	seen.Columns = rows.Columns()
-	for rows.Next() {
-		values := make([]any, len(seen.Columns))
-		for index, column := range rows.ColumnTypes() {
-			values[index] = reflect.New(column.ScanType()).Interface()
-		}
-		if err := rows.Scan(values...); err != nil {
-			return nil, fmt.Errorf("scan: %w", err)
-		}
-		row := make([]string, len(values))
-		for index, value := range values {
-			encoded, err := json.Marshal(value)
-			if err != nil {
-				return nil, err
-			}
-			row[index] = string(encoded)
-		}
-		seen.Rows = append(seen.Rows, row)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("rows: %w", err)
+	if err := ask(ctx, connection, query, seen); err != nil {
+		return nil, err
 	}
 	many := "SELECT count(), sum(number) FROM (SELECT * FROM numbers(200000))"
 	if err := connection.QueryRow(ctx, many).Scan(&seen.Count, &seen.Sum); err != nil {
@@ -96,6 +95,38 @@ func run(connection driver.Conn, query string) (*result, error) {
 		return seen, insert(ctx, connection, os.Args[6], seen)
 	}
 	return seen, nil
+}
+
+// ask reads all rows of one statement, each value as JSON.
+func ask(ctx context.Context, connection driver.Conn, query string, seen *result) error {
+	rows, err := connection.Query(ctx, query)
+	if err != nil {
+		return fmt.Errorf("query: %w", err)
+	}
+	defer rows.Close()
+	seen.Columns = rows.Columns()
+	for rows.Next() {
+		values := make([]any, len(seen.Columns))
+		for index, column := range rows.ColumnTypes() {
+			values[index] = reflect.New(column.ScanType()).Interface()
+		}
+		if err := rows.Scan(values...); err != nil {
+			return fmt.Errorf("scan: %w", err)
+		}
+		row := make([]string, len(values))
+		for index, value := range values {
+			encoded, err := json.Marshal(value)
+			if err != nil {
+				return err
+			}
+			row[index] = string(encoded)
+		}
+		seen.Rows = append(seen.Rows, row)
+	}
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("rows: %w", err)
+	}
+	return nil
 }
 
 // stream reads many blocks, so that every block's framing counts.

@@ -1,0 +1,37 @@
+"""What the pages on Grafana and Kubernetes name exists."""
+
+import re
+from pathlib import Path
+from typing import Final
+
+import pytest
+import yaml
+
+from llmtower_processors.cli.app import COMMANDS, GROUPS
+from llmtower_schemas.settings import environment_names
+
+DOCS: Final = Path(__file__).parent.parent.parent / "docs"
+PAGES: Final = ("grafana.md", "kubernetes.md")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_its_commands_and_settings_exist(page: str) -> None:
+    text = (DOCS / page).read_text("utf-8")
+    commands = re.findall(
+        r"\bllmtower(?:, | )([a-z][a-z-]*)(?: ([a-z][a-z-]*))?",
+        " ".join(re.findall(r"`[^`]+`|```.*?```|\[llmtower[^\]]*\]", text, re.DOTALL)),
+    )
+    assert commands
+    for first, second in commands:
+        assert first in COMMANDS or second in GROUPS.get(first, ("", {}))[1], f"llmtower {first} {second}"
+    known = environment_names()
+    assert [name for name in re.findall(r"\bLLMTOWER_[A-Z_]+\b", text) if name not in known] == []
+
+
+def test_the_manifests_are_whole() -> None:
+    (block,) = re.findall(r"```yaml\n(.*?)```", (DOCS / "kubernetes.md").read_text("utf-8"), re.DOTALL)
+    kinds = {document["kind"]: document for document in yaml.safe_load_all(block)}
+    assert kinds.keys() == {"Deployment", "Secret"}
+    spec = kinds["Deployment"]["spec"]["template"]["spec"]
+    assert spec["securityContext"]["runAsNonRoot"]
+    assert kinds["Secret"]["stringData"]["LLMTOWER_CLICKHOUSE__PASSWORD"] == ""

@@ -1,0 +1,75 @@
+"""What Grafana's plugin sends for our dashboards, sent by clickhouse-go over HTTP as the dashboards' reader, to the real engine."""
+
+import json
+import os
+import subprocess
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.integration.dashboards.conftest import Place
+from tests.integration.dashboards.world import END
+
+from llmtower_dashboards.ask import Answer
+from llmtower_dashboards.grafana.dashboards import dashboards
+from llmtower_dashboards.macros import Frame, literal
+from llmtower_dashboards.registry import PANELS
+
+pytestmark = pytest.mark.integration
+
+FRAME = Frame(END - timedelta(hours=6), END, 600)
+FILTERED = Frame(END - timedelta(hours=6), END, 600, {"app": ["chat"], "model": ["gpt-4o", "it's"]})
+
+
+def sent() -> list[str]:
+    """Every statement of every dashboard: panels, annotations and the lists of variables, macros still in it."""
+    found = []
+    for made in dashboards().values():
+        found += [target["rawSql"] for panel in made["panels"] for target in panel.get("targets", [])]
+        found += [mark["target"]["rawSql"] for mark in made["annotations"]["list"]]
+        found += [variable["query"]["rawSql"] for variable in made["templating"]["list"] if variable["type"] == "query"]
+    return list(dict.fromkeys(found))
+
+
+def plugin(binary: Path, place: Place, statements: list[str], compression: str) -> list[dict[str, Any]]:
+    reader = place.readers["dashboards"]
+    done = subprocess.run(
+        [binary, f"{reader['host']}:{reader['port']}", reader["database"], reader["username"], compression, "-"],
+        env={**os.environ, "GOCLIENT_PASSWORD": reader["password"]},
+        input=json.dumps(statements),
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    answers: list[dict[str, Any]] = json.loads(done.stdout)
+    return answers
+
+
+@pytest.mark.timeout(300)
+def test_every_statement_of_every_dashboard_is_answered(goclient: Path, places: dict[str, Place]) -> None:
+    place, statements = places["many"], sent()
+    found = dict(zip(statements, plugin(goclient, place, [literal(sql, FRAME) for sql in statements], "gzip"), strict=True))
+    plain = [panel for panel in PANELS.values() if panel.reader == "dashboards" and panel.sql in found]
+    assert len(plain) > 90
+    for panel, answer in zip(plain, place.ask_all(plain, FRAME), strict=True):
+        assert isinstance(answer, Answer)
+        seen = found[panel.sql]
+        assert len(seen["rows"] or []) == len(answer.rows), panel.name
+        if answer.rows:
+            assert seen["columns"] == [column.name for column in answer.columns], panel.name
+            numbers = [
+                (json.loads(text), value)
+                for text, value in zip(seen["rows"][0], answer.rows[0], strict=True)
+                if isinstance(value, (int, float))
+            ]
+            assert [one for one, _ in numbers] == [pytest.approx(other) for _, other in numbers], panel.name
+
+
+def test_filters_of_several_values_are_quoted(goclient: Path, places: dict[str, Place]) -> None:
+    statements = [literal(PANELS[name].sql, FILTERED) for name in ("cost_by_model", "latency_by_app")]
+    models, apps = plugin(goclient, places["many"], statements, "none")
+    assert [row[0] for row in models["rows"]] == ['"gpt-4o"']
+    assert [row[0] for row in apps["rows"]] == ['"chat"']
