@@ -6,7 +6,7 @@ import tomllib
 
 import pytest
 
-from tests.clients import table
+from tests.clients import table, test_pages
 
 
 def test_the_page_is_current() -> None:
@@ -23,6 +23,11 @@ def test_each_aspect_is_proved_by_a_test_that_exists_or_says_why_not(integration
             tree = ast.parse((table.ROOT / "tests" / "clients" / file).read_text("utf-8"))
             assert name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
     assert (table.PAGE.parent / integration.page).is_file()
+
+
+def test_the_code_of_each_page_is_run() -> None:
+    pages = {path.name for path in table.PAGE.parent.glob("*.md")}
+    assert pages == {*test_pages.RECORDED, "asgi.md", "README.md"}  # asgi.md: tests/producers/test_asgi.py
 
 
 @pytest.mark.parametrize("integration", table.INTEGRATIONS, ids=lambda each: each.title)

@@ -210,7 +210,7 @@ def _matrix() -> Iterator[str]:
         tested = f"`{each.package}` {oldest[each.package]} and {newest[each.package]}"
         yield f"| [{each.title}]({each.page}) | {tested} | {' | '.join(cells)} |"
     yield ""
-    yield "Beside them: [`@llmtower.tool`, steps and traces](tools.md)."
+    yield "Beside them: [`@llmtower.tool`, steps and traces](tools.md), [FastAPI and other ASGI applications](asgi.md)."
 
 
 def _details() -> Iterator[str]:

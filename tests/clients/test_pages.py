@@ -70,7 +70,7 @@ def blocks(page: str) -> list[str]:
     return re.findall(r"^```python\n(.*?)^```", (PAGES / page).read_text("utf-8"), re.DOTALL | re.MULTILINE)
 
 
-@pytest.mark.parametrize("page", sorted(path.name for path in PAGES.glob("*.md") if path.name != "README.md"))
+@pytest.mark.parametrize("page", RECORDED)
 def test_the_code_of_a_page_runs_and_is_recorded(page: str, recorded: CapturedCalls) -> None:
     for block in blocks(page):
         names: dict[str, Any] = {}
