@@ -100,7 +100,8 @@ def run(quick: bool) -> list[Figure]:
         engine.wait_for_merges()
         call = str(engine.value("SELECT call_id FROM calls LIMIT 1"))
         of = f"{calls // 1_000_000} M calls"
-        return [figure for name, span in SPANS.items() for figure in _figures(engine, f"{name} of {of}", _frame(span, call))]
+        figures = [figure for name, span in SPANS.items() for figure in _figures(engine, f"{name} of {of}", _frame(span, call))]
+        return [*figures, _off(engine, of, _frame(timedelta(hours=24), call))]
 
 
 def _frame(span: timedelta, call: str) -> Frame:
@@ -118,6 +119,19 @@ def _figures(engine: Storage, of: str, frame: Frame) -> Iterator[Figure]:
     for name in ("overview", "latency"):
         panels: list[Panel] = [panel for row in DASHBOARDS[name].rows for panel in row.panels]
         yield Figure(f"dashboard {name}, all panels one after the other, {of}", sum(taken[panel.name] for panel in panels), "ms")
+
+
+def _off(engine: Storage, of: str, frame: Frame) -> Figure:
+    """Calls, cost, failed and unpriced calls per app, against the raw rows."""
+    query = expand(PANELS["cost_by_app"].sql, frame)
+    found = {
+        row[0]: (row[2], round(row[1] * 1e9), row[5])
+        for row in engine.client.query(query.sql, parameters=dict(query.parameters)).result_rows
+    }
+    exact = "SELECT app, count(), sum(cost_nano_usd), countIf(isNull(cost_nano_usd) AND cost_status != 'failed') FROM calls GROUP BY app"
+    right = {row[0]: tuple(row[1:]) for row in engine.client.query(exact).result_rows}
+    wrong = sum(found.get(app) != values for app, values in right.items())
+    return at_most(f"apps whose calls, cost or unpriced calls differ from the raw rows, 24 h of {of}", wrong, f"of {len(right)}", 0)
 
 
 def _queries() -> Iterator[tuple[str, str]]:
