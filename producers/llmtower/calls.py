@@ -159,7 +159,7 @@ class Call:
             self.output, self.usage = output, usage
             around = self.parent
             found: Snapshot = None
-            if retrieved != ():
+            if type(retrieved) is not tuple or retrieved:
                 found = frozen(list(retrieved))
             elif around is not None:
                 found = getattr(around, "found", None)
