@@ -131,10 +131,12 @@ lock: setup ## resolve the dependencies and Kafka's jars anew
 		--no-annotate --no-header pyproject.toml requirements/grafana.in -o requirements/clients-grafana.txt
 	@$(uv_like_pip); $(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 $(IMAGE:%=--extra %) --generate-hashes --no-emit-index-url \
 		--no-annotate --no-header pyproject.toml -o requirements/server.txt
+	@$(uv_like_pip); $(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
+		pyproject.toml requirements/wrappers.in -o requirements/clients-wrappers.txt
 	@echo "resolving Kafka's jars"
 	@$(BIN)/python -c 'from pathlib import Path; from llmtower_processors.local.jars import LOCK_NAME, write_lock; write_lock(Path("processors/llmtower_processors/local", LOCK_NAME))'
 
-REMOVED := .venv .venv-newest .venv-oldest .venv-grafana .mypy_cache .ruff_cache .pytest_cache .hypothesis .faults build dist .coverage .coverage.*
+REMOVED := .venv .venv-newest .venv-oldest .venv-grafana .venv-wrappers .mypy_cache .ruff_cache .pytest_cache .hypothesis .faults build dist .coverage .coverage.*
 
 clean: ## remove what make has made, and say what
 	@for path in $(REMOVED); do if [ -e "$$path" ]; then echo "removing $$path"; rm -rf "$$path"; fi; done

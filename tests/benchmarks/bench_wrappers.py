@@ -1,7 +1,7 @@
 """What a wrapper adds to a call and to a streamed chunk: ours, Langfuse's, OpenLLMetry's and OpenLIT's around the same mocked call.
 
-Each runs in a process of its own with the same client, in `.venv-wrappers` (made when missing), contents captured, by their defaults
-otherwise; they take turns, so that noise of the machine falls on all alike. Every call and every chunk is timed by itself.
+Each runs in a process of its own with the same client, in `.venv-wrappers` (made when missing, 110 MB), contents captured, by their
+defaults otherwise. They take turns; what a turn adds is its median less that of the bare client's turn beside it.
 """
 
 import subprocess
@@ -47,30 +47,23 @@ def run(quick: bool) -> list[Figure]:
                 subject.ask(order)
         calls, chunks = _turns(subjects, f"call {CALLS}", rounds), _turns(subjects, f"stream {CHUNKS}", rounds)
         held = {name: subject.ask(f"held {HELD}")[0] for name, subject in subjects.items()}
-    return [*_calls(calls), *_chunks(chunks), *_held(held)]
+    return [*_added(calls, "call", 60), *_added(chunks, "chunk", 3), *_held(held)]
 
 
 def _turns(subjects: dict[str, Subject], order: str, rounds: int) -> dict[str, float]:
-    """Give each subject's median in microseconds."""
+    """Give the bare client's median in microseconds, and what each other adds to it."""
     taken: dict[str, list[float]] = {name: [] for name in subjects}
     for number in range(rounds):
         for name in list(subjects)[:: -1 if number % 2 else 1]:
-            taken[name] += subjects[name].ask(order)
-    return {name: median(found) / 1_000 for name, found in taken.items()}
+            taken[name].append(median(subjects[name].ask(order)) / 1_000)
+    added = {name: [each - bare for each, bare in zip(found, taken["bare"], strict=True)] for name, found in taken.items()}
+    return {name: median(found) for name, found in added.items()} | {"bare": median(taken["bare"])}
 
 
-def _calls(taken: dict[str, float]) -> list[Figure]:
-    added = {name: each - taken["bare"] for name, each in taken.items()}
-    note = f"the bare call takes {taken['bare']:.0f} µs"
-    others = [Figure(f"wrapper of {name}: added per call, p50", added[name], "µs") for name in NAMES[2:]]
-    return [at_most("wrapper of llmtower: added per call, p50", added["llmtower"], "µs", 60, note), *others]
-
-
-def _chunks(taken: dict[str, float]) -> list[Figure]:
-    added = {name: each - taken["bare"] for name, each in taken.items()}
-    note = f"the bare client takes {taken['bare']:.1f} µs for a chunk"
-    others = [Figure(f"wrapper of {name}: added per chunk, p50", added[name], "µs") for name in NAMES[2:]]
-    return [at_most("wrapper of llmtower: added per chunk, p50", added["llmtower"], "µs", 3, note), *others]
+def _added(taken: dict[str, float], what: str, limit: float) -> list[Figure]:
+    note = f"the bare client takes {taken['bare']:.0f} µs for it"
+    others = [Figure(f"wrapper of {name}: added per {what}, p50", taken[name], "µs") for name in NAMES[2:]]
+    return [at_most(f"wrapper of llmtower: added per {what}, p50", taken["llmtower"], "µs", limit, note), *others]
 
 
 def _held(held: dict[str, float]) -> list[Figure]:
