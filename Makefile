@@ -3,7 +3,7 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 # Compiled modules are kept in .venv and the checkout: without them each of the many processes compiles 2 MB of prices again.
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: help setup browser clients demo test bench faults lock clean
+.PHONY: help setup browser clients peers demo test bench faults lock clean
 
 # 3.11 first: the version the requirements are locked with.
 CANDIDATES := python3.11 python3.12 python3.13 python3.14 python3 python
@@ -61,6 +61,11 @@ browser:
 	{ [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "installing Chromium (apt-get, about 120 MB)" && \
 	  apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends chromium fonts-dejavu-core >/dev/null; } || \
 	echo "no Chromium here, and not root: the tests of the live page will be skipped (Debian: apt-get install chromium)"
+
+# What the benchmark of drift is held against.
+peers: $(STAMP) ## install what benchmarks compare with into .venv-peers (about 700 MB)
+	@test -x .venv-peers/bin/python || $(BIN)/python -m venv --without-pip .venv-peers
+	@$(uv_like_pip); $(BIN)/uv pip sync -q --python .venv-peers/bin/python --require-hashes requirements/peers.txt
 
 # The wrappers are tested with the newest clients and with the oldest that pyproject allows, each set in an environment of its own; so is
 # the push to Grafana, whose client brings an urllib3 that is not everybody's.
@@ -133,10 +138,12 @@ lock: setup ## resolve the dependencies and Kafka's jars anew
 		--no-annotate --no-header pyproject.toml -o requirements/server.txt
 	@$(uv_like_pip); $(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
 		pyproject.toml requirements/wrappers.in -o requirements/clients-wrappers.txt
+	@$(uv_like_pip); $(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
+		requirements/peers.in -o requirements/peers.txt
 	@echo "resolving Kafka's jars"
 	@$(BIN)/python -c 'from pathlib import Path; from llmtower_processors.local.jars import LOCK_NAME, write_lock; write_lock(Path("processors/llmtower_processors/local", LOCK_NAME))'
 
-REMOVED := .venv .venv-newest .venv-oldest .venv-grafana .venv-wrappers .mypy_cache .ruff_cache .pytest_cache .hypothesis .faults build dist .coverage .coverage.*
+REMOVED := .venv .venv-newest .venv-oldest .venv-grafana .venv-peers .venv-wrappers .mypy_cache .ruff_cache .pytest_cache .hypothesis .faults build dist .coverage .coverage.*
 
 clean: ## remove what make has made, and say what
 	@for path in $(REMOVED); do if [ -e "$$path" ]; then echo "removing $$path"; rm -rf "$$path"; fi; done

@@ -1,9 +1,13 @@
-"""Every processor, as one literal table: what runs between Kafka and ClickHouse. To add one, write its file and name it here."""
+"""Every processor, as one literal table: what runs between Kafka and ClickHouse. To add one, write its file and name it here.
+
+`roles` says which of them run in the low-priority process for scoring.
+"""
 
 from llmtower_processors.cost import calls_processor
 from llmtower_processors.pricing import PriceBook
 from llmtower_processors.runtime.model import Processor
 from llmtower_processors.signals import signals_processor
+from llmtower_processors.sketches import sketches_processor
 
 
 def build_processors(price_book: PriceBook) -> dict[str, Processor]:
@@ -11,4 +15,5 @@ def build_processors(price_book: PriceBook) -> dict[str, Processor]:
     return {
         "calls": calls_processor(price_book),
         "signals": signals_processor(),
+        "sketches": sketches_processor(),
     }

@@ -6,9 +6,10 @@ refused (`tests/faults/test_faust_take.py` keeps the evidence).
 
 import asyncio
 import logging
+import os
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import faust
@@ -22,6 +23,7 @@ from llmtower_processors.errors import NotConfigured, Unreachable
 from llmtower_processors.migrate import require_current
 from llmtower_processors.pricing import load_price_book
 from llmtower_processors.registry import build_processors
+from llmtower_processors.roles import NICENESS, PIPELINE, SCORING
 from llmtower_processors.runtime import garbage
 from llmtower_processors.runtime.buffer import Limits
 from llmtower_processors.runtime.clickhouse import ClickHouseStore
@@ -29,6 +31,7 @@ from llmtower_processors.runtime.kafka import KafkaLog
 from llmtower_processors.runtime.loop import ProcessorLoop
 from llmtower_processors.runtime.metrics import Metrics
 from llmtower_processors.runtime.model import Processor
+from llmtower_processors.scoring_timers import ScoringTimers
 from llmtower_processors.timers import Timers
 from llmtower_processors.topics import check_topics
 from llmtower_schemas.settings import KafkaSettings, Settings
@@ -54,7 +57,8 @@ def run_worker(settings: Settings, names: tuple[str, ...] = (), *, resume: bool 
     metrics = Metrics(registry)
     loops = [build_loop(settings, processor, metrics, resume=resume) for processor in processors]
     app = build_app(settings, loops, registry)
-    app.service(_timers(Timers(settings, known, registry)))
+    for timers in _timers_of({processor.name for processor in processors}, settings, known, registry):
+        app.service(_service_of(timers))
     app.service(_Collector)
     worker = faust.Worker(app, loglevel="warn", redirect_stdouts=False, quiet=True, override_logging=False)
     try:
@@ -62,6 +66,18 @@ def run_worker(settings: Settings, names: tuple[str, ...] = (), *, resume: bool 
     except SystemExit as ended:
         return int(ended.code or 0)
     return 0
+
+
+def _timers_of(
+    names: set[str], settings: Settings, known: Mapping[str, Processor], registry: CollectorRegistry
+) -> Iterator[Timers | ScoringTimers]:
+    """Timers run beside the processors whose tables they read; a process that only scores steps back for all others."""
+    if names & set(PIPELINE):
+        yield Timers(settings, {name: known[name] for name in PIPELINE}, registry)
+    else:
+        os.nice(NICENESS)
+    if names & set(SCORING):
+        yield ScoringTimers(settings)
 
 
 def _wait_until_reachable(settings: Settings) -> None:
@@ -108,8 +124,9 @@ def build_app(settings: Settings, loops: list[ProcessorLoop], registry: Collecto
     """Make the Faust application around the loops."""
     kafka = kafka_settings(settings)
     session_s = settings.worker.session_timeout_ms / 1_000  # Faust's own group is joined before anything starts; its default is 60 s
+    part = "worker" if {loop.processor.name for loop in loops} & set(PIPELINE) else "scoring"
     app = faust.App(
-        f"{settings.worker.group_prefix}.worker",
+        f"{settings.worker.group_prefix}.{part}",
         broker=[f"kafka://{server.strip()}" for server in str(kafka.bootstrap_servers).split(",")],
         broker_credentials=_credentials(kafka),
         broker_session_timeout=session_s,
@@ -152,7 +169,7 @@ class _Collector(mode.Service):
         await garbage.collect()
 
 
-def _timers(timers: Timers) -> type[mode.Service]:
+def _service_of(timers: Timers | ScoringTimers) -> type[mode.Service]:
     class TimerService(mode.Service):
         """The timers, if this process is the leader."""
 

@@ -73,6 +73,38 @@ def record(event: Any) -> None:
     return None
 
 
+def feedback(
+    call_id: str = "",
+    *,
+    response_id: str = "",
+    trace_id: str = "",
+    name: str = "thumbs",
+    score: float | None = None,
+    label: str = "",
+    comment: str = "",
+    user_id: str = "",
+    correction: str = "",
+) -> None:
+    """Record what a person said of an answer, named by its call, by the provider's id of the response, or by its trace; never raises.
+
+    `score` lies between -1 (bad) and 1 (good). It may come days later, from another process, or before its call is stored. Of one user,
+    target and name the last one counts, the others stay as history; what does not fit is dropped with a warning.
+
+    Example: `llmtower.feedback(call.id, score=-1, comment="wrong order", user_id="u-17")`
+    """
+    if state.outbox is None:
+        return state.unconfigured()
+    try:
+        from llmtower import recording
+
+        targets = {"call_id": call_id, "response_id": response_id, "trace_id": trace_id}
+        said = {"name": name, "score": score, "label": label, "comment": comment, "user_id": user_id, "correction": correction}
+        recording.feedback(targets, said)
+    except Exception:
+        internal_error("feedback")
+    return None
+
+
 def flush(timeout: float = 5.0) -> "FlushReport":
     """Wait until everything emitted so far is acknowledged by Kafka; the report says what is not. Blocks: not for event loops."""
     from llmtower.run import FlushReport

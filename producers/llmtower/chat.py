@@ -1,7 +1,10 @@
 """What a chat completion says, whole or in chunks; only attributes are read, so that any compatible server's answer will do."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from llmtower.snapshot import attributes
 
 
 def whole(answer: Any) -> dict[str, Any]:
@@ -44,6 +47,9 @@ def _integer(text: Any) -> int | None:
     return int(text) if isinstance(text, str) and text.isascii() and text.isdigit() and len(text) < 19 else None
 
 
+_TEXTS = ("content", "reasoning_content", "reasoning", "refusal")
+
+
 @dataclass(slots=True)
 class _Choice:
     texts: dict[str, list[str]] = field(default_factory=dict)
@@ -71,33 +77,37 @@ class Chunks:
 
     def add(self, chunk: Any) -> bool:
         """Take a chunk; says whether it brought any token."""
-        self.id = self.id or getattr(chunk, "id", None) or ""
-        self.model = getattr(chunk, "model", None) or self.model
-        self.service_tier = getattr(chunk, "service_tier", None) or self.service_tier
-        usage = getattr(chunk, "usage", None)
+        said = attributes(chunk).get
+        self.id = self.id or said("id") or ""
+        self.model = said("model") or self.model
+        self.service_tier = said("service_tier") or self.service_tier
+        usage = said("usage")
         if usage is not None:
             self.usage = usage
         brought = False
-        for choice in getattr(chunk, "choices", None) or ():
-            brought = self._choice(choice) or brought
+        for choice in said("choices") or ():
+            brought = self._choice(attributes(choice)) or brought
         return brought
 
-    def _choice(self, choice: Any) -> bool:
-        kept = self.choices.setdefault(getattr(choice, "index", 0) or 0, _Choice())
-        kept.finish_reason = getattr(choice, "finish_reason", None) or kept.finish_reason
-        delta = getattr(choice, "delta", None)
-        kept.role = getattr(delta, "role", None) or kept.role
+    def _choice(self, choice: Mapping[str, Any]) -> bool:
+        index = choice.get("index") or 0
+        kept = self.choices.get(index)
+        if kept is None:
+            kept = self.choices[index] = _Choice()
+        kept.finish_reason = choice.get("finish_reason") or kept.finish_reason
+        delta = attributes(choice.get("delta"))
+        kept.role = delta.get("role") or kept.role
         brought = False
-        for name in ("content", "reasoning_content", "reasoning", "refusal"):
-            text = getattr(delta, name, None)
-            if isinstance(text, str) and text:
+        for name in _TEXTS:
+            text = delta.get(name)
+            if text and isinstance(text, str):
                 kept.texts.setdefault(name, []).append(text)
                 brought = True
-        legacy = getattr(choice, "text", None)
-        if isinstance(legacy, str) and legacy:
+        legacy = choice.get("text")
+        if legacy and isinstance(legacy, str):
             kept.legacy.append(legacy)
             brought = True
-        for tool in getattr(delta, "tool_calls", None) or ():
+        for tool in delta.get("tool_calls") or ():
             self._tool(kept, tool)
             brought = True
         return brought

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from llmtower.errors import internal_error
 from llmtower.methods import Asked, Method, record_methods, refuse
+from llmtower.snapshot import attributes
 
 ClientT = TypeVar("ClientT")
 
@@ -72,16 +73,17 @@ class Chunks:
     def add(self, chunk: Any) -> bool:
         """Take a chunk; says whether it brought any token."""
         self.last = chunk
-        message = getattr(chunk, "message", None)
-        self.chat = self.chat or message is not None
-        place, name = (chunk, "response") if message is None else (message, "content")
+        place, name = attributes(chunk), "response"
+        message = place.get("message")
+        if message is not None:
+            self.chat, place, name = True, attributes(message), "content"
         brought = False
         for title in (name, "thinking"):
-            text = getattr(place, title, None)
+            text = place.get(title)
             if text:
                 self.texts.setdefault(title, []).append(text)
                 brought = True
-        tools = getattr(message, "tool_calls", None)
+        tools = place.get("tool_calls")
         if tools:
             self.tools.extend(tools)
             brought = True

@@ -35,6 +35,18 @@ def record(event: Any) -> None:
     return client.outbox.put((lines.recorded, (topic, raw), OVERHEAD_BYTES + len(raw), time.time_ns()))
 
 
+def feedback(targets: Mapping[str, str], said: Mapping[str, Any]) -> None:
+    """Record an opinion of exactly one target (a kind and its id)."""
+    named = {kind: target for kind, target in targets.items() if target}
+    if len(named) != 1:
+        warn_once(
+            "feedback target", "llmtower.feedback: give one of call_id, response_id and trace_id (%d are given); it is dropped.", len(named)
+        )
+        return state.client.outbox.refuse("invalid") if state.client is not None else None
+    ((kind, target),) = named.items()
+    return record({"type": "feedback", "target_kind": kind, "target_id": str(target), **said})
+
+
 def _filled(event: Any) -> dict[str, Any]:
     """Give a mapping's fields with id and time filled in."""
     raw = snapshot(event) if isinstance(event, Mapping) else None

@@ -28,7 +28,7 @@ CALLS = Source(
 )
 USERS = Source("users", ((3_600, "rollup_user_1h", "hour"),), ("project", "app", "environment", "user_id", "request_model"))
 DEAD_LETTERS = Source("dead_letters", ((1, "dead_letters", "at"),), ("project", "app", "processor", "reason"))
-FEEDBACK = Source("feedback", ((1, "feedback", "at"),), ("project", "app", "environment", "name", "label"))
+FEEDBACK = Source("feedback", ((1, "feedback_current", "at"),), ("project", "app", "environment", "name", "label"))
 SCORES = Source(
     "scores",
     ((1, "scores", "started_at"),),

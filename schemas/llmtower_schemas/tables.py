@@ -60,6 +60,7 @@ TABLES: dict[str, TableSpec] = {
 
 VIEWS: dict[str, str] = {
     "alert_states": "the present of every alert",
+    "feedback_current": "the last word of each user on each target; `feedback` has what was said before",
     "silences": "silences and acknowledgements that were not deleted, past ones included",
 }
 """Plain views over those tables, with what they show; every reader may read them."""

@@ -28,6 +28,9 @@ BENCHMARKS: dict[str, str] = {
     "dashboard": "a day's dashboard query on rollups and on 10 M calls",
     "panels": "every panel's query over 10 M calls",
     "idle": "CPU and memory of an idle `llmtower up`",
+    "drift": "embedding rates; false alarms of drift over a million minutes without any; how soon seeded shifts are seen",
+    "drift_compare": "`drift compare` of two slices over thirty days of minutes",
+    "drift_peers": "the same windows asked of Llmtower, Evidently's four methods and an online MMD (needs `make peers`)",
 }
 """Name and meaning of every `bench_<name>.py` that gives figures (`run`)."""
 

@@ -18,6 +18,8 @@ TEXTS: Final = 300
 TOPICS: Final = 6
 NULLS: Final = ("iid", "autocorrelated", "daily-seasonal")
 SHIFTS: Final = ("5 % contamination", "mean", "variance", "new topic", "language switch")
+RAMP: Final = "slow ramp"
+"""To a new topic, within two days."""
 WORDS: Final = HashedNgrams()
 
 
@@ -27,6 +29,8 @@ class Pools:
 
     usual: Array
     shifted: dict[str, Array]
+    vectors: dict[str, Vectors]
+    """The embeddings behind them; the usual ones under ""."""
 
 
 def pools(seed: int = 4) -> Pools:
@@ -36,28 +40,33 @@ def pools(seed: int = 4) -> Pools:
     chance, rng = random.Random(seed), np.random.default_rng(seed)
     drawn = features(WORDS.label, WORDS.dimension)
 
-    def rows(vectors: Vectors) -> Array:
-        return drawn.of(vectors).astype(np.float64)
-
     usual = WORDS.embed(documents(TEXTS, size=300, seed=seed))
     topic = WORDS.embed([ask("support-bot", chance) for _ in range(TEXTS)])
     foreign = WORDS.embed([text.translate(_FOREIGN) for text in documents(TEXTS, size=300, seed=seed + 1)])
     direction = unit(rng.standard_normal((1, WORDS.dimension)))
-    shifted = {
-        "5 % contamination": np.concatenate([np.repeat(rows(usual), 19, axis=0), rows(topic)]),
-        "mean": rows(unit(usual + np.float32(0.25) * direction)),
-        "variance": rows(unit(usual + np.float32(0.35) * unit(rng.standard_normal(usual.shape)))),
-        "new topic": rows(topic),
-        "language switch": rows(foreign),
+    vectors = {
+        "": usual,
+        "5 % contamination": np.concatenate([np.repeat(usual, 19, axis=0), topic]),
+        "mean": unit(usual + np.float32(0.25) * direction),
+        "variance": unit(usual + np.float32(0.35) * unit(rng.standard_normal(usual.shape))),
+        "new topic": topic,
+        "language switch": foreign,
     }
-    return Pools(rows(usual), shifted)
+    found = {name: drawn.of(rows).astype(np.float64) for name, rows in vectors.items()}
+    return Pools(found.pop(""), found, vectors)
 
 
 _FOREIGN: Final = str.maketrans("abcdefghijklmnopqrstuvwxyz", "nopqrstuvwxyzabcdefghijklm")
 
 
 def minutes(kind: str, days: int, rng: np.random.Generator, usual: Array, *, rate: float = 20.0) -> tuple[Array, Array]:
-    """Give feature sums (days, 1440, features) and counts (days, 1440) of traffic in which nothing drifts.
+    """Give feature sums (days, 1440, features) and counts (days, 1440) of traffic in which nothing drifts."""
+    drawn = draw(kind, days, rng, rate=rate)
+    return (drawn @ usual).reshape(days, DAY, -1), drawn.sum(axis=1).reshape(days, DAY).astype(np.float64)
+
+
+def draw(kind: str, days: int, rng: np.random.Generator, *, rate: float = 20.0) -> npt.NDArray[np.int64]:
+    """Give how often each usual text comes in each minute (minutes, TEXTS).
 
     autocorrelated: topics wander with a half-life of 14 minutes; daily-seasonal: besides, topics and traffic (tenfold) follow the hour.
     """
@@ -72,9 +81,8 @@ def minutes(kind: str, days: int, rng: np.random.Generator, usual: Array, *, rat
         preference += 0.8 * np.sin(at[:, None] + np.arange(TOPICS))
     weights = np.exp(preference)
     share = weights[:, np.arange(TEXTS) % TOPICS]
-    texts = rng.poisson(expected)
-    drawn = rng.multinomial(texts, share / share.sum(axis=1, keepdims=True))
-    return (drawn @ usual).reshape(days, DAY, -1), texts.reshape(days, DAY).astype(np.float64)
+    found: npt.NDArray[np.int64] = rng.multinomial(rng.poisson(expected), share / share.sum(axis=1, keepdims=True))
+    return found
 
 
 def _wandering(count: int, rng: np.random.Generator) -> Array:
@@ -87,7 +95,7 @@ def _wandering(count: int, rng: np.random.Generator) -> Array:
     return found
 
 
-def mixed(sums: Array, counts: Array, pool: Array, share: npt.ArrayLike, rng: np.random.Generator) -> Array:
+def mixed(sums: Array, counts: Array, pool: Array, share: Array | float, rng: np.random.Generator) -> Array:
     """Replace a share of each minute's texts (one number, or one a minute) by texts of a pool."""
     replaced = rng.binomial(counts.astype(np.int64), np.asarray(share, dtype=np.float64))
     total = np.where(counts > 0, replaced / np.maximum(counts, 1), 0)

@@ -11,13 +11,16 @@ from hypothesis import strategies as st
 
 from llmtower_processors.pricing import PriceBook
 from llmtower_processors.registry import build_processors
+from llmtower_processors.roles import PIPELINE, SCORING
 from llmtower_schemas.codec import encode_event
 from llmtower_schemas.examples import AT_NS, EXAMPLES
 from llmtower_schemas.export import TOPIC_OF
 from tests.processors.batches import batch, record
 from tests.processors.blocks import encode as encode_block
 
-PROCESSORS = build_processors(PriceBook())
+KNOWN = build_processors(PriceBook())
+PROCESSORS = {name: KNOWN[name] for name in PIPELINE}
+"""Those that store events; scoring sums them up, and leaves what it cannot read to their dead letters."""
 ROW_TABLES = {"calls", "requests", "steps", "feedback", "scores", "deploys", "heartbeats", "dead_letters"}
 GOOD = {
     name: [encode_event(event) for event in EXAMPLES.values() if TOPIC_OF[event.type] in processor.topics]
@@ -107,6 +110,21 @@ def check(name: str, lines: list[bytes]) -> None:
 def test_every_line_is_one_row_or_one_dead_letter(name: str, data: st.DataObject) -> None:
     good = st.sampled_from(GOOD[name])
     check(name, data.draw(st.lists(good | damaged(name) | rubbish, min_size=1, max_size=8)))
+
+
+@pytest.mark.parametrize("name", SCORING)
+@settings(deadline=None, max_examples=100)
+@given(data=st.data())
+def test_scoring_takes_anything_and_makes_the_same_rows_again(name: str, data: st.DataObject) -> None:
+    good = st.sampled_from(GOOD["calls"])
+    lines = data.draw(st.lists(good | damaged("calls") | rubbish, min_size=1, max_size=8))
+    made = batch(record(b"\n".join(lines), offset=41, topic=KNOWN[name].topics[0]), processor=name)
+    blocks, again = KNOWN[name].function(made), KNOWN[name].function(made)
+    assert repr(blocks) == repr(again)
+    assert {block.table for block in blocks} <= set(KNOWN[name].tables)
+    for block in blocks:
+        assert len({len(column) for column in block.columns.values()}) == 1
+        assert encode_block(block)
 
 
 @pytest.mark.parametrize("bad", [b"{", b"", b'{"type":"response"}', b"\xff", b"[" * 3_000, b"\x00"], ids=repr)

@@ -5,6 +5,7 @@ import pytest
 from llmtower_processors.columns import USUALLY_EMPTY, USUALLY_NULL
 from llmtower_processors.pricing import PriceBook
 from llmtower_processors.registry import build_processors
+from llmtower_processors.roles import PIPELINE, SCORING
 from llmtower_processors.runtime.model import Processor
 from llmtower_schemas.codec import encode, encode_event
 from llmtower_schemas.examples import EXAMPLES
@@ -16,7 +17,7 @@ from tests.processors.blocks import ddl
 from tests.processors.blocks import encode as encode_block
 
 PROCESSORS = build_processors(PriceBook())
-BY_TOPIC = {processor.topics[0]: processor for processor in PROCESSORS.values()}
+BY_TOPIC = {PROCESSORS[name].topics[0]: PROCESSORS[name] for name in PIPELINE}
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -49,7 +50,8 @@ def test_every_event_type_has_an_example() -> None:
     assert {event.type for event in EXAMPLES.values()} == set(TOPIC_OF)
 
 
-def test_processors_name_what_exists() -> None:
+def test_processors_name_what_exists_and_each_has_its_process() -> None:
+    assert tuple(PROCESSORS) == (*PIPELINE, *SCORING)
     for name, processor in PROCESSORS.items():
         assert processor.name == name
         assert set(processor.tables) <= set(TABLES)

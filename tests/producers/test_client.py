@@ -203,6 +203,27 @@ def test_a_broken_sdk_does_not_reach_the_host(monkeypatch: pytest.MonkeyPatch, c
     llmtower.record({"type": "deploy", "version": "1"})
 
 
+def test_feedback_names_one_target_and_fits_the_contract(caplog: pytest.LogCaptureFixture) -> None:
+    with capture(app="shop") as captured:
+        with llmtower.call(model="m") as call:
+            call.finish(output="x")
+        llmtower.feedback(call.id, score=-1, comment="wrong order", user_id="u-17")
+        llmtower.feedback(response_id="chatcmpl-1", name="stars", score=0.8, correction="The red one.")
+        llmtower.feedback(trace_id="t-1", label="good")
+        llmtower.feedback(score=1)
+        llmtower.feedback(call.id, trace_id="t-1", score=1)
+        llmtower.feedback(call.id, score=3)
+        found = captured.events("feedback")
+    assert [(one["target_kind"], one["target_id"], one["name"]) for one in found] == [
+        ("call_id", call.id, "thumbs"),
+        ("response_id", "chatcmpl-1", "stars"),
+        ("trace_id", "t-1", "thumbs"),
+    ]
+    assert (found[0]["score"], found[0]["comment"], found[0]["user_id"], found[0]["app"]) == (-1, "wrong order", "u-17", "shop")
+    assert llmtower.stats().dropped == 3
+    assert any("one of call_id, response_id and trace_id" in sentence for sentence in said(caplog))
+
+
 UVICORN = """
 import sys, llmtower, uvicorn
 llmtower.configure(app="web", bootstrap_servers="127.0.0.1:9", spool_dir=sys.argv[1])

@@ -56,7 +56,7 @@ GROUPS: dict[str, tuple[str, dict[str, Callable[..., Any]]]] = {
             "check": dashboards.dashboards_check,
         },
     ),
-    "drift": ("What changed in what is asked and answered.", {"compare": drift.drift_compare}),
+    "drift": ("What changed in what is asked and answered.", {"compare": drift.drift_compare, "explain": drift.drift_explain}),
     "drift baseline": (
         "Spans of traffic that later traffic is held against.",
         {"set": drift.baseline_set, "list": drift.baseline_list, "delete": drift.baseline_delete},

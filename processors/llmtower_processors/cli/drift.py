@@ -53,6 +53,39 @@ def drift_compare(
     )
 
 
+def drift_explain(
+    a: Annotated[str, typer.Option("--a", help=f"What is usual, {_SLICE}")],
+    b: Annotated[str, typer.Option("--b", help="What drifted.")],
+    last: Annotated[str, typer.Option(help="Span of time up to now for slices that name none: 90m, 12h, 7d, 2w.")] = "7d",
+    direction: Annotated[str, typer.Option(help="input or output.")] = "input",
+    data_dir: DataDir = DATA_DIR,
+    output: Format = "table",
+) -> None:
+    """Say what is different in slice b: moved mass with example calls, terms, languages, lengths, deploys, versions and model snapshots.
+
+    Reads texts of calls (the content reader's right); nothing of them is stored.
+
+    Example: `llmtower drift explain --a app=support-bot --b app=support-bot,last=30m`
+    """
+    from llmtower_processors.cli.data import show
+    from llmtower_processors.drift.explain import explain
+    from llmtower_processors.drift.slices import read_slice, span
+
+    end = datetime.now(UTC).replace(second=0, microsecond=0)
+    slices = [read_slice(text, end - span(last), end) for text in (a, b)]
+    found = explain(clickhouse_client(load_settings(data_dir)), slices[0], slices[1], direction)
+    rows: list[tuple[object, ...]] = [
+        ("texts read", "", *found.texts),
+        ("moved mass", "", None, _short(found.moved.share)),
+        ("characters a text", "", *map(_short, found.characters)),
+    ]
+    rows += [("term", term.word, _short(term.before), _short(term.now)) for term in found.terms]
+    rows += [(share.what, share.value, _short(share.before), _short(share.now)) for share in found.shares]
+    rows += [("deploy", f"{app} {version}", None, str(at)) for at, app, version in found.deploys]
+    rows += [("example call", call, None, None) for call in found.examples]
+    show(("what", "value", "a", "b"), rows, output)
+
+
 _RATES = {
     "characters": ("characters", "calls"),
     "tokens": ("tokens", "calls"),

@@ -111,6 +111,11 @@ def read_rollup_difference(client: Client, apps: Sequence[str]) -> int:
     return int(_ask(client, "rollup_difference", {"apps": list(apps)})[0]["difference"])
 
 
+def read_unscored(client: Client) -> int:
+    """Count the events that the scoring process is behind."""
+    return int(_ask(client, "unscored", {})[0]["unscored"])
+
+
 def _ask(client: Client, name: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
     return list(client.query(_statement(name), parameters=parameters).named_results())
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from rich.console import Console
 
 from .accounts import Accounts
+from .drifting import drift_lines, drift_summary, read_drift
 from .play import Play
 from .runs import Runs
 from .staging import Ending, Parts, Wishes
@@ -41,6 +42,11 @@ def _publish(accounts: Accounts, play: Play, console: Console) -> dict[str, obje
         summary["run"] = this.summary()
         print_books(console, "This run", this)
     print_books(console, "The books" if demos == 1 else f"All {demos} demos on this data directory", overall)
+    if accounts.runs.has_history:
+        moved = read_drift(play.client)
+        summary["drift"] = drift_summary(moved)
+        for line in drift_lines(moved):
+            console.print(line, highlight=False)
     for note in accounts.notes():
         console.print(note, style="dim", highlight=False)
     return summary

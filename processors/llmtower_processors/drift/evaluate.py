@@ -1,5 +1,7 @@
-"""The timer's work, once a minute: read sums, learn thresholds anew where they are old, judge every active segment, write `drift`."""
+"""The timer's work, once a minute: read sums, learn old thresholds anew, judge every active segment, write rows of `drift`."""
 
+import logging
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -8,133 +10,151 @@ from typing import TYPE_CHECKING, Final
 
 from llmtower_processors.audit.tables import insert
 from llmtower_processors.drift import read
-from llmtower_processors.drift.baselines import Baseline, baselines
+from llmtower_processors.drift.baselines import baselines
 from llmtower_processors.drift.judge import HOUR_S, Key, Row, Verdict, judge, profile_of
-from llmtower_processors.drift.metrics import METRICS
+from llmtower_processors.drift.metrics import EMBEDDING, METRICS
 from llmtower_processors.drift.models import Learnt, What, load, save
 from llmtower_processors.drift.reference import DAY
-from llmtower_processors.drift.thresholds import WINDOWS, Calibration, calibrate
+from llmtower_processors.drift.scopes import DAY_S, EARLIER_DAYS, TRAILING_DAYS, Reference, Scope, earlier_weeks, references, scope_of
+from llmtower_processors.drift.thresholds import FEWEST_TEXTS, SLOW, WINDOWS, Calibration, calibrate
 from llmtower_processors.runtime.model import Block
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
+log = logging.getLogger(__name__)
+
 SETTLE_S: Final = 60
 """Windows end so long before the timer fires: what is under way arrives."""
-REFERENCE_DAYS: Final = 7
 STATED_MINUTES: Final = 30 * DAY
 """Expected time between false alarms of a project."""
 LEARN_AGAIN_S: Final = 6 * HOUR_S
+CHANGED_SHARE: Final = 0.25
+"""A reference that has grown or shrunk by more is learnt anew at once: history was sent late, or retention cut it."""
 LEARN_FOR_S: Final = 15.0
 """Seconds that one firing may spend on learning; segments that are left wait for the next minute, the longest waiting first."""
-TRAILING: Final = "trailing"
-_DAY_S: Final = 24 * HOUR_S
+MOST_SEGMENTS: Final = 300
+"""That are judged; of more, those with the most texts of the last day."""
 _NOT_YET: Final = "not learnt yet"
+Clock = Callable[[], float]
 
 
 @dataclass(frozen=True, slots=True)
-class Reference:
-    """A span (seconds) that segments are held against; `covers` says which."""
+class Held:
+    """One segment held against one scope of a reference: its windows, and the reference by hour of the day."""
 
-    name: str
-    start: int
-    end: int
-    covers: Callable[[Key], bool]
+    key: Key
+    scope: Scope
+    reference: Reference
+    known: Sequence[Row]
+    windows: Mapping[int, Sequence[Row]]
+    metrics: Sequence[str]
+
+    @property
+    def texts(self) -> int:
+        """Texts of the reference."""
+        return sum(int(row["texts"]) for row in self.known)
+
+    def whats(self) -> Iterator[What]:
+        """Give what there is to judge."""
+        for metric in map(METRICS.__getitem__, self.metrics):
+            if self.key.direction in metric.directions:
+                yield from (What(self.key, window, metric.name, self.scope.name) for window in self.windows)
+
+    def age(self, learnt: Mapping[What, Learnt], now: int) -> float:
+        """Give how old (seconds) its oldest threshold is; inf where one is missing, or the reference has changed much since."""
+        found = [learnt.get(what) for what in self.whats()]
+        changed = [one is None or abs(one.texts - self.texts) > FEWEST_TEXTS + CHANGED_SHARE * one.texts for one in found]
+        return math.inf if any(changed) else max((now - one.at for one in found if one is not None), default=0)
 
 
-def evaluate_drift(
-    client: "Client", window_end_ms: int, token: str, *, stated_minutes: float = STATED_MINUTES, clock: Callable[[], float] = time.monotonic
-) -> list[tuple[What, Verdict]]:
+def evaluate_drift(client: "Client", window_end_ms: int, token: str, *, clock: Clock = time.monotonic) -> list[tuple[What, Verdict]]:
     """Judge every active segment for windows that end shortly before `window_end_ms`; the verdicts are stored once per token."""
     end = window_end_ms // 60_000 * 60 - SETTLE_S
-    hour = end // HOUR_S * HOUR_S
-    minutes, hours = read.minutes(client, end - HOUR_S, end), read.hours(client, hour - _DAY_S + HOUR_S, hour + HOUR_S)
-    learnt = load(client, end)
-    tasks: list[tuple[What, Sequence[Row], Sequence[Row]]] = []
-    references = list(_references(client, hour))
-    for reference in references:
-        active = {"active": hour - _DAY_S + HOUR_S, "until": hour + HOUR_S}
-        known = read.hours_of_day(client, reference.start, reference.end, **active)
-        for key in sorted(filter(reference.covers, hours)):
-            tasks += [(what, _window(what, minutes, hours, end), known.get(key, ())) for what in _whats(key, reference.name)]
-    made = _learn(client, references, [what for what, _, _ in tasks], learnt, end, clock)
-    learnt |= made
+    verdicts, made = judge_all(client, end, lambda key: True, clock=clock)
     save(client, list(made.items()), f"{token}:thresholds")
-    verdicts = _verdicts(tasks, learnt, stated_minutes)
     _write(client, verdicts, end, token)
     return verdicts
 
 
-def _references(client: "Client", hour: int) -> Iterator[Reference]:
-    """The day window reaches back 23 hours; the trailing reference ends before it, so that drift of today is not yet part of it."""
-    until = hour - _DAY_S + HOUR_S
-    yield Reference(TRAILING, until - REFERENCE_DAYS * _DAY_S, until, lambda key: True)
-    for one in baselines(client):
-        yield Reference(f"baseline {one.name}", int(one.start.timestamp()), int(one.end.timestamp()), _covers(one))
+def judge_all(
+    client: "Client", end: int, wanted: Callable[[Key], bool], *, metrics: Sequence[str] = tuple(METRICS), clock: Clock = time.monotonic
+) -> tuple[list[tuple[What, Verdict]], dict[What, Learnt]]:
+    """Judge the wanted segments for windows that end at `end` (seconds); gives besides what was learnt for it. Writes nothing."""
+    held = list(_held(client, end, wanted, metrics))
+    learnt = load(client, end)
+    made = _learn(client, held, learnt, end, clock)
+    return _verdicts(held, learnt | made), made
 
 
-def _covers(baseline: Baseline) -> Callable[[Key], bool]:
-    wanted = {"project": baseline.project} | {name: value for name, value in baseline.where().items() if name in Key._fields}
-    return lambda key: all(getattr(key, name) == value for name, value in wanted.items())
+def _held(client: "Client", end: int, wanted: Callable[[Key], bool], metrics: Sequence[str]) -> Iterator[Held]:
+    hour = end // HOUR_S * HOUR_S
+    since, until = hour - DAY_S + HOUR_S, hour + HOUR_S
+    minutes, hours = read.minutes(client, end - HOUR_S, end), read.hours(client, since, until)
+    keys = _largest({key: rows for key, rows in hours.items() if wanted(key)})
+    for reference in references(hour, baselines(client)):
+        known = read.hours_of_day(client, reference.start, reference.end, active=since, until=until)
+        for key in filter(reference.covers, keys):
+            scope, rows = scope_of(key, reference, known)
+            windows = {window: [row for row in minutes.get(key, ()) if row["at"] >= end - window * 60] for window in WINDOWS}
+            yield Held(key, scope, reference, rows, windows | {DAY: hours[key]}, metrics)
+    if end % HOUR_S == 0:
+        yield from _slow(client, hour - HOUR_S, keys)
 
 
-def _whats(key: Key, reference: str) -> Iterator[What]:
-    for metric in METRICS.values():
-        if key.direction in metric.directions:
-            yield from (What(key, window, metric.name, reference) for window in WINDOWS)
+def _slow(client: "Client", hour: int, keys: Sequence[Key]) -> Iterator[Held]:
+    """Once an hour, hold the last seven days against the three weeks before them, for drift too slow for trailing days to see."""
+    reference = earlier_weeks(hour)
+    span = {"active": hour - DAY_S, "until": hour + HOUR_S}
+    week = read.hours(client, reference.end, reference.end + 7 * DAY_S)
+    known = read.hours_of_day(client, reference.start, reference.end, **span)
+    for key in keys:
+        if key in known and key in week:
+            yield Held(key, Scope(reference.name, key, ""), reference, known[key], {SLOW: week[key]}, (EMBEDDING,))
 
 
-def _window(what: What, minutes: Mapping[Key, Sequence[Row]], hours: Mapping[Key, Sequence[Row]], end: int) -> Sequence[Row]:
-    if what.window == DAY:
-        return hours[what.key]
-    return [row for row in minutes.get(what.key, ()) if row["at"] >= end - what.window * 60]
+def _largest(hours: Mapping[Key, Sequence[Row]]) -> list[Key]:
+    order = sorted(hours, key=lambda key: (-sum(row["answered"] for row in hours[key]), key))
+    if len(order) > MOST_SEGMENTS:
+        log.warning("drift: %d segments are active, the %d with the most texts are judged", len(order), MOST_SEGMENTS)
+    return order[:MOST_SEGMENTS]
 
 
-def _learn(
-    client: "Client",
-    references: Sequence[Reference],
-    whats: Sequence[What],
-    learnt: dict[What, Learnt],
-    now: int,
-    clock: Callable[[], float],
-) -> dict[What, Learnt]:
+def _learn(client: "Client", held: Sequence[Held], learnt: Mapping[What, Learnt], now: int, clock: Clock) -> dict[What, Learnt]:
     """Learn what is missing or old, oldest first, all windows and metrics of a segment together, as long as there is time."""
-    spans = {reference.name: reference for reference in references}
-    ages: dict[tuple[Key, str], int] = {}
-    for what in whats:
-        at = learnt[what].at if what in learnt else 0
-        ages[what.key, what.reference] = min(at, ages.get((what.key, what.reference), at))
+    ages = sorted(((one.age(learnt, now), number) for number, one in enumerate(held)), key=lambda pair: (-pair[0], pair[1]))
     made: dict[What, Learnt] = {}
     begun = clock()
-    for (key, name), at in sorted(ages.items(), key=lambda item: (item[1], item[0])):
-        if now - at < LEARN_AGAIN_S or clock() - begun > LEARN_FOR_S:
+    for age, number in ages:
+        if age < LEARN_AGAIN_S or clock() - begun > LEARN_FOR_S:
             break
-        made |= _learn_one(client, key, spans[name], now)
+        made |= _learn_one(client, held[number], now)
     return made
 
 
-def _learn_one(client: "Client", key: Key, reference: Reference, now: int) -> dict[What, Learnt]:
-    last = reference.end // _DAY_S * _DAY_S
-    days = min(REFERENCE_DAYS, (last - reference.start) // _DAY_S)
-    whats = list(_whats(key, reference.name))
-    if days < 1:
-        return {what: Learnt("the reference has no whole day (UTC)", now) for what in whats}
-    found = read.whole_days(client, key, last - days * _DAY_S, days, {what.metric for what in whats})
-    return {what: Learnt(calibrate(*found[what.metric], what.window, seed=now), now) for what in whats}
+def _learn_one(client: "Client", held: Held, now: int) -> dict[What, Learnt]:
+    last, texts = held.reference.end, held.texts
+    days = min(EARLIER_DAYS if SLOW in held.windows else TRAILING_DAYS, (last - held.reference.start) // DAY_S)
+    whats = list(held.whats())
+    if days < 1 or not held.known:
+        return {what: Learnt("no reference" if days else "the reference is shorter than a day", now, texts) for what in whats}
+    bin_minutes = 60 if min(held.windows) >= DAY else 1
+    found = read.whole_days(client, held.scope, last - days * DAY_S, days, {what.metric for what in whats}, bin_minutes=bin_minutes)
+    return {what: Learnt(calibrate(*found[what.metric], what.window, seed=now), now, texts) for what in whats}
 
 
-def _verdicts(
-    tasks: Sequence[tuple[What, Sequence[Row], Sequence[Row]]], learnt: dict[What, Learnt], stated_minutes: float
-) -> list[tuple[What, Verdict]]:
+def _verdicts(held: Sequence[Held], learnt: Mapping[What, Learnt]) -> list[tuple[What, Verdict]]:
     """The project's false alarms are shared out evenly among all that is judged in it."""
-    models = {what: learnt[what].model if what in learnt else _NOT_YET for what, _, _ in tasks}
+    models = {what: learnt[what].model if what in learnt else _NOT_YET for one in held for what in one.whats()}
     shares = Counter(what.key.project for what, model in models.items() if isinstance(model, Calibration))
     verdicts = []
-    for what, rows, known in tasks:
-        minutes = stated_minutes * max(1, shares[what.key.project])
-        profile = profile_of(what.metric, known, REFERENCE_DAYS)
-        bin_minutes = 60 if what.window == DAY else 1
-        verdicts.append((what, judge(what.metric, rows, profile, models[what], bin_minutes=bin_minutes, minutes=minutes)))
+    for one in held:
+        minutes = STATED_MINUTES * max(1, shares[one.key.project])
+        profiles = {metric: profile_of(metric, one.known) for metric in {what.metric for what in one.whats()}}
+        for what in one.whats():
+            bin_minutes = 60 if what.window >= DAY else 1
+            rows, known = one.windows[what.window], profiles[what.metric]
+            verdicts.append((what, judge(what.metric, rows, known, models[what], bin_minutes=bin_minutes, minutes=minutes)))
     return verdicts
 
 

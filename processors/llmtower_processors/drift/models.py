@@ -35,10 +35,11 @@ class What(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Learnt:
-    """A calibration, or why there is none, and when (seconds) it was learnt."""
+    """A calibration, or why there is none; when (seconds) it was learnt, and of how many texts of its reference."""
 
     model: Calibration | str
     at: int
+    texts: int
 
 
 def load(client: "Client", now: int) -> dict[What, Learnt]:
@@ -48,17 +49,17 @@ def load(client: "Client", now: int) -> dict[What, Learnt]:
     for row in client.query(_LATEST, parameters={"since": now - REMEMBERED_DAYS * 86_400}).result_rows:
         window, metric, reference, at, values = row[width:]
         what = What(Key(*map(str, row[:width])), int(window), str(metric), str(reference))
-        found[what] = Learnt(_model(int(window), *values), int(at))
+        found[what] = Learnt(_model(int(window), *values), int(at), int(values[1]))
     return found
 
 
-def _model(window: int, days: int, texts: int, variance: float, between: float, *rest: object) -> Calibration | str:
+def _model(window: int, days: int, _texts: int, variance: float, between: float, *rest: object) -> Calibration | str:
     start, scale, shape, spread, ranks, reason = rest
     if reason:
         return str(reason)
     tail = Tail(float(str(start)), float(str(scale)), float(str(shape)))
     levels = tuple(map(float, ranks)) if isinstance(ranks, list | tuple) else ()
-    return Calibration(window, days, variance, between, tail, float(str(spread)), levels, texts)
+    return Calibration(window, days, variance, between, tail, float(str(spread)), levels)
 
 
 def save(client: "Client", made: Sequence[tuple[What, Learnt]], token: str) -> None:
@@ -68,14 +69,15 @@ def save(client: "Client", made: Sequence[tuple[What, Learnt]], token: str) -> N
     columns: dict[str, list[object]] = {"at": [learnt.at for _, learnt in made], "window_minutes": [what.window for what, _ in made]}
     columns |= {name: [getattr(what.key, name) for what, _ in made] for name in Key._fields}
     columns |= {name: [getattr(what, name) for what, _ in made] for name in ("metric", "reference")}
-    values = [_values(learnt.model) for _, learnt in made]
+    values = [_values(learnt) for _, learnt in made]
     columns |= {name: list(column) for name, column in zip(_COLUMNS, zip(*values, strict=True), strict=True)}
     insert(client, Block("drift_thresholds", columns), token)
 
 
-def _values(model: Calibration | str) -> tuple[object, ...]:
+def _values(learnt: Learnt) -> tuple[object, ...]:
+    model = learnt.model
     if isinstance(model, str):
-        return (0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, [], model)
+        return (0, learnt.texts, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, [], model)
     tail = model.tail
-    head = (model.days, model.reference_texts, model.variance, model.between)
+    head = (model.days, learnt.texts, model.variance, model.between)
     return (*head, tail.start, tail.scale, tail.shape, model.spread, list(model.ranks), "")

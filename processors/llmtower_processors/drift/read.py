@@ -9,11 +9,14 @@ from llmtower_processors.drift.features import Reals
 from llmtower_processors.drift.judge import HOUR_S, Key, Row
 from llmtower_processors.drift.metrics import COLUMNS, METRICS, vector
 from llmtower_processors.drift.reference import DAY
+from llmtower_processors.drift.scopes import Scope
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
+Days = tuple[Reals, Reals]
 _KEY: Final = ", ".join(Key._fields)
+_FAMILY: Final = ", ".join(name for name in Key._fields if name not in ("prompt_version", "request_model"))
 _SUMS: Final = """
     sum(found.texts) AS texts_sum, sumForEachMerge(found.features) AS features_sum,
     sum(found.calls) - sum(found.without_text) AS answered_sum, sum(found.refusals) AS refusals_sum,
@@ -32,18 +35,24 @@ WHERE hour >= toDateTime({{start:UInt32}}, 'UTC') AND hour < toDateTime({{end:UI
 GROUP BY {_KEY}, at ORDER BY at
 """  # noqa: S608 - names from literals
 _BY_HOUR: Final = f"""
-SELECT {_KEY}, toHour(found.hour, 'UTC') AS hour_of_day, {_SUMS} FROM drift_hours AS found
-WHERE hour >= toDateTime({{start:UInt32}}, 'UTC') AND hour < toDateTime({{end:UInt32}}, 'UTC') AND ({_KEY}) IN (
-    SELECT {_KEY} FROM drift_hours WHERE hour >= toDateTime({{active:UInt32}}, 'UTC') AND hour < toDateTime({{until:UInt32}}, 'UTC')
+SELECT {_KEY}, toHour(found.hour, 'UTC') AS hour_of_day, groupUniqArray(toRelativeDayNum(found.hour, 'UTC')) AS dates, {_SUMS}
+FROM drift_hours AS found
+WHERE hour >= toDateTime({{start:UInt32}}, 'UTC') AND hour < toDateTime({{end:UInt32}}, 'UTC') AND ({_FAMILY}) IN (
+    SELECT {_FAMILY} FROM drift_hours WHERE hour >= toDateTime({{active:UInt32}}, 'UTC') AND hour < toDateTime({{until:UInt32}}, 'UTC')
 )
 GROUP BY {_KEY}, hour_of_day
 """  # noqa: S608 - names from literals
-_DAY: Final = f"""
+_DAY_OF: Final = {
+    1: f"""
 SELECT toUnixTimestamp(found.minute) AS at, {_SUMS} FROM drift_sketches AS found
-WHERE minute >= toDateTime({{start:UInt32}}, 'UTC') AND minute < toDateTime({{end:UInt32}}, 'UTC')
-    AND {" AND ".join(f"{name} = {{{name}:String}}" for name in Key._fields)}
-GROUP BY at
-"""  # noqa: S608 - names from literals
+WHERE minute >= toDateTime({{start:UInt32}}, 'UTC') AND minute < toDateTime({{end:UInt32}}, 'UTC') AND
+""",  # noqa: S608 - names from literals
+    60: f"""
+SELECT toUnixTimestamp(found.hour) AS at, {_SUMS} FROM drift_hours AS found
+WHERE hour >= toDateTime({{start:UInt32}}, 'UTC') AND hour < toDateTime({{end:UInt32}}, 'UTC') AND
+""",  # noqa: S608 - names from literals
+}
+"""By the minutes of a bin."""
 
 
 def minutes(client: "Client", start: int, end: int) -> dict[Key, list[Row]]:
@@ -57,9 +66,12 @@ def hours(client: "Client", start: int, end: int) -> dict[Key, list[Row]]:
 
 
 def hours_of_day(client: "Client", start: int, end: int, *, active: int, until: int) -> dict[Key, list[Row]]:
-    """Give for each segment with calls in `active`..`until` its sums by hour of the day over a span."""
+    """Give sums by hour of the day over a span, of all versions and models of what has calls in `active`..`until`.
+
+    A row has besides `hour` the days (`dates`, since 1970) on which there were any.
+    """
     values = {"start": start, "end": end, "active": active, "until": until}
-    return _grouped(client, _BY_HOUR, values, "hour")
+    return _grouped(client, _BY_HOUR, values, "hour", "dates")
 
 
 def _grouped(client: "Client", sql: str, values: dict[str, int], *names: str) -> dict[Key, list[Row]]:
@@ -71,13 +83,17 @@ def _grouped(client: "Client", sql: str, values: dict[str, int], *names: str) ->
     return found
 
 
-def whole_days(client: "Client", key: Key, start: int, days: int, metrics: Iterable[str]) -> dict[str, tuple[Reals, Reals]]:
-    """Give (days, 1440, width) sums and (days, 1440) counts of some metrics of one segment, from `start` (seconds, a whole hour)."""
-    made = {name: (np.zeros((days, DAY, METRICS[name].width)), np.zeros((days, DAY))) for name in metrics}
+def whole_days(client: "Client", scope: Scope, start: int, days: int, metrics: Iterable[str], *, bin_minutes: int = 1) -> dict[str, Days]:
+    """Give (days, bins, width) sums and (days, bins) counts of some metrics of a scope, from `start` (seconds, a whole hour)."""
+    bins = DAY // bin_minutes
+    made = {name: (np.zeros((days, bins, METRICS[name].width)), np.zeros((days, bins))) for name in metrics}
+    where = " AND ".join(f"{name} {'!=' if name == scope.others else '='} {{{name}:String}}" for name in Key._fields)
+    sql = f"{_DAY_OF[bin_minutes]} {where} GROUP BY at"
     for first in range(days):  # a day at a time: a row is 2 kB
-        span = {"start": start + first * 24 * HOUR_S, "end": start + (first + 1) * 24 * HOUR_S}
-        for at, *row in client.query(_DAY, parameters=key._asdict() | span).result_rows:
-            place = (int(at) // 60) % DAY
+        begin = start + first * 24 * HOUR_S
+        values = scope.key._asdict() | {"start": begin, "end": begin + 24 * HOUR_S}
+        for at, *row in client.query(sql, parameters=values).result_rows:
+            place = (int(at) - begin) // (60 * bin_minutes)
             fields = dict(zip(COLUMNS, row, strict=True))
             for name, (sums, counts) in made.items():
                 sums[first, place], counts[first, place] = vector(name, fields)

@@ -1,7 +1,7 @@
 """What a segment is held against: its own trailing days, by hour of the day, and what a window differs from that by."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +9,7 @@ import numpy.typing as npt
 from llmtower_processors.drift.features import FEATURES, Reals
 
 DAY: Final = 1_440
+HOUR: Final = 60
 HOURS: Final = 24
 _HALF: Final = FEATURES // 2
 RAREST: Final = 3.0
@@ -17,11 +18,10 @@ RAREST: Final = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """Sums of feature rows (in units of 1) and counts of texts for each hour of the day (UTC), over `days` days."""
+    """Sums of feature rows (in units of 1) and counts of texts for each hour of the day (UTC), over some days."""
 
     sums: Reals
     counts: Reals
-    days: int
 
     @property
     def means(self) -> Reals:
@@ -43,15 +43,33 @@ class Profile:
     def expected(self, minute_of_day: npt.NDArray[np.int64], bin_minutes: int) -> Reals:
         """Give the mean that a bin of time should have, a row a bin: between the middles of hours it goes over evenly."""
         means = self.means
-        if bin_minutes >= 60:
-            return means[minute_of_day // 60 % HOURS]
-        at = (minute_of_day + bin_minutes / 2) / 60 - 0.5
-        low = np.floor(at).astype(np.int64)
-        share = (at - low)[:, None]
+        if bin_minutes >= HOUR:
+            return means[minute_of_day // HOUR % HOURS]
+        low, share = _between(minute_of_day, bin_minutes)
+        share = share[:, None]
         before, after = means[low % HOURS], means[(low + 1) % HOURS]
         between = (1 - share) * before + share * after
         found: Reals = np.where(np.isnan(before), after, np.where(np.isnan(after), before, between))
         return found
+
+    def doubt(self, minute_of_day: npt.NDArray[np.int64], bin_minutes: int) -> Reals:
+        """Give by how much the mean of a bin is uncertain, in variances of one text: one over the texts behind it; inf for none."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            one = 1 / self.counts
+            if bin_minutes >= HOUR:
+                return one[minute_of_day // HOUR % HOURS]
+            low, share = _between(minute_of_day, bin_minutes)
+            before, after = one[low % HOURS], one[(low + 1) % HOURS]
+            between = (1 - share) ** 2 * before + share**2 * after
+        found: Reals = np.where(np.isinf(before), after, np.where(np.isinf(after), before, between))
+        return found
+
+
+def _between(minute_of_day: npt.NDArray[np.int64], bin_minutes: int) -> tuple[npt.NDArray[np.int64], Reals]:
+    """Give the hour whose middle lies before the middle of a bin, and how far (0 to 1) the bin is on its way to the next."""
+    at = (minute_of_day + bin_minutes / 2) / HOUR - 0.5
+    low = np.floor(at).astype(np.int64)
+    return low, at - low
 
 
 def profile(sums: Reals, counts: Reals) -> Profile:
@@ -59,28 +77,51 @@ def profile(sums: Reals, counts: Reals) -> Profile:
     days, bins = counts.shape
     per_hour = bins // HOURS
     by_hour = sums.reshape(days, HOURS, per_hour, -1).sum(axis=(0, 2))
-    return Profile(by_hour, counts.reshape(days, HOURS, per_hour).sum(axis=(0, 2)), days)
+    return Profile(by_hour, counts.reshape(days, HOURS, per_hour).sum(axis=(0, 2)))
 
 
-def left_out(sums: Reals, counts: Reals, bin_minutes: int) -> Reals:
-    """Give by how much each bin of each day differs from what the other days let expect (times its texts); 0 where they say nothing."""
-    whole = profile(sums, counts)
-    starts = np.arange(counts.shape[1]) * bin_minutes
-    found = np.empty_like(sums)
-    for day in range(len(sums)):
-        own = profile(sums[day : day + 1], counts[day : day + 1])
-        others = Profile(whole.sums - own.sums, whole.counts - own.counts, whole.days - 1)
-        expected = others.expected(starts, bin_minutes)
-        found[day] = np.where(np.isnan(expected), 0.0, sums[day] - counts[day][:, None] * expected)
+class Away(NamedTuple):
+    """By how much bins of time differ from what is expected: (summed) differences, texts compared, and the expectation's own doubt."""
+
+    rows: Reals
+    texts: Reals
+    doubt: Reals
+
+
+def differences(sums: Reals, counts: Reals, known: Profile, minute_of_day: npt.NDArray[np.int64], bin_minutes: int) -> Away:
+    """Hold bins (a row each) against a profile; bins in hours of which it knows nothing count as empty."""
+    expected, doubt = known.expected(minute_of_day, bin_minutes), known.doubt(minute_of_day, bin_minutes)
+    unknown = ~np.isfinite(doubt)
+    texts = np.where(unknown, 0.0, counts)
+    away = np.where(unknown[:, None], 0.0, sums - texts[:, None] * expected)
+    return Away(away, texts, _weighed(texts, np.where(unknown, 0.0, doubt), bin_minutes))
+
+
+def _weighed(texts: Reals, doubt: Reals, bin_minutes: int) -> Reals:
+    """Bins within an hour share their expectation, so its error adds up; those of different hours do not."""
+    found: Reals = texts * doubt if bin_minutes < HOUR else texts**2 * doubt
     return found
 
 
-def noise(texts: Reals | float, variance: float, window: int, days: int) -> Reals:
+def left_out(sums: Reals, counts: Reals, bin_minutes: int) -> Away:
+    """Hold each bin of each day (days, bins, …) against what the other days let expect."""
+    whole = profile(sums, counts)
+    starts = np.arange(counts.shape[1]) * bin_minutes
+    found = []
+    for day in range(len(sums)):
+        own = profile(sums[day : day + 1], counts[day : day + 1])
+        others = Profile(whole.sums - own.sums, whole.counts - own.counts)
+        found.append(differences(sums[day], counts[day], others, starts, bin_minutes))
+    return Away(*(np.stack(parts) for parts in zip(*found, strict=True)))
+
+
+def noise(texts: Reals, doubt: Reals, variance: float, window: int) -> Reals:
     """Give the squared distance that independent texts have from their reference by chance: of the window, and of the reference.
 
-    A reference holds `days` times the texts of the window's hours; a window shorter than an hour is held against whole hours.
+    A window of more than a day holds the same hours several times, and their expectation's error each time.
     """
-    found: Reals = variance / np.asarray(texts, dtype=np.float64) * (1 + min(window, 60) / (60 * max(1, days)))
+    shared = texts if window <= HOUR else texts**2 / max(1, window / DAY)
+    found: Reals = variance * (1 / texts + doubt / shared)
     return found
 
 

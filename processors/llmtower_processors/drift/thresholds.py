@@ -5,23 +5,25 @@ the course of the day stay in), each held against the other days. The largest st
 dependent values; a generalized Pareto tail fitted to these maxima (Pickands 1975) is followed out to the wanted rate.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from llmtower_processors.drift.features import Reals
-from llmtower_processors.drift.reference import DAY, left_out, noise, profile, squared
+from llmtower_processors.drift.reference import DAY, Away, left_out, noise, profile, squared
 
 WINDOWS: Final = (10, 60, DAY)
 """Minutes."""
-BINS: Final = {10: 1, 60: 5, DAY: 60}
+SLOW: Final = 7 * DAY
+"""The window for slow drift, which is held against the weeks before it: trailing days would drift along."""
+BINS: Final = {10: 1, 60: 5, DAY: 60, SLOW: 60}
 """Minutes by which each window is moved along when thresholds are computed."""
-BLOCKS: Final = {10: 60, 60: 180, DAY: 360}
+BLOCKS: Final = {10: 60, 60: 180, DAY: 360, SLOW: DAY}
 """Minutes that stay together when windows are made anew."""
-SYNTHETIC_DAYS: Final = {10: 84, 60: 280, DAY: 2_000}
-FEWEST_DAYS: Final = {10: 3, 60: 3, DAY: 5}
+SYNTHETIC_DAYS: Final = {10: 84, 60: 280, DAY: 2_000, SLOW: 5_600}
+FEWEST_DAYS: Final = {10: 3, 60: 3, DAY: 5, SLOW: 14}
 FEWEST_TEXTS: Final = 30
 """In a window; fewer are no verdict."""
 FEWEST_WINDOWS: Final = 40
@@ -30,7 +32,7 @@ TAIL: Final = 0.1
 LIGHTEST: Final = 0.05
 HEAVIEST: Final = 0.3
 """Shapes of tails."""
-CAUTION: Final = 1.5
+CAUTION: Final = 2.0
 """The rate aimed at is so many times lower than the one stated: the tail is estimated from a few days."""
 
 
@@ -64,7 +66,6 @@ class Calibration:
     spread: float
     ranks: tuple[float, ...]
     """101 quantiles of the statistic."""
-    reference_texts: int
 
     def threshold(self, minutes: float) -> float:
         """Give the value that is passed once in so many minutes on average, where nothing drifts."""
@@ -74,17 +75,17 @@ class Calibration:
         """Give the share of reference windows with a smaller value."""
         return float(np.searchsorted(self.ranks, value) / len(self.ranks))
 
-    def effective(self, texts: float) -> float:
-        """Give how many independent texts would be as sure as these."""
-        chance = float(noise(texts, self.variance, self.window, self.days))
-        return texts * chance / (chance + self.between)
+    def effective(self, away: Away) -> Reals:
+        """Give how many independent texts would be as sure as those of a window."""
+        chance = noise(away.texts, away.doubt, self.variance, self.window)
+        return away.texts * chance / (chance + self.between)
 
-    def statistic(self, residual: Reals, texts: Reals) -> Reals:
-        """Give the distance in units of its expected noise; -inf for windows with too few texts. `residual` is a sum, a row a window."""
-        enough = texts >= FEWEST_TEXTS
-        count = np.where(enough, texts, FEWEST_TEXTS)
-        chance = noise(count, self.variance, self.window, self.days)
-        found: Reals = np.where(enough, (squared(residual) / count**2 - chance) / (chance + self.between), -np.inf)
+    def statistic(self, away: Away) -> Reals:
+        """Give the distance of windows (sums, a row each) in units of its expected noise; -inf for windows with too few texts."""
+        enough = away.texts >= FEWEST_TEXTS
+        count = np.where(enough, away.texts, FEWEST_TEXTS)
+        chance = noise(count, away.doubt, self.variance, self.window)
+        found: Reals = np.where(enough, (squared(away.rows) / count**2 - chance) / (chance + self.between), -np.inf)
         return found
 
 
@@ -96,56 +97,73 @@ def coarser(values: npt.NDArray[np.float64], bins: int) -> npt.NDArray[np.float6
 
 
 def calibrate(sums: Reals, counts: Reals, window: int, *, seed: int = 0) -> Calibration | str:
-    """Learn from whole days of minutes: `sums` (days, 1440, features), `counts` (days, 1440). A text says why it cannot be done."""
+    """Learn from whole days of minutes: `sums` (days, 1440, features), `counts` (days, 1440); hours (24) do for windows of days.
+
+    A text says why it cannot be done.
+    """
     used = counts.sum(axis=1) > 0
     days = int(used.sum())
     if days < FEWEST_DAYS[window]:
         return f"{days} days of reference, {FEWEST_DAYS[window]} are needed"
     step = BINS[window]
-    binned, texts = coarser(sums[used], step), coarser(counts[used], step)
+    bins = step * counts.shape[1] // DAY
+    binned, texts = coarser(sums[used], bins), coarser(counts[used], bins)
     variance = profile(binned, texts).variance
-    residual = left_out(binned, texts, step)
+    away = left_out(binned, texts, step)
     width = window // step
-    own, own_texts = windows(residual.reshape(-1, residual.shape[2]), texts.reshape(-1), width)
-    enough = own_texts >= FEWEST_TEXTS
+    own = windows(Away(*(part.reshape(-1, *part.shape[2:]) for part in away)), width)
+    enough = own.texts >= FEWEST_TEXTS
     if enough.sum() < FEWEST_WINDOWS:
         return f"too few windows of {window} minutes have {FEWEST_TEXTS} texts"
-    chance = noise(own_texts[enough], variance, window, days - 1)
-    between = max(0.0, float(np.mean(squared(own[enough]) / own_texts[enough] ** 2 - chance)))
-    model = Calibration(window, days - 1, variance, between, Tail(0, 0, 0), 0.0, (), int(counts.sum()))
-    maxima, values = _resampled(residual, texts, model, np.random.default_rng(seed))
+    chance = noise(own.texts[enough], own.doubt[enough], variance, window)
+    between = max(0.0, float(np.mean(squared(own.rows[enough]) / own.texts[enough] ** 2 - chance)))
+    model = Calibration(window, days, variance, between, Tail(0, 0, 0), 0.0, ())
+    maxima, values = _resampled(away, model, np.random.default_rng(seed))
     if len(maxima) < FEWEST_WINDOWS:
         return f"too few windows of {window} minutes have {FEWEST_TEXTS} texts"
     ranks = tuple(np.quantile(values, np.linspace(0, 1, 101)).tolist())
-    return Calibration(
-        window, days, variance, between, fit_tail(maxima, days * DAY / window), float(values.std()), ranks, int(counts.sum())
-    )
+    return replace(model, tail=fit_tail(maxima, days * DAY / window), spread=float(values.std()), ranks=ranks)
 
 
-def windows(rows: Reals, texts: Reals, width: int) -> tuple[Reals, Reals]:
-    """Give the sums of every `width` neighbouring rows."""
-    total = np.cumsum(rows, axis=0)
+def windows(away: Away, width: int) -> Away:
+    """Give the sums of every `width` neighbouring bins."""
+    return Away(*(_sliding(part, width) for part in away))
+
+
+def _sliding(values: Reals, width: int) -> Reals:
+    total = np.cumsum(values, axis=0)
     total[width:] -= total[:-width].copy()
-    count = np.cumsum(texts)
-    count[width:] -= count[:-width].copy()
-    return total[width - 1 :], count[width - 1 :]
+    return total[width - 1 :]
 
 
-def _resampled(residual: Reals, texts: Reals, model: Calibration, rng: np.random.Generator) -> tuple[Reals, Reals]:
+def _resampled(away: Away, model: Calibration, rng: np.random.Generator) -> tuple[Reals, Reals]:
     """Make days anew out of blocks, and give the largest statistic within each window's length, and all of them."""
-    days, bins, _ = residual.shape
+    days, bins = away.texts.shape
     width, block = model.window // BINS[model.window], BLOCKS[model.window] // BINS[model.window]
     slots = np.arange(bins)
+    wider = _two_samples(model.window / DAY, days)
     maxima, values = [], []
     piece = max(2, min(28, 40_000 // bins))
     for _ in range(max(1, SYNTHETIC_DAYS[model.window] // piece)):
         source = np.repeat(rng.integers(0, days, (piece, bins // block)), block, axis=1)
-        rows, count = windows(residual[source, slots].reshape(piece * bins, -1), texts[source, slots].reshape(-1), width)
-        found = model.statistic(rows, count)
+        made = Away(*(part[source, slots].reshape(piece * bins, *part.shape[2:]) for part in away))
+        made.rows[...] *= wider
+        found = model.statistic(windows(made, width))
         blocks = found[: len(found) // width * width].reshape(-1, width).max(axis=1)
         maxima.append(blocks[np.isfinite(blocks)])
         values.append(found[np.isfinite(found)])
     return np.concatenate(maxima), np.concatenate(values)
+
+
+def _two_samples(window_days: float, days: int) -> float:
+    """Give by how much differences must be stretched for windows of days.
+
+    Days drawn from one reference and held against the others differ less, summed up, than new days do from that reference: new and old
+    days vary by 1/w + 1/R, drawn ones by (R / (R - 1))² / w.
+    """
+    if window_days <= 1:
+        return 1.0
+    return float(np.sqrt((1 / window_days + 1 / days) * window_days)) * (days - 1) / days
 
 
 def fit_tail(maxima: Reals, independent: float) -> Tail:

@@ -14,6 +14,7 @@ from llmtower_processors.local.endpoints import DataDirLock, read_credentials, r
 from llmtower_processors.local.kafka import KafkaProcess, answers
 from llmtower_processors.local.ports import LOOPBACK, PortReservation
 from llmtower_processors.local.supervisor import ChildSpec
+from llmtower_processors.roles import PIPELINE, SCORING
 
 # After kill -9 of the worker its successor gets the partitions when the old session has ended: 10 s is enough on one machine.
 _DEFAULTS = {"LLMTOWER_WORKER__SESSION_TIMEOUT_MS": "10000"}
@@ -51,6 +52,8 @@ class Site:
             undo.callback(self.web.release)
             self.gateway = PortReservation(options.gateway_port, purpose="the gateway", option="--gateway-port")
             undo.callback(self.gateway.release)
+            self.scoring_web = PortReservation(0, purpose="the scoring worker's health page", option="LLMTOWER_WORKER__WEB_PORT")
+            undo.callback(self.scoring_web.release)
             kafka_dir = self.data_dir / "kafka"
             self.kafka = KafkaProcess(kafka_dir, port=options.kafka_port, log_path=self.log_path("kafka"))
             self._undo = undo.pop_all()
@@ -142,7 +145,7 @@ def _clickhouse(site: Site) -> ChildSpec:
 def _worker(site: Site) -> ChildSpec:
     return ChildSpec(
         name="worker",
-        argv=(*CLI, "worker"),
+        argv=(*CLI, "worker", "--processors", ",".join(PIPELINE)),
         env=site.environment(),
         log_path=site.log_path("worker"),
         ready=_in_thread(lambda _pid: _processors_are_ready(site.worker_web.port)),
@@ -170,6 +173,18 @@ def _gateway(site: Site) -> ChildSpec:
     )
 
 
+def _scoring(site: Site) -> ChildSpec:
+    """Nobody waits for scores: the stack is ready before this child is, and a child that cannot start is started again."""
+    own = {"LLMTOWER_WORKER__WEB_PORT": str(site.scoring_web.port), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    return ChildSpec(
+        name="scoring",
+        argv=(*CLI, "worker", "--processors", ",".join(SCORING)),
+        env=site.environment() | own,
+        log_path=site.log_path("scoring"),
+        ready=_in_thread(lambda _pid: True),
+    )
+
+
 _PYTHON = (sys.executable, "-P", "-m")
 CLI = (*_PYTHON, "llmtower_processors.cli")
 
@@ -185,6 +200,7 @@ PLAN: Plan = (
         Part("web", _web, lambda site: f"http://{site.web.address}", needs=("nicegui",)),
         Part("gateway", _gateway, lambda site: f"http://{site.gateway.address}", needs=("fastapi", "opentelemetry", "uvicorn")),
     ),
+    (Part("scoring", _scoring),),
 )
 
 

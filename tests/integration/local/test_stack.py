@@ -141,7 +141,7 @@ def test_the_life_of_an_up(tmp_path: Path) -> None:
 def test_the_command_starts_everything_with_the_worker_and_stops_it(tmp_path: Path) -> None:
     data, said = tmp_path / "data", tmp_path / "said"
     with running_up(data, said, CLI_UP) as (up, endpoints):
-        assert endpoints.pids.keys() == {"up", "kafka", "clickhouse", "worker", "web", "gateway"}
+        assert endpoints.pids.keys() == {"up", "kafka", "clickhouse", "worker", "web", "gateway", "scoring"}
         assert set(TOPICS) <= asyncio.run(topics(endpoints.kafka))
         assert endpoints.gateway is not None
         body = traces([span({"gen_ai.operation.name": "chat"}, start_ns=time.time_ns())]).SerializeToString()
@@ -158,6 +158,7 @@ def test_the_command_starts_everything_with_the_worker_and_stops_it(tmp_path: Pa
         "gateway",
         "kafka",
         "migrations",
+        "scoring",
         "topics",
         "web",
         "worker",

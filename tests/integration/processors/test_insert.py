@@ -1,6 +1,7 @@
 """What processors make of examples and of bad input goes through the real writer into the real engine and comes back the same."""
 
 import random
+import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,6 +16,7 @@ from llmtower_processors.engine import EngineProcess, Role
 from llmtower_processors.migrate import create_database, migrate
 from llmtower_processors.pricing import PriceBook
 from llmtower_processors.registry import build_processors
+from llmtower_processors.roles import PIPELINE
 from llmtower_processors.runtime.clickhouse import ClickHouseStore
 from llmtower_schemas.codec import encode, encode_event
 from llmtower_schemas.examples import AT_NS, EXAMPLES
@@ -88,7 +90,7 @@ def assert_stored(client: Client, blocks: dict[str, Any]) -> None:
             assert not different, table
 
 
-@pytest.mark.parametrize("name", PROCESSORS)
+@pytest.mark.parametrize("name", PIPELINE)
 def test_examples_come_back_as_they_were(store: ClickHouseStore, client: Client, name: str) -> None:
     lines = [encode_event(event) for event in EXAMPLES.values() if TOPIC_OF[event.type] in PROCESSORS[name].topics]
     blocks = insert(store, name, [*lines, b"{", b"\x00\xff not utf-8"])
@@ -96,7 +98,7 @@ def test_examples_come_back_as_they_were(store: ClickHouseStore, client: Client,
     assert_stored(client, blocks)
 
 
-@pytest.mark.parametrize("name", PROCESSORS)
+@pytest.mark.parametrize("name", PIPELINE)
 def test_a_replay_under_the_same_token_adds_nothing(store: ClickHouseStore, client: Client, name: str) -> None:
     lines = [encode_event(event) for event in EXAMPLES.values() if TOPIC_OF[event.type] in PROCESSORS[name].topics]
     insert(store, name, lines)
@@ -110,6 +112,20 @@ def test_the_rollups_have_the_same_money(store: ClickHouseStore, client: Client)
     for table in ("rollup_1m", "rollup_1h"):
         row = client.query(f"SELECT sum(cost_nano_usd), sum(priced_calls), sum(unpriced_calls) FROM {table}").result_rows[0]
         assert row == (sum(money), len(money), calls.rows - len(money) - calls.columns["cost_status"].count("failed"))
+
+
+def test_of_a_persons_feedback_the_last_word_counts_and_all_is_kept(store: ClickHouseStore, client: Client) -> None:
+    word = orjson.loads(next(encode_event(event) for event in EXAMPLES.values() if event.type == "feedback"))
+    second = 10**9
+    said = [("u-1", 1.0, 5), ("u-2", 1.0, 2), ("u-1", -1.0, 9), ("u-2", None, 3), ("u-1", 1.0, 7)]
+    lines = [
+        orjson.dumps(word | {"feedback_id": str(uuid.UUID(int=number)), "user_id": user, "score": score, "at_ns": AT_NS + at * second})
+        for number, (user, score, at) in enumerate(said, 1)
+    ]
+    insert(store, "signals", lines)
+    rows = client.query("SELECT user_id, score, versions FROM feedback_current ORDER BY user_id").result_rows
+    assert rows == [("u-1", -1.0, 3), ("u-2", None, 2)]
+    assert client.query("SELECT count() FROM feedback").result_rows == [(5,)]
 
 
 def test_hostile_text_comes_back_as_it_was(store: ClickHouseStore, client: Client) -> None:

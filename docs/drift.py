@@ -1,0 +1,59 @@
+"""Draw docs/drift.svg: what each method flags, of windows where nothing drifts and of shifted ones.
+
+Run `.venv/bin/python -m tests.benchmarks.bench_drift_peers --json /tmp/peers.json`, then `.venv/bin/python docs/drift.py /tmp/peers.json`.
+"""
+
+import sys
+from pathlib import Path
+
+import orjson
+
+LEFT, TOP, CELL, ROW = 190, 70, 86, 34
+NULLS = ("iid", "autocorrelated", "daily-seasonal")
+
+
+def table(figures: list[dict[str, object]]) -> dict[str, dict[str, float]]:
+    """Give the share flagged by method and kind of traffic."""
+    found: dict[str, dict[str, float]] = {}
+    for figure in figures:
+        method, _, kind = str(figure["name"]).removesuffix(": flagged").partition(", ")
+        found.setdefault(method, {})[kind] = float(str(figure["value"]))
+    return found
+
+
+def draw(shares: dict[str, dict[str, float]]) -> str:
+    """Give a grid: a method a row, a kind of traffic a column; red where a flag is false, green where it is right."""
+    kinds = list(next(iter(shares.values())))
+    width, height = LEFT + CELL * len(kinds) + 20, TOP + ROW * len(shares) + 50
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="Menlo, Consolas, monospace" font-size="12">',
+        f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
+        '<text x="12" y="22" font-size="14" font-weight="bold">Windows of ten minutes that are flagged, %</text>',
+    ]
+    for column, kind in enumerate(kinds):
+        x = LEFT + CELL * column + CELL / 2
+        words = kind.replace("5 % ", "5 %\u00a0").replace("-", " ").split(" ")
+        parts += [
+            f'<text x="{x}" y="{44 + 14 * line}" text-anchor="middle" fill="#444444" font-size="11">{word}</text>'
+            for line, word in enumerate(words)
+        ]
+    for number, (method, values) in enumerate(shares.items()):
+        y = TOP + ROW * number
+        weight = ' font-weight="bold"' if number == 0 else ""
+        parts.append(f'<text x="12" y="{y + 22}"{weight}>{method}</text>')
+        for column, kind in enumerate(kinds):
+            colour, opacity = ("#d03b3b" if kind in NULLS else "#2a8f4f"), 0.06 + 0.8 * values[kind] / 100
+            x = LEFT + CELL * column
+            parts.append(
+                f'<rect x="{x + 2}" y="{y + 2}" width="{CELL - 4}" height="{ROW - 4}" rx="4" fill="{colour}" opacity="{opacity:.2f}"/>'
+            )
+            parts.append(f'<text x="{x + CELL / 2}" y="{y + 22}" text-anchor="middle">{values[kind]:.0f}</text>')
+    parts.append(
+        f'<text x="12" y="{height - 16}" fill="#444444" font-size="11">red: nothing drifts there, a flag is a false alarm · green: a shift'
+        " was put in, a flag is right</text></svg>"
+    )
+    return "\n".join(parts) + "\n"
+
+
+if __name__ == "__main__":
+    Path("docs/drift.svg").write_text(draw(table(orjson.loads(Path(sys.argv[1]).read_bytes()))), "utf-8")

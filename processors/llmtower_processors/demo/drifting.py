@@ -1,0 +1,73 @@
+"""What the closing summary says of drift: how far the app of the script's topic drift has moved from its own week of history."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from clickhouse_connect.driver.client import Client
+from rich.text import Text
+
+from llmtower_processors.drift.evaluate import judge_all
+from llmtower_processors.drift.judge import INSUFFICIENT
+from llmtower_processors.drift.metrics import EMBEDDING
+
+from .figures import read_unscored
+from .numbers import count, significant
+from .scenario import PHASES
+
+APP = next(phase.drift_app for phase in PHASES if phase.drift_app)
+WINDOW_MINUTES = 10
+PATIENCE_S = 30.0
+"""Scoring runs at low priority: it may be so far behind the calls when the demo ends."""
+POLL_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """How far what one model is asked lies from its reference, in the last ten minutes."""
+
+    app: str
+    model: str
+    status: str
+    statistic: float
+    """Squared distance in units of its expected noise: about 0 where nothing changed."""
+    threshold: float
+    texts: int
+    reference: str
+
+
+def read_drift(client: Client) -> list[Moved]:
+    """Wait for the scoring process, then judge the questions of the drifting app now: a demo may end before the timer's next minute."""
+    deadline = time.monotonic() + PATIENCE_S
+    while read_unscored(client) > 0 and time.monotonic() < deadline:
+        time.sleep(POLL_S)
+    verdicts, _ = judge_all(
+        client, int(time.time()) // 60 * 60 + 60, lambda key: (key.app, key.direction) == (APP, "input"), metrics=(EMBEDDING,)
+    )
+    return [
+        Moved(what.key.app, what.key.request_model, one.status, one.statistic, one.threshold, one.texts, what.reference)
+        for what, one in verdicts
+        if what.window == WINDOW_MINUTES and one.status != INSUFFICIENT
+    ]
+
+
+def drift_summary(moved: Sequence[Moved]) -> list[dict[str, Any]]:
+    """Give the entry of the JSON summary."""
+    return [asdict(one) for one in moved]
+
+
+def drift_lines(moved: Sequence[Moved]) -> list[Text]:
+    """Say it in words, the farthest first."""
+    lines = []
+    for one in sorted(moved, key=lambda one: -one.statistic):
+        mark, style = ("●", "bold yellow") if one.status == "drift" else ("○", "dim")
+        against = f"held against its {one.reference}" if one.reference.startswith("other") else f"held against {one.reference} days"
+        said = f"{mark} Drift: what {one.app} asks {one.model} is {significant(max(0.0, one.statistic))} times its noise away"
+        lines.append(
+            Text(
+                f"{said} (alarm from {significant(one.threshold)}; {count(one.texts)} texts of {WINDOW_MINUTES} min, {against})",
+                style=style,
+            )
+        )
+    return lines

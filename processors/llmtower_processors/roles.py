@@ -1,0 +1,10 @@
+"""Which processors share a process. Apart from the registry, because `llmtower up` asks before it loads what they need."""
+
+from typing import Final
+
+PIPELINE: Final = ("calls", "signals")
+"""What must be stored within seconds."""
+SCORING: Final = ("sketches",)
+"""What computes for long: in a process of its own at low priority, so that nothing of the pipeline ever waits for it."""
+NICENESS: Final = 10
+"""By how much a process that only scores steps back."""

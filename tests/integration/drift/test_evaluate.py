@@ -1,0 +1,90 @@
+"""A week of traffic on the real engine is learnt from, and what comes after it is judged: once per token, drift told from none."""
+
+import random
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from clickhouse_connect.driver.client import Client
+from tests.integration.drift.conftest import NOON, Send
+from tests.integration.drift.test_compare import DOCTORS, ORDERS
+
+from llmtower_processors.drift.evaluate import evaluate_drift
+from llmtower_processors.drift.judge import Verdict
+from llmtower_processors.drift.models import What
+from llmtower_processors.leader import token
+
+pytestmark = pytest.mark.integration
+
+DAYS = 4
+END = NOON + timedelta(hours=23)
+"""The trailing reference ends where the day window begins."""
+
+
+def ns(at: datetime) -> int:
+    return int(at.timestamp()) * 10**9
+
+
+def asked(texts: list[str], at: datetime, chance: random.Random, count: int, **more: Any) -> list[dict[str, Any]]:
+    return [{"input": f"{chance.choice(texts)}, {chance.choice(texts)}", "started_at_ns": ns(at), **more} for _ in range(count)]
+
+
+def week(send: Send, **more: Any) -> None:
+    """Forty questions every ten minutes for some days up to END."""
+    chance = random.Random(3)
+    for day in range(DAYS + 1):
+        begin = NOON - timedelta(days=DAYS - day)
+        stop = min(begin + timedelta(days=1), END - timedelta(minutes=20))
+        moments = [begin + timedelta(minutes=10 * step) for step in range(int((stop - begin) / timedelta(minutes=10)))]
+        send([call for at in moments for call in asked(ORDERS, at, chance, 40, **more)], offset=day, at=END)
+
+
+def fire(client: Client, at: datetime) -> list[tuple[What, Verdict]]:
+    """Evaluate, as the timer does."""
+    end_ms = int(at.timestamp() * 1_000) + 60_000
+    return evaluate_drift(client, end_ms, token("drift", "test", end_ms))
+
+
+def said(found: list[tuple[What, Verdict]], app: str, version: str = "4") -> dict[tuple[str, str, int], tuple[str, str]]:
+    """Status and reference of one app and version by direction, metric and window."""
+    return {
+        (what.key.direction, what.metric, what.window): (one.status, what.reference)
+        for what, one in found
+        if (what.key.app, what.key.prompt_version) == (app, version)
+    }
+
+
+def test_a_week_is_learnt_and_what_follows_is_judged_once(client: Client, send: Send) -> None:
+    week(send)
+    chance = random.Random(8)
+    send([call for back in range(1, 11) for call in asked(ORDERS, END - timedelta(minutes=back), chance, 40)], offset=90, at=END)
+    calm = fire(client, END)
+    as_ever = said(calm, "support-chat")
+    assert as_ever["input", "embedding", 10] == ("ok", "trailing")
+    assert {status for status, _ in as_ever.values()} == {"ok", "insufficient"}
+    assert all(50 < one.effective_texts <= 400 for what, one in calm if (what.metric, what.window, one.status) == ("embedding", 10, "ok"))
+
+    later = END + timedelta(minutes=10)
+    for number, (texts, more) in enumerate([(DOCTORS, {}), (DOCTORS, {"prompt_version": "9"}), (ORDERS, {"app": "brand-new"})]):
+        fresh = [call for back in range(1, 11) for call in asked(texts, later - timedelta(minutes=back), chance, 40, **more)]
+        send(fresh, offset=91 + number, at=END)
+    moved = fire(client, later)
+    assert said(moved, "support-chat")["input", "embedding", 10] == ("drift", "trailing")
+    assert said(moved, "support-chat")["output", "embedding", 10] == ("ok", "trailing")
+    assert said(moved, "support-chat", "9")["input", "embedding", 10] == ("drift", "other versions")
+    assert {one.reason for what, one in moved if what.key.app == "brand-new"} == {"no reference"}
+
+    assert [what for what, _ in fire(client, later)] == [what for what, _ in moved]
+    ((rows, judged),) = client.query(
+        "SELECT count(), uniqExact(at, window_minutes, app, prompt_version, direction, metric) FROM drift"
+    ).result_rows
+    assert rows == judged == len(calm) + len(moved)
+    alarms = "SELECT statistic, threshold, rank FROM drift WHERE status = 'drift' AND metric = 'embedding' AND window_minutes = 10"
+    for statistic, threshold, rank in client.query(alarms).result_rows:
+        assert statistic > threshold > 0
+        assert rank > 0.99
+
+
+def test_a_minute_without_any_traffic_writes_nothing(client: Client) -> None:
+    assert fire(client, END) == []
+    assert client.query("SELECT count() FROM drift").result_rows == [(0,)]
