@@ -80,7 +80,8 @@ def test_the_dashboards_reader_may_read_all_tables_but_texts() -> None:
     users = _xml("clickhouse-users")
     granted = {query.text for query in users.iterfind("users/dashboards/grants/query")}
     readable = [*(name for name, table in TABLES.items() if not table.restricted), *VIEWS]
-    assert granted == {f"GRANT SELECT ON llmtower.{name}" for name in readable}
+    right = {f"GRANT SELECT ON llmtower.{name}" for name in readable}
+    assert granted == right, f"grants of the user dashboards in docker-compose.yml: add {right - granted}, remove {granted - right}"
     for reader in ("dashboards", "content"):
         assert users.findtext(f"users/{reader}/profile") == "reader"
     assert users.findtext("profiles/reader/readonly") == "1"

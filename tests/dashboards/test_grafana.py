@@ -134,6 +134,17 @@ def test_what_alerting_adds_comes_in_its_order() -> None:
     assert {change.verdict for change in plan(grafana, resources(READER, [rules, policy, contact]))} == {"same"}
 
 
+def test_a_secret_that_grafana_hides_is_set_again_and_is_no_difference() -> None:
+    settings = {"url": "https://hook.example", "authorization_credentials": "t0ken"}
+    contact = Resource("contact point", "c", {"uid": "c", "name": "on call", "type": "webhook", "settings": settings})
+    grafana = MemoryGrafana()
+    push(grafana, [contact])
+    grafana.held["contact point", "c"]["settings"]["authorization_credentials"] = "[REDACTED]"
+    assert [change.verdict for change in plan(grafana, [contact])] == ["same"]
+    push(grafana, [contact])
+    assert grafana.held["contact point", "c"]["settings"] == settings
+
+
 def test_secrets_do_not_show() -> None:
     assert "s3cret" not in repr(READER)
     assert not [one for one in resources(READER) if "s3cret" in repr(one)]

@@ -28,7 +28,7 @@ def push(grafana: Grafana, wanted: Iterable[Resource]) -> list[Change]:
     changes = []
     for resource in wanted:
         change = compare(resource, grafana.read(resource))
-        if change.verdict != "same" or resource.secrets:
+        if change.verdict != "same" or change.hidden:
             grafana.write(resource, exists=change.verdict != "create")
         changes.append(change)
     return changes

@@ -17,6 +17,9 @@ ORDER: Final[tuple[Kind, ...]] = ("folder", "data source", "dashboard", "contact
 RAISED: Final = frozenset({"schemaVersion"})
 """What Grafana raises by itself when it is newer than the form of a dashboard."""
 
+REDACTED: Final = "[REDACTED]"
+"""What Grafana shows of a contact point's secrets."""
+
 Body = Mapping[str, Any]
 Verdict = Literal["create", "update", "same"]
 
@@ -39,6 +42,8 @@ class Change:
     resource: Resource
     verdict: Verdict
     paths: Sequence[str] = ()
+    hidden: bool = False
+    """Grafana keeps a secret of it to itself, so that a push sets it again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +93,16 @@ def compare(wanted: Resource, found: Body | None) -> Change:
     if found is None:
         return Change(wanted, "create")
     paths = [path for path in differences(wanted.body, found) if path not in RAISED]
-    return Change(wanted, "update" if paths else "same", paths)
+    hidden = bool(wanted.secrets) or any(_redacted(found))
+    return Change(wanted, "update" if paths else "same", paths, hidden)
+
+
+def _redacted(found: Any) -> Iterable[bool]:
+    if isinstance(found, Mapping):
+        for value in found.values():
+            yield from _redacted(value)
+    elif found == REDACTED:
+        yield True
 
 
 def differences(wanted: Any, found: Any, path: str = "") -> Iterable[str]:
@@ -104,5 +118,5 @@ def differences(wanted: Any, found: Any, path: str = "") -> Iterable[str]:
 
 
 def _alike(wanted: Any, found: Any) -> bool:
-    """Nothing, and an empty thing, are the same to Grafana: it leaves both out."""
-    return bool(wanted == found) or (wanted in ({}, [], "", None, False) and found in ({}, [], "", None, False))
+    """Nothing, and an empty thing, are the same to Grafana: it leaves both out. A secret that it hides cannot be compared."""
+    return bool(wanted == found) or found == REDACTED or (wanted in ({}, [], "", None, False) and found in ({}, [], "", None, False))
