@@ -118,7 +118,7 @@ def calibrate(sums: Reals, counts: Reals, window: int, *, seed: int = 0) -> Cali
     chance = noise(own.texts[enough], own.doubt[enough], variance, window)
     between = max(0.0, float(np.mean(squared(own.rows[enough]) / own.texts[enough] ** 2 - chance)))
     model = Calibration(window, days, variance, between, Tail(0, 0, 0), 0.0, ())
-    maxima, values = _resampled(away, model, np.random.default_rng(seed))
+    maxima, values = _resampled(away, own, model, np.random.default_rng(seed))
     if len(maxima) < FEWEST_WINDOWS:
         return f"too few windows of {window} minutes have {FEWEST_TEXTS} texts"
     ranks = tuple(np.quantile(values, np.linspace(0, 1, 101)).tolist())
@@ -136,23 +136,27 @@ def _sliding(values: Reals, width: int) -> Reals:
     return total[width - 1 :]
 
 
-def _resampled(away: Away, model: Calibration, rng: np.random.Generator) -> tuple[Reals, Reals]:
+def _resampled(away: Away, own: Away, model: Calibration, rng: np.random.Generator) -> tuple[Reals, Reals]:
     """Make days anew out of blocks, and give the largest statistic within each window's length, and all of them."""
     days, bins = away.texts.shape
     width, block = model.window // BINS[model.window], BLOCKS[model.window] // BINS[model.window]
-    slots = np.arange(bins)
-    wider = _two_samples(model.window / DAY, days)
-    maxima, values = [], []
-    piece = max(2, min(28, 40_000 // bins))
-    for _ in range(max(1, SYNTHETIC_DAYS[model.window] // piece)):
-        source = np.repeat(rng.integers(0, days, (piece, bins // block)), block, axis=1)
-        made = Away(*(part[source, slots].reshape(piece * bins, *part.shape[2:]) for part in away))
-        made.rows[...] *= wider
-        found = model.statistic(windows(made, width))
-        blocks = found[: len(found) // width * width].reshape(-1, width).max(axis=1)
-        maxima.append(blocks[np.isfinite(blocks)])
-        values.append(found[np.isfinite(found)])
-    return np.concatenate(maxima), np.concatenate(values)
+    piece = max(width // bins + 2, min(28, 40_000 // bins))
+    draws = [_drawn(days, bins, block, piece, rng) for _ in range(max(1, SYNTHETIC_DAYS[model.window] // piece))]
+    if width <= block:  # nearly all windows lie within a block: their statistics are drawn
+        known = np.concatenate([np.full(width - 1, -np.inf), model.statistic(own)]).reshape(days, bins)
+        found = [known[source, slots].reshape(-1) for source, slots in draws]
+    else:
+        away.rows[...] *= _two_samples(model.window / DAY, days)
+        flat = [Away(*(part[source, slots].reshape(piece * bins, *part.shape[2:]) for part in away)) for source, slots in draws]
+        found = [model.statistic(windows(made, width)) for made in flat]
+    largest = np.concatenate([one[: len(one) // width * width].reshape(-1, width).max(axis=1) for one in found])
+    values = np.concatenate(found)
+    return largest[np.isfinite(largest)], values[np.isfinite(values)]
+
+
+def _drawn(days: int, bins: int, block: int, piece: int, rng: np.random.Generator) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Draw for each bin of some new days the day it is taken from, blocks of bins together; the time of the day stays."""
+    return np.repeat(rng.integers(0, days, (piece, bins // block)), block, axis=1), np.arange(bins)
 
 
 def _two_samples(window_days: float, days: int) -> float:
