@@ -118,8 +118,8 @@ def test_a_window_with_too_little_or_at_unknown_hours_is_no_verdict() -> None:
 OWN = Key("p", "shop", "production", "m", "answer", "3", "input", "e")
 
 
-def hours_of(dates: list[int]) -> list[Row]:
-    return [{"hour": 1, "dates": dates}]
+def hours_of(days: list[int]) -> list[Row]:
+    return [{"hour": 1, "days": days}]
 
 
 def test_a_young_segment_is_held_against_its_siblings() -> None:

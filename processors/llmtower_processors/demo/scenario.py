@@ -128,11 +128,13 @@ PHASES: tuple[Phase, ...] = (
     NORMAL,
     Phase("error burst", "The provider answers 429, 500 and time-outs.", error_share=0.7),
     Phase("slow model", "gpt-4.1 answers about four times slower.", slow_model="gpt-4.1"),
-    Phase("price jump", "support-bot 2.4.0 (prompt 8) sends every call to gpt-4o.", upgraded_app="support-bot"),
-    Phase("toxic answers", "support-bot insults its users.", toxic_app="support-bot"),
+    Phase(
+        "price jump", "support-bot 2.4.0 (prompt 8) sends every call to gpt-4o.", upgraded_app="support-bot", drift_app="search-assistant"
+    ),
+    Phase("toxic answers", "support-bot insults its users.", toxic_app="support-bot", drift_app="search-assistant"),
     Phase("topic drift", "search-assistant is asked about medicine instead of travel.", drift_app="search-assistant"),
 )
-"""The script, in order."""
+"""The script, in order. The topics drift two scenes before it is said: a window of ten minutes needs that much of them."""
 
 BY_NAME: dict[str, Phase] = {phase.name: phase for phase in PHASES}
 

@@ -35,7 +35,8 @@ WHERE hour >= toDateTime({{start:UInt32}}, 'UTC') AND hour < toDateTime({{end:UI
 GROUP BY {_KEY}, at ORDER BY at
 """  # noqa: S608 - names from literals
 _BY_HOUR: Final = f"""
-SELECT {_KEY}, toHour(found.hour, 'UTC') AS hour_of_day, groupUniqArray(toRelativeDayNum(found.hour, 'UTC')) AS dates, {_SUMS}
+SELECT {_KEY}, toHour(found.hour, 'UTC') AS hour_of_day,
+    groupUniqArray(intDiv({{end:UInt32}} - 1 - toUnixTimestamp(found.hour), 86400)) AS days, {_SUMS}
 FROM drift_hours AS found
 WHERE hour >= toDateTime({{start:UInt32}}, 'UTC') AND hour < toDateTime({{end:UInt32}}, 'UTC') AND ({_FAMILY}) IN (
     SELECT {_FAMILY} FROM drift_hours WHERE hour >= toDateTime({{active:UInt32}}, 'UTC') AND hour < toDateTime({{until:UInt32}}, 'UTC')
@@ -68,10 +69,10 @@ def hours(client: "Client", start: int, end: int) -> dict[Key, list[Row]]:
 def hours_of_day(client: "Client", start: int, end: int, *, active: int, until: int) -> dict[Key, list[Row]]:
     """Give sums by hour of the day over a span, of all versions and models of what has calls in `active`..`until`.
 
-    A row has besides `hour` the days (`dates`, since 1970) on which there were any.
+    A row has besides `hour` the days (`days`, spans of 24 hours back from the end) on which there were any.
     """
     values = {"start": start, "end": end, "active": active, "until": until}
-    return _grouped(client, _BY_HOUR, values, "hour", "dates")
+    return _grouped(client, _BY_HOUR, values, "hour", "days")
 
 
 def _grouped(client: "Client", sql: str, values: dict[str, int], *names: str) -> dict[Key, list[Row]]:

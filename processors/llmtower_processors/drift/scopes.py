@@ -10,7 +10,7 @@ TRAILING: Final = "trailing"
 TRAILING_DAYS: Final = 7
 EARLIER: Final = "earlier weeks"
 EARLIER_DAYS: Final = 21
-FEWEST_DATES: Final = 3
+ENOUGH_DAYS: Final = 3
 DAY_S: Final = 24 * HOUR_S
 _SIBLINGS: Final = {"": "", "prompt_version": "other versions", "request_model": "other models"}
 """What may differ, in the order in which it is tried, and how the reference is then called."""
@@ -61,7 +61,7 @@ def scope_of(key: Key, reference: Reference, known: Mapping[Key, Sequence[Row]])
     """Choose the first scope with enough days, and give its rows by hour of the day; the segment's own where none has."""
     for column, name in _SIBLINGS.items():
         rows = [row for other in _like(key, column, known) if reference.holds(other) for row in known[other]]
-        if len({date for row in rows for date in row["dates"]}) >= FEWEST_DATES:
+        if len({day for row in rows for day in row["days"]}) >= ENOUGH_DAYS:
             return Scope(_called(reference.name, name), key, column), rows
     return Scope(reference.name, key, ""), list(known.get(key, ())) if reference.holds(key) else []
 
