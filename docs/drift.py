@@ -1,6 +1,7 @@
-"""Draw docs/drift.svg: what each method flags, of windows where nothing drifts and of shifted ones.
+"""Put what was measured into docs/drift.md, and draw docs/drift.svg: what each method flags.
 
-Run `.venv/bin/python -m tests.benchmarks.bench_drift_peers --json /tmp/peers.json`, then `.venv/bin/python docs/drift.py /tmp/peers.json`.
+Run `.venv/bin/python -m tests.benchmarks drift drift_compare drift_peers scoring --json /tmp/drift.json`, then
+`.venv/bin/python docs/drift.py /tmp/drift.json`.
 """
 
 import sys
@@ -55,5 +56,27 @@ def draw(shares: dict[str, dict[str, float]]) -> str:
     return "\n".join(parts) + "\n"
 
 
+def measured(results: dict[str, list[dict[str, object]]]) -> str:
+    """Give the figures as tables of Markdown, a benchmark after the other."""
+    lines: list[str] = []
+    for name, figures in results.items():
+        lines += [f"`python -m tests.benchmarks {name}`", "", "| figure | value | target | note |", "|---|---|---|---|"]
+        for figure in figures:
+            missed = ", **not reached**" if figure["ok"] is False else ""
+            value = f"{float(str(figure['value'])):,.3g} {figure['unit']}"
+            lines.append(f"| {figure['name']} | {value} | {figure['target']}{missed} | {figure['note']} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Write both files."""
+    results = orjson.loads(Path(sys.argv[1]).read_bytes())
+    page = Path("docs/drift.md")
+    head, _, rest = page.read_text("utf-8").partition("<!-- measured -->\n")
+    page.write_text(f"{head}<!-- measured -->\n{measured(results)}<!-- /measured -->{rest.partition('<!-- /measured -->')[2]}", "utf-8")
+    Path("docs/drift.svg").write_text(draw(table(results["drift_peers"])), "utf-8")
+
+
 if __name__ == "__main__":
-    Path("docs/drift.svg").write_text(draw(table(orjson.loads(Path(sys.argv[1]).read_bytes()))), "utf-8")
+    main()

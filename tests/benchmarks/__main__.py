@@ -29,6 +29,7 @@ BENCHMARKS: dict[str, str] = {
     "panels": "every panel's query over 10 M calls",
     "idle": "CPU and memory of an idle `llmtower up`",
     "drift": "embedding rates; false alarms of drift over a million minutes without any; how soon seeded shifts are seen",
+    "scoring": "event → queryable with the scoring process stopped, and busy",
     "drift_compare": "`drift compare` of two slices over thirty days of minutes",
     "drift_peers": "the same windows asked of Llmtower, Evidently's four methods and an online MMD (needs `make peers`)",
 }

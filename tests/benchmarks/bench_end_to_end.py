@@ -49,7 +49,7 @@ def _sustained(running: Stand, seconds: float) -> tuple[float, list[Figure]]:
     sender = Sender(Job(running.endpoints.kafka, rate=0, seconds=seconds + 5))
     before = {role: cpu_seconds(running.pid(role)) for role in ("kafka", "clickhouse", "worker")}
     first = running.count()
-    progress, outcome = _watch(running, sender, lambda rows: _tell(sender, rows - first), every_s=0.25)
+    progress, outcome = watch(running, sender, lambda rows: _tell(sender, rows - first), every_s=0.25)
     used = {role: cpu_seconds(running.pid(role)) - cpu for role, cpu in before.items()} | {"load generator": outcome.cpu_s}
     wall = progress.times[-1] - progress.times[0]
     rate = progress.rate(progress.times[0] + 5, progress.times[0] + 5 + seconds)
@@ -63,14 +63,14 @@ def _sustained(running: Stand, seconds: float) -> tuple[float, list[Figure]]:
 
 def _latency(running: Stand, rate: float, seconds: float) -> list[Figure]:
     sender = Sender(Job(running.endpoints.kafka, rate=rate, seconds=seconds, seed=2))
-    progress, outcome = _watch(running, sender, lambda _rows: None, every_s=0.05, offsets=True)
-    waits = sorted(_waits(progress, outcome))
-    points = statistics.quantiles(waits, n=100)
-    note = f"at {rate:,.0f} events/s; p50 {points[49]:.2f} s, p99 {points[98]:.2f} s, worst {waits[-1]:.2f} s; asked every 50 ms"
+    progress, outcome = watch(running, sender, lambda _rows: None, every_s=0.05, offsets=True)
+    found = sorted(waits(progress, outcome))
+    points = statistics.quantiles(found, n=100)
+    note = f"at {rate:,.0f} events/s; p50 {points[49]:.2f} s, p99 {points[98]:.2f} s, worst {found[-1]:.2f} s; asked every 50 ms"
     return [at_most("event → queryable, half the maximum rate, p95", points[94], "s", 2.0, note)]
 
 
-def _waits(progress: Progress, outcome: Outcome) -> Iterator[float]:
+def waits(progress: Progress, outcome: Outcome) -> Iterator[float]:
     """For each record, the time from its sending to the first query that saw it."""
     for partition in {record.partition for record in outcome.sent}:
         step = 0
@@ -101,7 +101,7 @@ def _drain(running: Stand, seconds: float) -> list[Figure]:
             caught_up, at_caught_up = time.monotonic(), stored
 
     with _let_go(worker):
-        _watch(running, sender, look, every_s=0.1)
+        watch(running, sender, look, every_s=0.1)
     rate = (at_caught_up - at_freed) / (caught_up - freed)
     note = f"{rate:,.0f} events/s while {LIVE_RATE:,} more came in each second; caught up after {caught_up - freed:.1f} s"
     return [at_least(f"drain after a pause of {PAUSE_S} s", rate / LIVE_RATE, "times the live rate", 3.0, note)]
@@ -119,7 +119,7 @@ def _tell(sender: Sender, stored: int) -> None:
     sender.stored.value = stored
 
 
-def _watch(
+def watch(
     running: Stand, sender: Sender, look: Callable[[int], None], *, every_s: float, offsets: bool = False
 ) -> tuple[Progress, Outcome]:
     """Let the sender go and look at the store until it has ended and everything it sent is there."""

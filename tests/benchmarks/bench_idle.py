@@ -6,7 +6,7 @@ from tests.benchmarks.figures import Figure, at_most, main
 from tests.benchmarks.stand import Stand, cpu_seconds, memory_mib, stand
 
 SETTLE_S = 20
-ROLES = ("up", "kafka", "clickhouse", "worker", "web")
+ROLES = ("up", "kafka", "clickhouse", "worker", "web", "scoring")
 
 
 def run(quick: bool) -> list[Figure]:
