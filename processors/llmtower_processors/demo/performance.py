@@ -4,7 +4,9 @@ import asyncio
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 
+from clickhouse_connect.driver.exceptions import ClickHouseError
 from rich.console import Console
 
 from .accounts import Accounts
@@ -43,13 +45,22 @@ def _publish(accounts: Accounts, play: Play, console: Console) -> dict[str, obje
         print_books(console, "This run", this)
     print_books(console, "The books" if demos == 1 else f"All {demos} demos on this data directory", overall)
     if accounts.runs.has_history:
-        moved = read_drift(play.client)
-        summary["drift"] = drift_summary(moved)
-        for line in drift_lines(moved):
-            console.print(line, highlight=False)
+        summary["drift"] = _drift(play, console)
     for note in accounts.notes():
         console.print(note, style="dim", highlight=False)
     return summary
+
+
+def _drift(play: Play, console: Console) -> list[dict[str, Any]]:
+    """Say how far the topics have drifted; the books are closed without it where it cannot be read."""
+    try:
+        moved = read_drift(play.client)
+    except (ClickHouseError, OSError) as error:
+        console.print(f"Drift could not be read ({type(error).__name__}).", style="dim", highlight=False)
+        return []
+    for line in drift_lines(moved):
+        console.print(line, highlight=False)
+    return drift_summary(moved)
 
 
 def _alerts(told: Sequence[Told]) -> dict[str, object]:
