@@ -22,6 +22,7 @@ BENCHMARKS: dict[str, str] = {
     "end_to_end": "everything on this machine: sustained rate, drain after a pause, event → queryable",
     "sdk": "what the SDK adds to a call, and with the broker gone",
     "wrappers": "what wrapping a client adds to a call and to a streamed chunk, beside Langfuse, OpenLLMetry and OpenLIT",
+    "gateway": "spans a second through the gateway into Kafka, and its memory under 200 senders",
     "rollups": "inserts with and without the views; percentiles and histograms against exact values",
     "disk": "bytes on disk against bytes of JSON",
     "alerts": "a round of 500 rules x 100 groups; from an event to its notification",

@@ -6,24 +6,19 @@ from typing import Any, Final, Literal, NamedTuple
 from llmtower_processors.otel import messages
 from llmtower_processors.otel.dialects import (
     ASSOCIATION,
-    ERROR_TYPE,
-    FINISH,
     FIRST_TOKEN,
-    HTTP_STATUS,
     INVOCATION,
     KINDS,
     OPERATIONS,
     PARAMETERS,
     RESOURCE,
-    STEP_NAMES,
     STEPS,
-    STREAM,
     TAGS,
     TEXTS,
-    TTFT_SECONDS,
-    first,
+    Said,
+    read,
 )
-from llmtower_processors.otel.flat import loads
+from llmtower_processors.otel.flat import loads, unflatten
 from llmtower_processors.otel.ids import span_uuid
 from llmtower_processors.otel.model import Rejected, Span
 from llmtower_processors.otel.usage import count
@@ -53,9 +48,10 @@ def convert(span: Span, project: str, now_ns: int) -> Converted | Rejected:
     kind, value = _kind(span)
     if kind == "out":
         return Converted("out", None)
-    event = _common(span, project)
-    event |= _call(span, project, value) if kind == "response" else _step(span, project, value)
-    return Converted(kind, {name: found for name, found in event.items() if found not in (None, "", [], {})})
+    said = read(span.attributes)
+    event = _common(span, project, said)
+    event |= _call(span, project, value, said) if kind == "response" else _step(span, project, value, said)
+    return Converted(kind, {name: found for name, found in event.items() if found or type(found) is int})
 
 
 def outermost(spans: Sequence[Span]) -> set[int]:
@@ -90,70 +86,72 @@ def _kind(span: Span) -> tuple[Literal["response", "step", "out"], str]:
     return "out", ""
 
 
-def _common(span: Span, project: str) -> Event:
-    given = span.attributes
+def _common(span: Span, project: str, said: Said) -> Event:
+    of_resource = read(span.resource)
     event: Event = {"project": project, "trace_id": span.trace_id, "span_id": span.span_id, "instrumentation": _text(span.scope)}
     for field in RESOURCE:
-        event[field.name] = _text(first(field, span.resource) or first(field, given))
+        event[field.name] = _text(of_resource.get(field.name) or said.get(field.name))
     event["app"] = event["app"] or "unknown"
     if span.parent_id:
         event["parent_id"] = span_uuid(project, span.trace_id, span.parent_id)
-    event |= {"started_at_ns": span.start_ns, "duration_us": max(0, span.end_ns - span.start_ns) // 1_000, "tags": dict(_tags(given))}
-    return event | _error(span)
+    event["started_at_ns"], event["duration_us"] = span.start_ns, max(0, span.end_ns - span.start_ns) // 1_000
+    event["tags"] = dict(_tags(span.attributes))
+    return event | _error(span, said)
 
 
-def _call(span: Span, project: str, operation: str) -> Event:
+def _call(span: Span, project: str, operation: str, said: Said) -> Event:
     given = span.attributes
     event: Event = {"type": "response", "call_id": span_uuid(project, span.trace_id, span.span_id), "operation": operation}
-    event |= {field.name: _text(first(field, given)) for field in TEXTS}
-    event["provider"] = event["provider"].lower()
-    output = messages.answered(span)
-    reasons = loads(first(FINISH, given))
+    event |= {name: _text(said[name]) for name in _TEXTS if name in said}
+    event["provider"] = event.get("provider", "").lower()
+    lists = unflatten(given)
+    output = messages.answered(span, lists)
+    reasons = loads(said.get("finish_reasons"))
     reasons = reasons if isinstance(reasons, list) else [reasons] if reasons else messages.finish_reasons(output)
-    ttft_us = _ttft_us(span)
-    usage = count(given)
+    ttft_us = _ttft_us(span, said)
+    usage = count(given, said)
     return event | {
         "finish_reasons": [_text(reason) for reason in reasons[:32]],
-        "stream": first(STREAM, given) in _TRUE or ttft_us is not None,
+        "stream": said.get("stream") in _TRUE or ttft_us is not None,
         "ttft_us": ttft_us,
         "usage": usage.buckets,
         "usage_source": "provider" if usage.buckets is not None else "missing",
         "usage_convention": usage.convention,
         "usage_raw": usage.raw,
-        "http_status": _status(given),
+        "http_status": _status(said),
         "parameters": _parameters(given),
-        "input": messages.asked(span),
+        "input": messages.asked(span, lists),
         "output": output,
         "error_message": span.message if span.failed else "",
-        "retrieved": messages.documents(span),
-        "embedding": messages.vector(span),
+        "retrieved": messages.documents(span, lists),
+        "embedding": messages.vector(lists),
     }
 
 
-def _step(span: Span, project: str, kind: str) -> Event:
-    texts = {field.name: _text(first(field, span.attributes)) for field in TEXTS if field.name not in _OF_CALLS}
+def _step(span: Span, project: str, kind: str, said: Said) -> Event:
+    lists = unflatten(span.attributes)
     return {
         "type": "step",
         "step_id": span_uuid(project, span.trace_id, span.span_id),
         "kind": kind,
-        "name": _text(first(STEP_NAMES, span.attributes) or span.name) or kind,
-        **texts,
-        "input": messages.asked(span),
-        "output": messages.answered(span),
-        "retrieved": messages.documents(span),
+        "name": _text(said.get("step_name") or span.name) or kind,
+        **{name: _text(said[name]) for name in _TEXTS - _OF_CALLS if name in said},
+        "input": messages.asked(span, lists),
+        "output": messages.answered(span, lists),
+        "retrieved": messages.documents(span, lists),
     }
 
 
+_TEXTS: Final = frozenset(field.name for field in TEXTS)
 _OF_CALLS: Final = frozenset({"provider", "request_model", "response_model", "response_id", "service_tier"})
 
 
-def _error(span: Span) -> Event:
-    given = span.attributes
-    if not span.failed and not given.get("error.type"):
+def _error(span: Span, said: Said) -> Event:
+    if not span.failed and "error.type" not in span.attributes:
         return {}
-    raised = next((first(ERROR_TYPE, event.attributes) for event in span.events if event.name == "exception"), None)
-    name = _text(first(ERROR_TYPE, given) or raised)
-    status = _status(given)
+    raised = next((read(event.attributes).get("error_type") for event in span.events if event.name == "exception"), None)
+    name = _text(said.get("error_type") or raised)
+    status = _status(said)
     found = by_code(name) or (by_status(status) if status and status >= 400 else "") or by_names([name]) or _by_text(name)
     return {"status": "error", "error_class": found, "error_type": name or "error"}
 
@@ -163,14 +161,14 @@ def _by_text(name: str) -> str:
     return by_status(int(name)) if name.isdecimal() and len(name) == 3 else "other"
 
 
-def _status(given: Mapping[str, Any]) -> int | None:
-    found = first(HTTP_STATUS, given)
+def _status(said: Said) -> int | None:
+    found = said.get("http_status")
     return found if isinstance(found, int) and not isinstance(found, bool) and 0 <= found <= 999 else None
 
 
-def _ttft_us(span: Span) -> int | None:
-    seconds = first(TTFT_SECONDS, span.attributes)
-    if isinstance(seconds, (int, float)) and first(STREAM, span.attributes) in (*_TRUE, None) and 0 < seconds < 1e6:
+def _ttft_us(span: Span, said: Said) -> int | None:
+    seconds = said.get("ttft_us")
+    if isinstance(seconds, (int, float)) and said.get("stream") in (*_TRUE, None) and 0 < seconds < 1e6:
         return int(seconds * 1_000_000)
     tokens = [event.at_ns for event in span.events if event.name in FIRST_TOKEN]
     return max(0, min(tokens) - span.start_ns) // 1_000 if tokens else None
@@ -187,7 +185,7 @@ def _parameters(given: Mapping[str, Any]) -> dict[str, Any]:
 
 def _tags(given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name, tag in TAGS.items():
-        if given.get(name):
+        if name in given:
             yield tag, _text(given[name])
     associated = [name for name in given if name.startswith(ASSOCIATION)]
     for name in associated[:32]:

@@ -135,7 +135,9 @@ STEPS: Final[Mapping[str, str]] = {
 """The same names → kind of a step."""
 
 KINDS: Final = Field("operation or kind", ("gen_ai.operation.name", "openinference.span.kind", "traceloop.span.kind", "llm.request.type"))
-STEP_NAMES: Final = Field("name", ("gen_ai.tool.name", "gen_ai.agent.name", "gen_ai.workflow.name", "traceloop.entity.name", "tool.name"))
+STEP_NAMES: Final = Field(
+    "step_name", ("gen_ai.tool.name", "gen_ai.agent.name", "gen_ai.workflow.name", "traceloop.entity.name", "tool.name")
+)
 TAGS: Final[Mapping[str, str]] = {"gen_ai.agent.name": "agent", "gen_ai.data_source.id": "data_source", "server.address": "server"}
 """Attribute → tag; `traceloop.association.properties.*` become tags of their own names."""
 ASSOCIATION: Final = "traceloop.association.properties."
@@ -180,10 +182,22 @@ LEFT_OUT: Final = Field(
 )
 
 
-def first(field: Field, attributes: Mapping[str, Any]) -> Any:
-    """Give the first value that is there, or None."""
-    for name in field.attributes:
-        value = attributes.get(name)
-        if value is not None and value != "":
-            return value
-    return None
+FIELDS: Final = (*TEXTS, *RESOURCE, *TOKENS, FINISH, STREAM, TTFT_SECONDS, ERROR_TYPE, HTTP_STATUS, STEP_NAMES)
+"""All fields that one attribute says."""
+_WHERE: Final = {attribute: (field.name, rank) for field in FIELDS for rank, attribute in enumerate(field.attributes)}
+
+Said = Mapping[str, Any]
+"""What a span says, by the names of our fields; what it does not say is not there."""
+
+
+def read(attributes: Mapping[str, Any]) -> Said:
+    """Give the best attribute of each field, in one pass over what is there."""
+    found: dict[str, Any] = {}
+    ranks: dict[str, int] = {}
+    for attribute, value in attributes.items():
+        where = _WHERE.get(attribute)
+        if where is not None and value is not None and value != "":
+            name, rank = where
+            if rank < ranks.get(name, 99):
+                found[name], ranks[name] = value, rank
+    return found

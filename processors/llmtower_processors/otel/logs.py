@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from llmtower_processors.otel.convert import AHEAD_NS, OLDEST_NS
-from llmtower_processors.otel.dialects import RESOURCE, first
+from llmtower_processors.otel.dialects import read
 from llmtower_processors.otel.ids import content_uuid, span_uuid
 from llmtower_processors.otel.model import LogRecord, Rejected
 
@@ -29,7 +29,7 @@ def convert_log(record: LogRecord, project: str, now_ns: int) -> tuple[dict[str,
         "type": "score",
         "score_id": content_uuid(project, kind, target_id, name, record.at_ns, value, given.get("gen_ai.evaluation.score.label")),
         "project": project,
-        "app": str(first(RESOURCE[0], record.resource) or "unknown")[:_NAME],
+        "app": str(read(record.resource).get("app") or "unknown")[:_NAME],
         "at_ns": record.at_ns,
         "target_kind": kind,
         "target_id": target_id[:_NAME],

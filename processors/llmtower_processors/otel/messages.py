@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from llmtower_processors.otel.flat import loads, unflatten
+from llmtower_processors.otel.flat import Lists, loads
 from llmtower_processors.otel.model import Span
 
 _SYSTEM: Final = "gen_ai.system_instructions"
@@ -12,19 +12,19 @@ _MESSAGES: Final = {f"gen_ai.{role}.message": role for role in ("system", "user"
 _CHOICE: Final = "gen_ai.choice"
 
 
-def asked(span: Span) -> Any:
+def asked(span: Span, lists: Lists) -> Any:
     """Give the input as JSON value, or None."""
     given = span.attributes
     found = loads(given.get("gen_ai.input.messages"))
     if found is None:
         found = (
-            unflatten(given, "gen_ai.prompt.")
-            or [_unwrap(item, "message") for item in unflatten(given, "llm.input_messages.")]
+            lists.get("gen_ai.prompt")
+            or [_unwrap(item, "message") for item in lists.get("llm.input_messages", ())]
             or _of_events(span, "gen_ai.input.messages", "gen_ai.prompt", ("gen_ai.content.prompt",))
             or [{**role, **event.attributes} for event in span.events if (role := _role(event.name))]
             or _plain(given, ("gen_ai.prompt", "gen_ai.content.prompt", "traceloop.entity.input", "gen_ai.tool.call.arguments"))
             or _plain(given, ("gen_ai.retrieval.query.text", "input.value"))
-            or [_unwrap(item, "embedding").get("text") for item in unflatten(given, "embedding.embeddings.")]
+            or [_unwrap(item, "embedding").get("text") for item in lists.get("embedding.embeddings", ())]
         )
     system = loads(given.get(_SYSTEM))
     if system and isinstance(found, list):
@@ -32,13 +32,13 @@ def asked(span: Span) -> Any:
     return found or (system or None)
 
 
-def answered(span: Span) -> Any:
+def answered(span: Span, lists: Lists) -> Any:
     """Give the output as JSON value, or None."""
     given = span.attributes
     return (
         loads(given.get("gen_ai.output.messages"))
-        or unflatten(given, "gen_ai.completion.")
-        or [_unwrap(item, "message") for item in unflatten(given, "llm.output_messages.")]
+        or lists.get("gen_ai.completion")
+        or [_unwrap(item, "message") for item in lists.get("llm.output_messages", ())]
         or _of_events(span, "gen_ai.output.messages", "gen_ai.completion", ("gen_ai.content.completion",))
         or [dict(event.attributes) for event in span.events if event.name == _CHOICE]
         or _plain(given, ("gen_ai.completion", "gen_ai.content.completion", "traceloop.entity.output"))
@@ -54,10 +54,10 @@ def finish_reasons(output: Any) -> list[str]:
     return [reason for reason in found if isinstance(reason, str) and reason]
 
 
-def documents(span: Span) -> list[dict[str, Any]]:
+def documents(span: Span, lists: Lists) -> list[dict[str, Any]]:
     """Give what was retrieved: id, score and text."""
-    found = [_unwrap(item, "document") for item in unflatten(span.attributes, "retrieval.documents.")]
-    found = found or [_unwrap(item, "document") for item in unflatten(span.attributes, "reranker.output_documents.")]
+    listed_flat = lists.get("retrieval.documents") or lists.get("reranker.output_documents", [])
+    found = [_unwrap(item, "document") for item in listed_flat]
     if not found:
         listed = loads(span.attributes.get("gen_ai.retrieval.documents"))
         found = [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []
@@ -75,9 +75,9 @@ def _document(item: Mapping[str, Any]) -> dict[str, Any]:
     return made
 
 
-def vector(span: Span) -> list[float] | None:
+def vector(lists: Lists) -> list[float] | None:
     """Give an embedding that the span carries, if there is exactly one."""
-    found = [_unwrap(item, "embedding").get("vector") for item in unflatten(span.attributes, "embedding.embeddings.")]
+    found = [_unwrap(item, "embedding").get("vector") for item in lists.get("embedding.embeddings", ())]
     if len(found) != 1 or not isinstance(found[0], list):
         return None
     return [float(number) for number in found[0] if isinstance(number, (int, float)) and abs(number) <= 1e30] or None

@@ -7,9 +7,11 @@ Anthropic count as Anthropic does (input without the cache). Where the parts are
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from llmtower_processors.otel.dialects import TOKENS, first
+from llmtower_processors.otel.dialects import TOKENS, Said
 
 MOST: Final = 1_000_000_000
+_NAMES: Final = tuple(field.name for field in TOKENS)
+_NONE: Final = dict.fromkeys(_NAMES, 0)
 _RAW: Final = ("gen_ai.usage.", "llm.token_count.", "llm.usage.")
 
 
@@ -21,15 +23,15 @@ class Counted(NamedTuple):
     raw: dict[str, Any]
 
 
-def count(attributes: Mapping[str, Any]) -> Counted:
-    """Convert a span's counts."""
-    said = {field.name: _number(first(field, attributes)) for field in TOKENS}
+def count(attributes: Mapping[str, Any], said: Said) -> Counted:
+    """Convert a span's counts; `said` is what `dialects.read` gives of its attributes."""
+    numbers = {name: _number(said[name]) for name in _NAMES if name in said}
     raw = {name: value for name, value in attributes.items() if name.startswith(_RAW)}
-    if said["input"] is None and said["output"] is None:
+    if "input" not in numbers and "output" not in numbers:
         return Counted(None, "", raw)
-    if any(number is not None and not 0 <= number <= MOST for number in said.values()):
+    if not all(0 <= number <= MOST for number in numbers.values()):
         return Counted(None, "otel", raw)
-    tokens = {name: number or 0 for name, number in said.items()}
+    tokens = _NONE | numbers
     of_input = tokens["cache_read"] + tokens["cache_write"] + tokens["audio_input"]
     of_output = tokens["reasoning"] + tokens["audio_output"]
     inclusive = of_input <= tokens["input"]
@@ -45,11 +47,11 @@ def count(attributes: Mapping[str, Any]) -> Counted:
     return Counted({name: number for name, number in buckets.items() if number}, "otel" if inclusive else "otel-exclusive", raw)
 
 
-def _number(value: Any) -> int | None:
-    """Give a whole number; None for nothing; -1 (nonsense) for what is none."""
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+def _number(value: Any) -> int:
+    """Give a whole number; -1 (nonsense) for what is none."""
+    if type(value) is int:
+        return value
+    if isinstance(value, bool) or not isinstance(value, (float, str)):
         return -1
     try:
         number = float(value)
