@@ -1,0 +1,146 @@
+"""The gateway with a real Kafka: spans a second that are acknowledged, and its memory under 200 concurrent senders.
+
+Senders are threads of another process with keep-alive connections; a request is an export of 500 spans of 16 attributes with a prompt and
+an answer (1.6 kB of protobuf each), as a Collector's batch processor sends it. Nothing but Kafka, gateway and senders runs.
+"""
+
+import http.client
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing import get_context
+from pathlib import Path
+
+from llmtower_processors.local.kafka import KafkaProcess
+from llmtower_processors.local.ports import PortReservation
+from tests.benchmarks.figures import Figure, at_least, at_most, main
+from tests.benchmarks.prose import documents
+from tests.benchmarks.stand import cpu_seconds, wait_until
+from tests.otel.exports import span, traces
+from tests.otel.test_dialects import OPENLLMETRY
+
+SPANS = 500
+HEADERS = {"content-type": "application/x-protobuf"}
+
+
+def run(quick: bool) -> list[Figure]:
+    """Measure."""
+    seconds = 5.0 if quick else 15.0
+    with (
+        tempfile.TemporaryDirectory(prefix="llmtower-bench-") as folder,
+        KafkaProcess(Path(folder) / "kafka") as kafka,
+        gateway(kafka, Path(folder)) as (process, port),
+    ):
+        before = cpu_seconds(process.pid)
+        rates = [_send(port, senders=8, seconds=seconds / 3) for _ in range(3)]
+        cpu = (cpu_seconds(process.pid) - before) / seconds
+        _send(port, senders=200, seconds=seconds / 2)
+        peak = _peak_mib(process.pid)
+    rate = statistics.median(rates)
+    note = f"samples {', '.join(f'{one:,.0f}' for one in rates)}; gateway {cpu:.0%} of a core"
+    return [
+        at_least("gateway, spans acknowledged by Kafka", rate, "per second", 20_000, note),
+        at_most("gateway, peak memory under 200 concurrent senders", peak, "MiB", 400 / 1.048576, "bodies of 0.8 MB each"),
+    ]
+
+
+@contextmanager
+def gateway(kafka: KafkaProcess, folder: Path) -> Iterator[tuple["subprocess.Popen[bytes]", int]]:
+    """Run the gateway on a Kafka with our topics."""
+    reserved = PortReservation(0, purpose="the gateway", option="")
+    environment = {
+        **os.environ,
+        "LLMTOWER_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
+        "LLMTOWER_GATEWAY__PORT": str(reserved.port),
+        "LLMTOWER_DATA_DIR": str(folder),
+    }
+    command = [sys.executable, "-m", "llmtower_processors.cli"]
+    subprocess.run([*command, "topics", "create"], env=environment, check=True, stdout=subprocess.DEVNULL)
+    with (folder / "gateway.log").open("wb") as log:
+        process = subprocess.Popen([*command, "gateway"], env=environment, stdout=log, stderr=log)
+    try:
+        wait_until("the gateway", lambda: _ready(reserved.port), 60, every_s=0.2)
+        yield process, reserved.port
+    finally:
+        process.terminate()
+        process.wait(30)
+        reserved.release()
+
+
+def _ready(port: int) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+    try:
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
+def _send(port: int, *, senders: int, seconds: float) -> float:
+    """Send from another process; gives spans acknowledged per second."""
+    context = get_context("spawn")
+    answers = context.Queue()
+    process = context.Process(target=_senders, args=(port, senders, seconds, answers))
+    process.start()
+    accepted, took = answers.get(timeout=120)
+    process.join()
+    return float(accepted / took)
+
+
+def _senders(port: int, senders: int, seconds: float, answers: "object") -> None:
+    body = make_body()
+    accepted = [0] * senders
+    begun = time.monotonic()
+
+    def work(number: int) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        while time.monotonic() - begun < seconds:
+            connection.request("POST", "/v1/traces", body, HEADERS)
+            answer = connection.getresponse()
+            answer.read()
+            if answer.status == 200:
+                accepted[number] += SPANS
+            else:
+                time.sleep(0.2)
+        connection.close()
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(senders)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    answers.put((sum(accepted), time.monotonic() - begun))  # type: ignore[attr-defined]
+
+
+def make_body() -> bytes:
+    """Make an export of SPANS spans."""
+    now_ns = time.time_ns()
+    texts = documents(2 * SPANS, size=500, seed=7)
+    given = [
+        span(
+            OPENLLMETRY | {"gen_ai.prompt.0.content": texts[2 * number], "gen_ai.completion.0.content": texts[2 * number + 1]},
+            span_id=os.urandom(8).hex(),
+            trace_id=os.urandom(16).hex(),
+            start_ns=now_ns - 10**9,
+            end_ns=now_ns,
+        )
+        for number in range(SPANS)
+    ]
+    return traces(given).SerializeToString()
+
+
+def _peak_mib(pid: int) -> float:
+    status = Path(f"/proc/{pid}/status").read_text("utf-8")
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+
+
+if __name__ == "__main__":
+    main(run)
