@@ -78,6 +78,22 @@ def _openai_responses(raw: dict[str, Any]) -> dict[str, int]:
     }
 
 
+def _langchain(raw: dict[str, Any]) -> dict[str, int]:
+    """LangChain's usage_metadata: both totals include their details, whoever the provider is."""
+    cached, written = _count(raw, "input_token_details", "cache_read"), _count(raw, "input_token_details", "cache_creation")
+    audio_in, audio_out = _count(raw, "input_token_details", "audio"), _count(raw, "output_token_details", "audio")
+    reasoning = _count(raw, "output_token_details", "reasoning")
+    return {
+        "input_tokens": _count(raw, "input_tokens") - cached - written - audio_in,
+        "cache_read_tokens": cached,
+        "cache_write_tokens": written,
+        "output_tokens": _count(raw, "output_tokens") - reasoning - audio_out,
+        "reasoning_tokens": reasoning,
+        "audio_input_tokens": audio_in,
+        "audio_output_tokens": audio_out,
+    }
+
+
 def _anthropic(raw: dict[str, Any]) -> dict[str, int]:
     """Anthropic: input excludes what was read from and written to the cache; the one-hour share is part of what was written."""
     written = _count(raw, "cache_creation_input_tokens")
@@ -174,6 +190,8 @@ _READERS = (
     ("openai", "prompt_tokens", _openai_chat),
     ("anthropic", "cache_read_input_tokens", _anthropic),
     ("anthropic", "cache_creation_input_tokens", _anthropic),
+    ("langchain", "input_token_details", _langchain),
+    ("langchain", "output_token_details", _langchain),
     ("openai-responses", "input_tokens_details", _openai_responses),
     ("openai-responses", "output_tokens_details", _openai_responses),
     ("gemini", "prompt_token_count", _gemini),

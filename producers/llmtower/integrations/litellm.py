@@ -1,0 +1,116 @@
+"""LiteLLM, as a library and as a proxy: a logger that records what its `standard_logging_object` says of each call.
+
+litellm.callbacks = [LLMTowerLogger()]                     # in an application
+callbacks: ["llmtower.integrations.litellm.handler"]       # below litellm_settings, in the proxy's config.yaml
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from litellm.integrations.custom_logger import CustomLogger
+
+from llmtower.classification import Failure
+from llmtower.errors import internal_error
+from llmtower.ids import new_id
+from llmtower.recording import record
+from llmtower.usage import convert
+from llmtower_schemas.error_classes import by_code, by_names, by_status
+
+_OPERATIONS: Final = {"embedding": "embeddings", "aembedding": "embeddings", "text_completion": "text_completion"}
+_NAME: Final = "llmtower.litellm"
+
+
+class LLMTowerLogger(CustomLogger):  # type: ignore[misc]  # litellm is no dependency of the type check
+    """Give it to LiteLLM as a callback; it never raises into it."""
+
+    def log_success_event(self, kwargs: Mapping[str, Any], response_obj: Any, start_time: Any, end_time: Any) -> None:
+        """A call has ended well."""
+        _log(kwargs)
+
+    def log_failure_event(self, kwargs: Mapping[str, Any], response_obj: Any, start_time: Any, end_time: Any) -> None:
+        """A call has failed."""
+        _log(kwargs)
+
+    async def async_log_success_event(self, kwargs: Mapping[str, Any], response_obj: Any, start_time: Any, end_time: Any) -> None:
+        """An asynchronous call has ended well."""
+        _log(kwargs)
+
+    async def async_log_failure_event(self, kwargs: Mapping[str, Any], response_obj: Any, start_time: Any, end_time: Any) -> None:
+        """An asynchronous call has failed."""
+        _log(kwargs)
+
+
+def _log(kwargs: Mapping[str, Any]) -> None:
+    try:
+        said = kwargs.get("standard_logging_object")
+        if isinstance(said, Mapping):
+            record(event_of(said))
+    except Exception:
+        internal_error("litellm")
+
+
+def event_of(said: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the `response` event of a standard logging payload; times there are seconds since 1970."""
+    begun, ended = float(said["startTime"]), float(said["endTime"])
+    first = said.get("completionStartTime")
+    streamed = said.get("stream") is True and isinstance(first, (int, float)) and begun < first <= ended
+    output = said.get("response")
+    answer = output if isinstance(output, Mapping) else {}
+    choices = [one for one in answer.get("choices") or () if isinstance(one, Mapping)]
+    parameters = dict(said.get("model_parameters") or {})
+    user = said.get("end_user") or parameters.pop("user", None)
+    parameters.pop("stream", None)
+    event: dict[str, Any] = {
+        "type": "response",
+        "call_id": new_id(),
+        "operation": _OPERATIONS.get(str(said.get("call_type")), "chat"),
+        "provider": str(said.get("custom_llm_provider") or ""),
+        "request_model": str(said.get("model") or ""),
+        "response_model": str(answer.get("model") or ""),
+        "response_id": str(answer.get("id") or ""),
+        "started_at_ns": int(begun * 1e9),
+        "duration_us": max(0, int((ended - begun) * 1e6)),
+        "ttft_us": int((float(first) - begun) * 1e6) if streamed and first is not None else None,
+        "stream": said.get("stream") is True,
+        "finish_reasons": [str(one["finish_reason"]) for one in choices if one.get("finish_reason")],
+        "user_id": str(user or ""),
+        "session_id": str(said.get("session_id") or ""),
+        "tags": {str(tag): "true" for tag in (said.get("request_tags") or ())[:32]},
+        "parameters": parameters,
+        "input": said.get("messages"),
+        "output": [one.get("message", one) for one in choices] or output,
+        "instrumentation": _NAME,
+    }
+    event |= _usage(said, answer) | _failure(said)
+    return {name: value for name, value in event.items() if value not in (None, "", [], {}) or name == "duration_us"}
+
+
+def _usage(said: Mapping[str, Any], answer: Mapping[str, Any]) -> dict[str, Any]:
+    raw = answer.get("usage") or (said.get("metadata") or {}).get("usage_object")
+    if said.get("cache_hit") is True:  # answered by LiteLLM's own cache: nothing was bought
+        return {"usage": {}, "usage_source": "provider", "usage_convention": "litellm-cache"}
+    found = convert(dict(raw)) if isinstance(raw, Mapping) else None
+    if found is None or found.buckets is None:
+        return {"usage_source": "missing"}
+    return {"usage": found.buckets, "usage_source": "provider", "usage_convention": found.convention, "usage_raw": dict(raw or {})}
+
+
+def _failure(said: Mapping[str, Any]) -> dict[str, Any]:
+    if said.get("status") != "failure":
+        return {}
+    told = said.get("error_information") or {}
+    code, name = str(told.get("error_code") or ""), str(told.get("error_class") or "")
+    status = int(code) if code.isdecimal() and len(code) == 3 else None
+    found = by_code(name) or (by_status(status) if status else "") or by_names([name]) or "other"
+    failure = Failure(found, name or "error", status, str(said.get("error_str") or told.get("error_message") or ""))
+    return {
+        "status": "error",
+        "error_class": failure.error_class,
+        "error_type": failure.error_type,
+        "http_status": failure.http_status,
+        "error_message": failure.message,
+    }
+
+
+handler = LLMTowerLogger()
+"""For the proxy, which takes callbacks by name."""

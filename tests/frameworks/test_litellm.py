@@ -1,0 +1,113 @@
+"""The real LiteLLM against a local server: what the logger records, compared with what the provider said."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import litellm
+import pytest
+
+from llmtower.integrations.litellm import LLMTowerLogger, event_of, handler
+from llmtower.testing import CapturedCalls
+from llmtower_schemas.events import ResponseEvent
+from tests.standins.openai import USAGE
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
+BUCKETS = {"input_tokens": 12, "cache_read_tokens": 8, "output_tokens": 7, "reasoning_tokens": 5}
+MESSAGES = [{"role": "user", "content": "hi"}]
+
+
+@pytest.fixture(autouse=True)
+def logger() -> Iterator[None]:
+    litellm.callbacks = [LLMTowerLogger()]
+    yield
+    litellm.callbacks = []
+
+
+def response_of(captured: CapturedCalls) -> dict[str, Any]:
+    deadline = time.monotonic() + 20  # LiteLLM calls its loggers from a thread of its own
+    while time.monotonic() < deadline:
+        found = [event for event in captured.events() if event["type"] == "response"]
+        if found:
+            return found[0]
+        time.sleep(0.02)
+    raise AssertionError("nothing was recorded")
+
+
+def complete(url: str, model: str, **given: Any) -> Any:
+    return litellm.completion(
+        model=f"openai/{model}", messages=MESSAGES, api_base=url, api_key="k", num_retries=0, user="u-1", temperature=0.5, **given
+    )
+
+
+def test_a_chat_is_recorded_with_what_the_provider_said(openai_url: str, captured_calls: CapturedCalls) -> None:
+    complete(openai_url, "gpt-4o")
+    event = response_of(captured_calls)
+    assert (event["provider"], event["request_model"], event["response_model"]) == ("openai", "gpt-4o", "gpt-4o")
+    assert (event["usage"], event["usage_source"], event["usage_convention"]) == (BUCKETS, "provider", "openai")
+    assert (event["finish_reasons"], event["user_id"]) == (["stop"], "u-1")
+    assert event["input"] == MESSAGES
+    assert event["output"][0]["content"] == "hello world"
+    assert event["parameters"]["temperature"] == 0.5
+    assert event["duration_us"] > 0
+    assert "reported_cost_nano_usd" not in event, "LiteLLM's own price list is not the provider's figure"
+
+
+def test_a_stream_has_a_first_token(openai_url: str, captured_calls: CapturedCalls) -> None:
+    chunks = list(complete(openai_url, "gpt-4o", stream=True, stream_options={"include_usage": True}))
+    assert chunks
+    event = response_of(captured_calls)
+    assert (event["stream"], event["usage"]) == (True, BUCKETS)
+    assert 0 < event["ttft_us"] <= event["duration_us"]
+
+
+def test_asynchronous_calls(openai_url: str, captured_calls: CapturedCalls) -> None:
+    async def ask() -> dict[str, Any]:
+        await litellm.acompletion(model="openai/gpt-4o", messages=MESSAGES, api_base=openai_url, api_key="k")
+        return await asyncio.to_thread(response_of, captured_calls)
+
+    assert asyncio.run(ask())["usage"] == BUCKETS
+
+
+def test_errors_are_classified_and_raised_as_before(openai_url: str, captured_calls: CapturedCalls) -> None:
+    with pytest.raises(litellm.RateLimitError):
+        complete(openai_url, "error-429")
+    event = response_of(captured_calls)
+    assert (event["status"], event["error_class"], event["http_status"]) == ("error", "rate_limit", 429)
+
+
+def test_the_proxy_finds_the_handler_by_name() -> None:
+    assert isinstance(handler, LLMTowerLogger)
+
+
+BASE: dict[str, Any] = {
+    "startTime": 1_795_000_000.0,
+    "endTime": 1_795_000_001.0,
+    "completionStartTime": 1_795_000_000.25,
+    "call_type": "completion",
+    "stream": True,
+    "status": "success",
+    "model": "gpt-4o",
+    "custom_llm_provider": "openai",
+    "messages": MESSAGES,
+    "response": {"id": "x", "choices": [], "usage": USAGE},
+}
+Change = Callable[[dict[str, Any]], bool]
+
+
+@pytest.mark.parametrize(
+    ("given", "holds"),
+    [
+        ({"cache_hit": True}, lambda event: event["usage_convention"] == "litellm-cache" and "usage" not in event),
+        ({"response": {"usage": {"prompt_tokens": "many"}}}, lambda event: event["usage_source"] == "missing"),
+        ({"response": "text"}, lambda event: event["output"] == "text"),
+        ({"endTime": 1_794_999_999.0}, lambda event: event["duration_us"] == 0),
+        ({"stream": False}, lambda event: "ttft_us" not in event),
+        ({"call_type": "aembedding"}, lambda event: event["operation"] == "embeddings"),
+    ],
+)
+def test_strange_payloads(given: dict[str, Any], holds: Change) -> None:
+    event = event_of(BASE | given)
+    assert holds(event)
+    ResponseEvent.model_validate(event | {"app": "a", "call_id": "01234567-89ab-7def-8123-456789abcdef"})
