@@ -69,10 +69,11 @@ peers: $(STAMP) ## install what benchmarks compare with into .venv-peers (about 
 
 # The wrappers are tested with the newest clients and with the oldest that pyproject allows, each set in an environment of its own; so is
 # the push to Grafana, whose client brings an urllib3 that is not everybody's.
-CLIENTS := newest oldest grafana
+CLIENTS := newest oldest grafana frameworks
 TESTS_newest := tests/clients
 TESTS_oldest := tests/clients
 TESTS_grafana := tests/grafana
+TESTS_frameworks := tests/frameworks
 
 clients: $(CLIENTS:%=.venv-%/.setup-done)
 
@@ -144,6 +145,12 @@ lock: setup ## resolve the dependencies and Kafka's jars anew
 	@$(BIN)/python -c 'from pathlib import Path; from llmtower_processors.local.jars import LOCK_NAME, write_lock; write_lock(Path("processors/llmtower_processors/local", LOCK_NAME))'
 
 REMOVED := .venv .venv-newest .venv-oldest .venv-grafana .venv-peers .venv-wrappers .mypy_cache .ruff_cache .pytest_cache .hypothesis .faults build dist .coverage .coverage.*
+	@$(uv_like_pip); $(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --extra server --extra gateway --generate-hashes \
+		--no-emit-index-url --no-annotate --no-header pyproject.toml requirements/frameworks.in -o requirements/clients-frameworks.txt
+	@echo "resolving Kafka's jars"
+	@$(BIN)/python -c 'from pathlib import Path; from llmtower_processors.local.jars import LOCK_NAME, write_lock; write_lock(Path("processors/llmtower_processors/local", LOCK_NAME))'
+
+REMOVED := .venv .venv-newest .venv-oldest .venv-grafana .venv-frameworks .mypy_cache .ruff_cache .pytest_cache .hypothesis .faults build dist .coverage .coverage.*
 
 clean: ## remove what make has made, and say what
 	@for path in $(REMOVED); do if [ -e "$$path" ]; then echo "removing $$path"; rm -rf "$$path"; fi; done

@@ -104,6 +104,10 @@ def _call(span: Span, project: str, operation: str, said: Said) -> Event:
     event: Event = {"type": "response", "call_id": span_uuid(project, span.trace_id, span.span_id), "operation": operation}
     event |= {name: _text(said[name]) for name in _TEXTS if name in said}
     event["provider"] = event.get("provider", "").lower()
+    parameters = _parameters(given)
+    if asked := _text(parameters.pop("model", "")):  # OpenInference: its `llm.model_name` may be the one that answered
+        event["response_model"] = event.get("response_model") or event.get("request_model")
+        event["request_model"] = asked
     lists = unflatten(given)
     output = messages.answered(span, lists)
     reasons = loads(said.get("finish_reasons"))
@@ -119,7 +123,7 @@ def _call(span: Span, project: str, operation: str, said: Said) -> Event:
         "usage_convention": usage.convention,
         "usage_raw": usage.raw,
         "http_status": _status(said),
-        "parameters": _parameters(given),
+        "parameters": parameters,
         "input": messages.asked(span, lists),
         "output": output,
         "error_message": span.message if span.failed else "",
