@@ -132,6 +132,14 @@ def parameters(value: Snapshot, policy: Policy, limits: Limits) -> Any:
     return {"cut": prepared} if isinstance(prepared, str) else prepared
 
 
+def figures(value: Any) -> Any:
+    """Give what a JSON value counts: its numbers and switches, without any text but the names of its fields."""
+    if isinstance(value, dict):
+        kept = {key: figures(item) for key, item in value.items()}
+        return {key: item for key, item in kept.items() if item is not None}
+    return value if isinstance(value, (bool, int, float)) else None
+
+
 def documents(value: Snapshot, policy: Policy, limits: Limits) -> list[dict[str, Any]]:
     """Give retrieved documents as id, score and bounded text, whatever shape they came in."""
     if not isinstance(value, bytes):
@@ -145,7 +153,8 @@ def _document(item: Any, policy: Policy, limits: Limits, *, harmless: bool) -> d
         item = {"text": item if isinstance(item, str) else ""}
     score = item.get("score")
     text = next((item[key] for key in ("text", "content", "page_content", "document") if isinstance(item.get(key), str)), None)
-    document: dict[str, Any] = {"id": str(item.get("id") or "")[:1_024]}
+    title = str(item.get("id") or "")[:1_024]
+    document: dict[str, Any] = {"id": title if harmless else redact(title)[:1_024]}
     if isinstance(score, (int, float)) and not isinstance(score, bool):
         document["score"] = score
     if text is not None and policy.capture == "full":

@@ -9,7 +9,8 @@ LOG = logging.getLogger("llmtower")
 _REPEAT_S = 60.0
 _last: dict[str, float] = {}
 _warned: set[str] = set()
-_lock = threading.Lock()
+_lock = threading.RLock()
+"""Reentrant: a signal handler or a finaliser may come in here while its own thread holds it."""
 
 
 class SdkError(Exception):
@@ -67,5 +68,5 @@ def forget_warnings() -> None:
 def renew_lock() -> None:
     """Replace the lock in a forked child: another thread of the parent may have held it."""
     global _lock
-    _lock = threading.Lock()
+    _lock = threading.RLock()
     forget_warnings()

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
+from llmtower import scope
 from llmtower.classification import Failure
-from llmtower.contents import Limits, Policy, documents, message, parameters, prepare, stages
+from llmtower.contents import Limits, Policy, documents, figures, message, parameters, prepare, stages
 from llmtower.estimate import estimate
 from llmtower.outbox import Item
-from llmtower.scope import name
+from llmtower.redaction import redact, suspicious
+from llmtower.scope import label, name
 from llmtower.snapshot import NEWLINE, dump_safely
-from llmtower.truncation import MAX_EVENT_BYTES
+from llmtower.truncation import MAX_EVENT_BYTES, walk
 from llmtower.usage import convert
 
 if TYPE_CHECKING:
@@ -119,7 +121,7 @@ def _response(call: "Call", policy: Policy, limits: Limits) -> Line:
     if call.cost_usd is not None:
         event |= _given(reported_cost_nano_usd=nano_usd(call.cost_usd))
     if call.usage is not None:
-        event |= _usage(call.usage)
+        event |= _usage(call.usage, policy)
     if call.details is not None:
         event |= _details(call.details)
     if call.usage is None and event.get("usage_source") == "estimated":
@@ -144,7 +146,7 @@ def _step(item: Any, policy: Policy, limits: Limits) -> Line:
         "step_id": item.id,
         **policy.head,
         **item.context,
-        "name": name(item.name),
+        "name": label(item.name),
         "kind": item.kind,
         "started_at_ns": item.at_ns,
         "duration_us": max(0, item.end - item.start) // 1_000,
@@ -171,6 +173,12 @@ def _recorded(topic: str, raw: bytes, policy: Policy, limits: Limits) -> Line:
     for key in ("error_message", "comment", "correction"):
         if event.get(key):
             event[key] = message(event[key], policy)
+    for key in (*scope.NAMES, "name"):
+        if event.get(key):
+            event[key] = label(event[key])
+    for key in ("tags", "attributes"):
+        if event.get(key):
+            event[key] = {label(title): label(value) for title, value in event[key].items()}
     if event.get("parameters"):
         event["parameters"] = parameters(orjson.dumps(event["parameters"]), policy, limits) or {}
     if event.get("retrieved"):
@@ -192,10 +200,10 @@ def _failure(failure: Failure | None, policy: Policy) -> dict[str, Any]:
     return event | _given(http_status=failure.http_status, error_message=message(failure.message, policy))
 
 
-def _usage(raw: bytes | str) -> dict[str, Any]:
+def _usage(raw: bytes | str, policy: Policy) -> dict[str, Any]:
     """Convert the usage that was given; what cannot be counted is kept as it came, and counted as missing."""
     given = orjson.loads(raw) if isinstance(raw, bytes) else None
-    if not isinstance(given, dict):
+    if not isinstance(raw, bytes) or not isinstance(given, dict):
         return {}
     converted = convert(given)
     event: dict[str, Any] = {"usage_source": "missing" if converted.buckets is None else "provider"}
@@ -203,7 +211,7 @@ def _usage(raw: bytes | str) -> dict[str, Any]:
     if converted.buckets is not None:
         event["usage"] = converted.buckets
     if converted.convention != "llmtower" and len(raw) <= _MAX_RAW_USAGE:
-        event["usage_raw"] = given
+        event["usage_raw"] = figures(given) if policy.capture != "full" else walk(given, redact) if suspicious(raw) else given
     return event
 
 

@@ -14,7 +14,7 @@ MAX_NAME = 256
 """Longer names are cut: the event contract bounds them."""
 
 _MAX_TAGS = 64
-_NAMES = ("user_id", "session_id", "request_id", "route", "trace_id", "span_id")
+NAMES = ("user_id", "session_id", "request_id", "route", "trace_id", "span_id")
 
 Fields = dict[str, Any]
 """Fields of an event, by the contract's names; never changed after creation."""
@@ -88,7 +88,7 @@ def context(
             trace, span = traces.read(traceparent)
             trace_id, span_id = trace_id or trace, span_id or span
         values = (user_id, session_id, request_id, route, trace_id, span_id)
-        token = fields.set(_merge(fields.get(), dict(zip(_NAMES, values, strict=True)), tags, prompt))
+        token = fields.set(_merge(fields.get(), dict(zip(NAMES, values, strict=True)), tags, prompt))
     except Exception:
         internal_error("context")
     try:
@@ -118,9 +118,9 @@ def _merge(outer: Fields, names: Mapping[str, Any], tags: Mapping[str, Any] | No
 def _prompt(prompt: Any) -> tuple[str, str]:
     if isinstance(prompt, str):
         title, _, version = prompt.rpartition("@") if "@" in prompt else (prompt, "", "")
-        return name(title), name(version)
+        return label(title), label(version)
     if isinstance(prompt, Mapping):
-        return name(prompt.get("name")), name(prompt.get("version"))
+        return label(prompt.get("name")), label(prompt.get("version"))
     if isinstance(prompt, tuple) and len(prompt) == 2:
-        return name(prompt[0]), name(prompt[1])
-    return name(getattr(prompt, "name", None)), name(getattr(prompt, "version", None))
+        return label(prompt[0]), label(prompt[1])
+    return label(getattr(prompt, "name", None)), label(getattr(prompt, "version", None))

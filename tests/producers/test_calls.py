@@ -5,6 +5,7 @@ import gc
 import os
 import threading
 from collections.abc import Sequence
+from hashlib import sha256
 from typing import Any
 
 import orjson
@@ -264,7 +265,8 @@ def test_a_huge_prompt_is_cut_and_takes_nobody_along(captured_calls: CapturedCal
 def test_without_full_capture_no_text_leaves(mode: str) -> None:
     with capture(capture=mode) as captured:
         with llmtower.call(model="m", input="secret", parameters={"stop": "secret", "top_p": 1}) as call:
-            call.finish(output="secret", retrieved=[{"id": "d", "text": "secret"}], error=ValueError("secret"))
+            usage = {"prompt_tokens": 1, "completion_tokens": 2, "note": "secret"}
+            call.finish(output="secret", usage=usage, retrieved=[{"id": "d", "text": "secret"}], error=ValueError("secret"))
         with llmtower.step("s", kind="tool", input="secret") as step:
             step.finish(output="secret")
         llmtower.record({"type": "feedback", "target_id": call.id, "score": 1, "comment": "secret"})
@@ -277,17 +279,21 @@ def test_without_full_capture_no_text_leaves(mode: str) -> None:
     assert response["parameters"] == {"top_p": 1}
     assert ("input" in response) is (mode == "hash")
     if mode == "hash":
-        assert (
-            response["input"] == {"sha256": "88fb9d9d1a9a3c3e0e3c9b3f3b7b3ed4d1f6f9a8e5d2c4b6a7c8d9e0f1a2b3c4", "bytes": 8}
-            or len(response["input"]["sha256"]) == 64
-        )
+        assert response["input"] == {"sha256": sha256(b'"secret"').hexdigest(), "bytes": 8}
+    assert response["usage_raw"] == {"prompt_tokens": 1, "completion_tokens": 2}
+
+
+RESPONSE = {"type": "response", "started_at_ns": 1, "duration_us": 1}
 
 
 def test_secrets_are_marked_everywhere(captured_calls: CapturedCalls) -> None:
     key = "sk-abcdefghijklmnop1234"
-    with llmtower.context(tags={"t": key}, route=f"/x?k={key}", user_id=key), llmtower.step("s", kind="tool", attributes={"a": key}):
-        call = llmtower.call(model="m", input=[{key: key}], parameters={"stop": key})
-        call.fail(ValueError(key))
+    with llmtower.context(tags={"t": key}, route=f"/x?k={key}", user_id=key, prompt=f"{key}@{key}"):
+        with llmtower.step(f"look {key} up", kind="tool", attributes={"a": key}):
+            call = llmtower.call(model="m", input=[{key: key}], parameters={"stop": key})
+            usage = {"prompt_tokens": 1, "completion_tokens": 2, "note": key}
+            call.finish(error=ValueError(key), usage=usage, retrieved=[{"id": f"https://host/?key={key}", "text": key}])
+        llmtower.record({**RESPONSE, "call_id": call.id, "user_id": key, "tags": {"t": key}, "output": key})
     llmtower.record({"type": "feedback", "target_id": call.id, "comment": f"my key {key}"})
     llmtower.flush()
 

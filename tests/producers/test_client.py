@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import llmtower
-from llmtower import state
+from llmtower import errors, state
 from llmtower.errors import internal_error
 from llmtower.testing import CapturedCalls, MemoryTransport, capture
 
@@ -249,3 +249,10 @@ def test_under_uvicorn_sigterm_leaves_nothing_behind(tmp_path: Path) -> None:
     spool = Spool(next(tmp_path.iterdir()), run="reader", max_bytes=1 << 20)
     assert spool.adopt() == 2
     spool.close()
+
+
+def test_a_signal_handler_may_warn_while_its_own_thread_is_warning() -> None:
+    with errors._lock:
+        errors.warn_once("inner", "said by a handler")
+
+    assert "inner" in errors._warned
