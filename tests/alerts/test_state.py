@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.alerts.rules import HOUR, MINUTE, SECOND, rule
 
-from llmtower_processors.alerts.conditions import Reading
+from llmtower_processors.alerts.conditions import Reading, bound
 from llmtower_processors.alerts.memory import Memory, Watched, recall
 from llmtower_processors.alerts.rules import Rule
 from llmtower_processors.alerts.state import Look, retire, step
@@ -93,12 +93,14 @@ def test_it_grows_worse_and_better() -> None:
     assert len({one.dedup_key for one in made}) == 1
 
 
-def test_too_few_calls_start_nothing_and_end_what_the_policy_lets_end() -> None:
-    few = Reading(0.9, 3)
+def test_too_few_calls_start_nothing_and_end_an_alert_only_when_they_are_good() -> None:
+    few, fine = Reading(0.9, 3), Reading(0.0, 3)
     of = rule(f"min_sample: 10, {PLAIN}")
     assert step(Memory(), look(of, 0, few))[1] is None
     firing, _ = step(Memory(), look(of, 0, Reading(0.9, 10)))
-    assert story([one for one in [step(firing, look(of, 2, few))[1]] if one]) == [("resolved", "critical", "no_data")]
+    assert step(firing, look(of, 2, few))[1] is None, "a quiet night is no recovery while what there is fails"
+    assert story([one for one in [step(firing, look(of, 2, fine))[1]] if one]) == [("resolved", "critical", "no_data")]
+    assert story([one for one in [step(firing, look(of, 2, None))[1]] if one]) == [("resolved", "critical", "no_data")]
     for policy in ("keep", "alert"):
         kept = rule(f"min_sample: 10, no_data: {policy}, {PLAIN}")
         assert step(firing, look(kept, 2, few))[1] is None
@@ -308,3 +310,21 @@ def test_two_leaders_that_see_the_same_make_the_same_transition() -> None:
     first, second = (step(Memory(), look(rule(), 0, 0.2))[1] for _ in range(2))
     assert first
     assert first == second
+
+
+def test_a_share_passes_a_level_only_when_that_is_certain() -> None:
+    of = rule(f"sure: 0.999, {PLAIN}")
+    few = {"value": 0.2, "sample": 10.0}
+    assert step(Memory(), look(of, 0, Reading(**few, sure=bound(0.2, 10, of.sure))))[1] is None
+    memory, made = step(Memory(), look(of, 0, Reading(0.2, 1_000, bound(0.2, 1_000, of.sure))))
+    assert made is not None
+    assert made.value == 0.2, "what is told is the figure itself"
+    assert step(memory, look(of, 2, Reading(**few, sure=bound(0.2, 10, of.sure))))[1] is None, "and it is over when the figure is good"
+
+
+@given(st.floats(0, 1), st.integers(1, 10_000), st.sampled_from((0.9, 0.99, 0.999)))
+def test_the_interval_holds_the_share_and_narrows_with_the_sample(share: float, sample: int, certainty: float) -> None:
+    low, high = bound(share, sample, certainty), bound(share, sample, certainty, upper=True)
+    assert -1e-9 <= low <= share + 1e-9
+    assert share - 1e-9 <= high <= 1 + 1e-9
+    assert bound(share, sample * 4, certainty) >= low - 1e-9

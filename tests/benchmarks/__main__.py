@@ -25,6 +25,7 @@ BENCHMARKS: dict[str, str] = {
     "gateway": "spans a second through the gateway into Kafka, and its memory under 200 senders",
     "rollups": "inserts with and without the views; percentiles and histograms against exact values",
     "disk": "bytes on disk against bytes of JSON",
+    "alert_corpus": "shipped alert rules over seeded quiet weeks and incidents: recall, false pages, flaps; plain thresholds beside them",
     "alerts": "a round of 500 rules x 100 groups; from an event to its notification",
     "dashboard": "a day's dashboard query on rollups and on 10 M calls",
     "panels": "every panel's query over 10 M calls",

@@ -1,6 +1,8 @@
 """From a figure to a verdict: is it bad, how bad, is it good again, or is there nothing to judge? Pure."""
 
 from dataclasses import dataclass
+from math import sqrt
+from statistics import NormalDist
 from typing import Literal
 
 from llmtower_processors.alerts.rules import Level, Rule
@@ -15,6 +17,8 @@ class Reading:
 
     value: float | None
     sample: float = 0.0
+    sure: float | None = None
+    """What the value is at least (or at most) with the rule's certainty; None = the value itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +42,9 @@ def judge(rule: Rule, reading: Reading | None) -> Verdict:
     graded = rule.levels.graded()
     basis = _basis(rule, reading)
     if basis != "value" or reading is None or reading.value is None:
-        return _without(rule, basis, graded)
-    passed = [severity for severity, level in graded if level.breached(reading.value)]
+        return _without(rule, basis, graded, reading)
+    certain = reading.value if reading.sure is None else reading.sure
+    passed = [severity for severity, level in graded if level.breached(certain)]
     unhealed = [severity for severity, level in graded if not level.recovered(reading.value)]
     return Verdict(passed[0] if passed else None, unhealed[0] if unhealed else None, "value", _threshold(graded, passed))
 
@@ -50,9 +55,12 @@ def _basis(rule: Rule, reading: Reading | None) -> Basis:
     return "too_few" if reading.sample < rule.min_sample else "value"
 
 
-def _without(rule: Rule, basis: Basis, graded: list[tuple[Severity, Level]]) -> Verdict:
-    """Too few is not none: it neither starts an alert nor, with `alert` and `keep`, ends one; the state machine looks at `basis`."""
+def _without(rule: Rule, basis: Basis, graded: list[tuple[Severity, Level]], reading: Reading | None) -> Verdict:
+    """Too few is not none: it starts no alert, and ends one only when the few are good; the state machine looks at `basis`."""
     mildest = graded[-1]
+    if basis == "too_few" and reading is not None and reading.value is not None:
+        unhealed = [severity for severity, level in graded if not level.recovered(reading.value)]
+        return Verdict(None, unhealed[0] if unhealed else None, basis, mildest[1].threshold)
     if rule.no_data == "alert" and basis == "nothing":
         return Verdict(mildest[0], mildest[0], basis, mildest[1].threshold)
     return Verdict(None, None, basis, mildest[1].threshold)
@@ -67,7 +75,8 @@ def burn(long: Reading, short: Reading, budget: float) -> Reading:
     """Give the smaller of two burn rates, with the smaller sample; nothing when either has nothing."""
     if long.value is None or short.value is None:
         return Reading(None, min(long.sample, short.sample))
-    return Reading(min(long.value, short.value) / budget, min(long.sample, short.sample))
+    certain = None if long.sure is None or short.sure is None else min(long.sure, short.sure) / budget
+    return Reading(min(long.value, short.value) / budget, min(long.sample, short.sample), certain)
 
 
 def against(now: Reading, usual: float | None, floor: float) -> Reading:
@@ -75,4 +84,14 @@ def against(now: Reading, usual: float | None, floor: float) -> Reading:
     if now.value is None or usual is None:
         return Reading(None, now.sample)
     denominator = max(usual, floor)
-    return Reading(now.value / denominator if denominator > 0 else None, now.sample)
+    if denominator <= 0:
+        return Reading(None, now.sample)
+    return Reading(now.value / denominator, now.sample, None if now.sure is None else now.sure / denominator)
+
+
+def bound(share: float, sample: float, certainty: float, *, upper: bool = False) -> float:
+    """Give the end of Wilson's one-sided interval: what a share is at least (or at most), seen in so large a sample (Wilson 1927)."""
+    z = NormalDist().inv_cdf(certainty)
+    share, spread = min(max(share, 0.0), 1.0), z * z / sample
+    half = sqrt(spread * (share * (1 - share) + spread / 4))
+    return (share + spread / 2 + (half if upper else -half)) / (1 + spread)

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from llmtower_processors.alerts.questions import Group, Moment, Span, batches, read
-from llmtower_processors.alerts.replay import DAY_US, Floats, Track
+from llmtower_processors.alerts.replay import DAY_US, Floats, Track, with_certainty
 from llmtower_processors.alerts.rules import BLIND, Baseline, Rule
 from llmtower_processors.alerts.tables import QuestionRefusedError, Tables
 from llmtower_processors.errors import LlmtowerError
@@ -66,9 +66,9 @@ def tracks(tables: Tables, rule: Rule, start_us: int, end_us: int) -> list[Track
         return _burning(both, rule.burn_rate.budget)
     grid = Grid.of(rule.window, finest)
     if rule.baseline:
-        before = rule.baseline.days * DAY_US
+        before = rule.baseline.days * DAY_US + -(-round(rule.baseline.near * 1e6) // (grid.step_s * _SECOND_US)) * grid.step_s * _SECOND_US
         found = _read(tables, rule, rule.measured, grid, start_us - before, end_us)
-        return [against_days(one, before, rule.baseline, rule.min_sample) for one in found]
+        return [against_days(one, before, rule) for one in found]
     return _read(tables, rule, rule.measured, grid, start_us, end_us)
 
 
@@ -116,7 +116,7 @@ _ROW_COLUMNS: Final = ("weight", "name", "value", "score", "label", "reason")
 def _read(tables: Tables, rule: Rule, metric: Metric, grid: Grid, start_us: int, end_us: int) -> list[Track]:
     window_us = grid.step_s * grid.overlap * _SECOND_US
     _, rows = tables.ask(history_query(rule, metric, grid, start_us - window_us, end_us))
-    return [_dense(rule, row, grid.step_s, start_us, end_us) for row in rows]
+    return [with_certainty(rule, _dense(rule, row, grid.step_s, start_us, end_us)) for row in rows]
 
 
 def _dense(rule: Rule, row: Sequence[Any], step_s: int, start_us: int, end_us: int) -> Track:
@@ -133,40 +133,56 @@ def _dense(rule: Rule, row: Sequence[Any], step_s: int, start_us: int, end_us: i
     return Track(dict(zip(rule.group_by, map(str, row[:-3]), strict=True)), first, step_us, values, samples)
 
 
-def against_days(track: Track, before_us: int, baseline: Baseline, min_sample: float) -> Track:
+def against_days(track: Track, before_us: int, rule: Rule) -> Track:
     """Give value / median of the same time on the days before; the first `before_us` of the track are only looked back at."""
-    day = DAY_US // track.step_us
+    baseline = rule.baseline or Baseline()
     skip = before_us // track.step_us
-    length = len(track.values) - skip
-    known = np.where(track.samples >= max(1.0, min_sample), track.values, np.nan)
-    past = np.stack([known[skip - number * day : skip - number * day + length] for number in range(1, baseline.days + 1)])
-    enough = np.sum(~np.isnan(past), axis=0) >= baseline.min_days
-    usual = np.full(length, np.nan)
-    if enough.any():
-        usual[enough] = np.nanmedian(past[:, enough], axis=0)
+    usual = _usual(track, skip, rule, baseline)
     denominator = np.maximum(usual, baseline.floor)
     with np.errstate(divide="ignore", invalid="ignore"):
         values = np.where(denominator > 0, track.values[skip:] / denominator, np.nan)
-    return Track(track.group, track.start_us + skip * track.step_us, track.step_us, values, track.samples[skip:])
+        sure = None if track.sure is None else np.where(denominator > 0, track.sure[skip:] / denominator, np.nan)
+    return Track(track.group, track.start_us + skip * track.step_us, track.step_us, values, track.samples[skip:], sure)
+
+
+def _usual(track: Track, skip: int, rule: Rule, baseline: Baseline) -> Floats:
+    """The median over the days with enough of a sample; with `near` the one of three that is furthest towards the rule's levels."""
+    day, length = DAY_US // track.step_us, len(track.values) - skip
+    off = round(baseline.near * 1_000_000 / track.step_us)
+    known = np.where(track.samples >= max(1.0, rule.min_sample), track.values, np.nan)
+    furthest = np.fmin if rule.levels.graded()[0][1].below is not None else np.fmax
+    result = np.full(length, np.nan)
+    for offset in {0, -off, off}:
+        places = skip + offset + np.arange(length)
+        past = np.stack([np.where(places >= number * day, known[places - number * day], np.nan) for number in range(1, baseline.days + 1)])
+        enough = np.sum(~np.isnan(past), axis=0) >= baseline.min_days
+        median = np.full(length, np.nan)
+        if enough.any():
+            median[enough] = np.nanmedian(past[:, enough], axis=0)
+        result = furthest(result, median)
+    return result
 
 
 def _burning(found: Sequence[Sequence[Track]], budget: float) -> list[Track]:
     short = {tuple(one.group.values()): one for one in found[0]}
-    pairs = [(short[key], one) for one in found[1] if (key := tuple(one.group.values())) in short]
-    return [
-        Track(near.group, near.start_us, near.step_us, np.minimum(near.values, far.values) / budget, np.minimum(near.samples, far.samples))
-        for near, far in pairs
-    ]
+    return [burning(short[key], one, budget) for one in found[1] if (key := tuple(one.group.values())) in short]
+
+
+def burning(near: Track, far: Track, budget: float) -> Track:
+    """Give the smaller of two burn rates, with the smaller sample."""
+    values, samples = np.minimum(near.values, far.values) / budget, np.minimum(near.samples, far.samples)
+    sure = None if near.sure is None or far.sure is None else np.minimum(near.sure, far.sure) / budget
+    return Track(near.group, near.start_us, near.step_us, values, samples, sure)
 
 
 def _budget(tables: Tables, rule: Rule, metric: Metric, grid: Grid, start_us: int, end_us: int) -> list[Track]:
     assert rule.budget is not None  # noqa: S101 - the caller looks
     begin = _period_starts(np.array([start_us]), rule.budget.period)[0]
     found = _read(tables, rule, metric, grid, int(begin), end_us)
-    return [_spent(one, rule.budget.amount, rule.budget.period, start_us) for one in found]
+    return [spent(one, rule.budget.amount, rule.budget.period, start_us) for one in found]
 
 
-def _spent(track: Track, amount: float, period: str, start_us: int) -> Track:
+def spent(track: Track, amount: float, period: str, start_us: int) -> Track:
     """Sum up since the period began, as a share of what may be spent."""
     ends = track.start_us + np.arange(len(track.values)) * track.step_us
     periods = _period_starts(ends - 1, period)
@@ -208,7 +224,8 @@ def _asked(tables: Tables, rule: Rule, start_us: int, end_us: int) -> list[Track
             for group, reading in one.items():
                 values.setdefault(group, np.full(len(times), np.nan))[number] = np.nan if reading.value is None else reading.value
                 samples.setdefault(group, np.zeros(len(times)))[number] = reading.sample
-    return [Track(dict(zip(rule.group_by, group, strict=True)), first, step_us, values[group], samples[group]) for group in values]
+    names = {group: dict(zip(rule.group_by, group, strict=True)) for group in values}
+    return [with_certainty(rule, Track(names[group], first, step_us, values[group], samples[group])) for group in values]
 
 
 def _readings(answer: Mapping[Any, Any], pairs: Iterable[Any]) -> Iterable[tuple[str, Mapping[Group, Any]]]:

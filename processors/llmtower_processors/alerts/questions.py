@@ -6,12 +6,12 @@ begins with the minute that holds its start; what has arrived since its end is c
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from statistics import median
 from typing import Any, Final, Literal
 
-from llmtower_processors.alerts.conditions import Reading, against, burn
+from llmtower_processors.alerts.conditions import Reading, against, bound, burn
 from llmtower_processors.alerts.rules import Rule
 from llmtower_schemas.metrics import METRICS, Metric, Source
 from llmtower_schemas.queries import Query, resolution
@@ -58,10 +58,12 @@ class Span:
     seconds: float = 0.0
     period: Literal["", "day", "month"] = ""
     days_back: int = 0
+    later_s: float = 0.0
+    """Moved by so many seconds besides, for a baseline that is not to the minute."""
 
     def bounds(self, moment: Moment) -> tuple[int, int]:
         """Give [start, end) in microseconds; the end lies ahead, so that what has arrived early is seen."""
-        shift = self.days_back * DAY_US
+        shift = self.days_back * DAY_US - round(self.later_s * 1_000_000) // MINUTE_US * MINUTE_US
         if self.period:
             return _period_start(moment.now_us, self.period), moment.now_us + HOUR_US
         start = (moment.end_us(None) - round(self.seconds * 1_000_000)) // MINUTE_US * MINUTE_US
@@ -169,8 +171,11 @@ def spans(rule: Rule) -> list[Span]:
 
 
 def baseline_spans(rule: Rule) -> list[Span]:
-    """Give the same window on each of the days before."""
-    return [Span(rule.window, days_back=day) for day in range(1, rule.baseline.days + 1)] if rule.baseline else []
+    """Give the same window on each of the days before, and with `near` so much earlier and later too; days of one offset together."""
+    if rule.baseline is None:
+        return []
+    offsets = (0.0, -rule.baseline.near, rule.baseline.near) if rule.baseline.near else (0.0,)
+    return [Span(rule.window, days_back=day, later_s=later) for later in offsets for day in range(1, rule.baseline.days + 1)]
 
 
 Pair = tuple[Rule, Span]
@@ -223,10 +228,10 @@ def readings(rule: Rule, answers: Mapping[Span, Answer], usual: Mapping[Group, f
     """Give the rule's figures by group: as its levels are compared with them."""
     name = rule.metric or rule.name
     if rule.burn_rate:
-        short, long = (answers[span].readings[name] for span in spans(rule))
+        short, long = (_certain(rule, answers[span].readings[name]) for span in spans(rule))
         budget = rule.burn_rate.budget
         return {group: burn(reading, short.get(group, Reading(None)), budget) for group, reading in long.items()}
-    found = answers[spans(rule)[0]].readings[name]
+    found = _certain(rule, answers[spans(rule)[0]].readings[name])
     if rule.budget:
         amount = rule.budget.amount
         return {group: Reading(None if one.value is None else one.value / amount, one.sample) for group, one in found.items()}
@@ -236,8 +241,29 @@ def readings(rule: Rule, answers: Mapping[Span, Answer], usual: Mapping[Group, f
     return dict(found)
 
 
+def _certain(rule: Rule, found: Mapping[Group, Reading]) -> Mapping[Group, Reading]:
+    if not rule.sure:
+        return found
+    upper = rule.levels.graded()[0][1].below is not None
+    return {
+        group: one if one.value is None or one.sample <= 0 else replace(one, sure=bound(one.value, one.sample, rule.sure, upper=upper))
+        for group, one in found.items()
+    }
+
+
 def usual(rule: Rule, days: Sequence[Answer]) -> dict[Group, float]:
-    """Give the median over the days of a baseline that have enough of a sample, for groups with enough such days."""
+    """Give what is usual: the median over the days that have enough of a sample, for groups with enough such days.
+
+    With `near` it is the median that is furthest towards the rule's levels.
+    """
+    count = rule.baseline.days if rule.baseline else max(1, len(days))
+    medians = [_median(rule, days[first : first + count]) for first in range(0, len(days), count)]
+    furthest = min if rule.levels.graded()[0][1].below is not None else max
+    groups = {group for found in medians for group in found}
+    return {group: furthest(found[group] for found in medians if group in found) for group in groups}
+
+
+def _median(rule: Rule, days: Sequence[Answer]) -> dict[Group, float]:
     values: dict[Group, list[float]] = defaultdict(list)
     for answer in days:
         for group, reading in answer.readings[rule.metric or rule.name].items():

@@ -6,7 +6,8 @@ anything: those stretches are passed over, so a month of a hundred groups takes 
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from statistics import NormalDist
 from typing import Final
 
 import numpy as np
@@ -31,6 +32,8 @@ class Track:
     step_us: int
     values: Floats
     samples: Floats
+    sure: Floats | None = None
+    """What the values are at least (or at most) with the rule's certainty; None = the values themselves."""
 
     @property
     def end_us(self) -> int:
@@ -54,6 +57,19 @@ class Episode:
     """The worst figure while it fired."""
 
 
+def with_certainty(rule: Rule, track: Track) -> Track:
+    """Add what the shares of a track are at least (or at most), where the rule demands certainty; see `conditions.bound`."""
+    if not rule.sure:
+        return track
+    z = NormalDist().inv_cdf(rule.sure)
+    upper = rule.levels.graded()[0][1].below is not None
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share, spread = np.clip(track.values, 0.0, 1.0), z * z / track.samples
+        half = np.sqrt(spread * (share * (1 - share) + spread / 4))
+        sure = (share + spread / 2 + (half if upper else -half)) / (1 + spread)
+    return replace(track, sure=np.where(track.samples > 0, sure, track.values))
+
+
 def replay(rule: Rule, track: Track) -> list[Episode]:
     """Give the episodes of one group, in order."""
     return _episodes(rule, track, transitions(rule, track))
@@ -73,7 +89,8 @@ def transitions(rule: Rule, track: Track) -> list[Transition]:
                 break
             at = int(ahead[place])
         value = float(track.values[at])
-        reading = None if math.isnan(value) else Reading(value, float(track.samples[at]))
+        certain = None if track.sure is None else float(track.sure[at])
+        reading = None if math.isnan(value) else Reading(value, float(track.samples[at]), certain)
         for later in between:
             now = track.start_us + at * track.step_us + later
             memory, transition = step(memory, Look(rule, track.group, reading, now - window_us, now, now))
@@ -85,8 +102,9 @@ def transitions(rule: Rule, track: Track) -> list[Transition]:
 def _stirring(rule: Rule, track: Track) -> NDArray[np.bool_]:
     """Say where a look can begin something: a level is passed by enough of a sample, or figures that should be there are not."""
     mildest = rule.levels.graded()[-1][1]
+    certain = track.values if track.sure is None else track.sure
     with np.errstate(invalid="ignore"):
-        passed = track.values > mildest.threshold if mildest.above is not None else track.values < mildest.threshold
+        passed = certain > mildest.threshold if mildest.above is not None else certain < mildest.threshold
     found: NDArray[np.bool_] = passed & (track.samples >= rule.min_sample)
     if rule.no_data == "alert":
         present = np.where(np.isnan(track.values), -np.inf, np.arange(len(track.values), dtype=np.float64))

@@ -101,12 +101,15 @@ class Baseline(_Part):
 
     days: int = Field(7, ge=1, le=60, description="how many days back")
     min_days: int = Field(3, ge=1, le=60, description="with fewer days that have enough of a sample nothing is judged")
+    near: Duration = Field(0.0, description="usual is also what was so much earlier and later: for jobs that do not begin to the minute")
     floor: float = Field(0.0, ge=0, description="a smaller median counts as this: keeps tiny values from alerting (in the metric's unit)")
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
         if self.min_days > self.days:
             raise ValueError(f"min_days ({self.min_days}) must not be greater than days ({self.days})")
+        if self.near > 6 * 3_600:
+            raise ValueError("near must be at most 6h")
         return self
 
 
@@ -159,6 +162,12 @@ class Rule(_Part):
     for_: Duration = Field(0.0, alias="for", description="it must have been bad for so long")
     recover_for: Duration = Field(60.0, description="it must have been good again for so long")
     min_sample: float = Field(0.0, ge=0, description="with fewer calls (or events) nothing is judged")
+    sure: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="for shares: a level is passed only when that is so certain (Wilson's interval); 0 = plain value",
+    )
     no_data: Literal["ok", "alert", "keep"] = Field("ok", description="what a window without rows means for a group that had some")
     routes: tuple[Name, ...] = Field(("default",), description="names of routes")
     renotify: Duration = Field(4 * 3_600.0, description="reminder while it goes on; 0 = none")
@@ -193,6 +202,10 @@ class Rule(_Part):
             raise ValueError("window must be longer than nothing and at most 31d")
         if self.measured:
             self._fits_source(self.measured.source)
+        if self.sure and not self.shares:
+            raise ValueError("sure is for shares (unit ratio): of other figures no interval is known")
+        if 0 < self.sure < 0.5:
+            raise ValueError("sure must be at least 0.5")
         self._can_happen()
         return self
 
@@ -224,6 +237,12 @@ class Rule(_Part):
     def measured(self) -> Metric | None:
         """The metric; None for SQL and for what the evaluator knows itself."""
         return METRICS.get(self.metric) if self.metric else None
+
+    @property
+    def shares(self) -> bool:
+        """Whether what it asks for is a share of its sample."""
+        unit = self.measured.unit if self.measured else self.unit
+        return unit == "ratio" and not self.budget
 
     @property
     def grouping(self) -> tuple[str, ...]:

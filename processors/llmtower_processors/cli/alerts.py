@@ -130,6 +130,31 @@ def alerts_test_route(
     raise typer.Exit(1 if failed else 0)
 
 
+def alerts_backtest(
+    rule: Annotated[str, typer.Option(help="Name of the rule.")],
+    last: Annotated[str, typer.Option(help="Span of time up to now: 12h, 7d, 30d.")] = "30d",
+    labels: Annotated[
+        Path | None,
+        typer.Option(help="YAML list of incidents that there were: {from: …, to: …, group: {app: …}}: gives precision, recall."),
+    ] = None,
+    false_alarms_per_week: Annotated[
+        float | None, typer.Option(min=0, help="Suggest a level with at most so many false alarms (without labels: alarms) a week.")
+    ] = None,
+    file: RulesFile = None,
+    data_dir: DataDir = DATA_DIR,
+    output: Format = "table",
+) -> None:
+    """Play a rule over the past: when it would have fired, for how long, how right it would have been, and which level would suit.
+
+    Example: `llmtower alerts backtest --rule latency_p95 --last 30d --labels incidents.yaml --false-alarms-per-week 0.5`
+    """
+    from llmtower_processors.cli.backtests import run_backtest
+
+    settings = load_settings(data_dir)
+    seconds = _seconds(last, "--last")
+    run_backtest(settings, name=rule, last_s=seconds, labels_file=labels, per_week=false_alarms_per_week, file=file, output=output)
+
+
 def alerts_silence(
     rule: Whole,
     group: Groups = None,
@@ -218,13 +243,13 @@ def _publish(
     )
 
 
-def _seconds(text: str) -> float:
+def _seconds(text: str, option: str = "--for") -> float:
     from llmtower_processors.alerts.rules import seconds
 
     try:
         found = float(seconds(text))
     except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--for") from error
+        raise typer.BadParameter(str(error), param_hint=option) from error
     if not 0 < found <= 366 * 86_400:
-        raise typer.BadParameter(f"{text!r} is not between 1s and 366d", param_hint="--for")
+        raise typer.BadParameter(f"{text!r} is not between 1s and 366d", param_hint=option)
     return found

@@ -45,6 +45,7 @@ GROUPS: dict[str, tuple[str, dict[str, Callable[..., Any]]]] = {
             "silences": alerts.alerts_silences,
             "unsilence": alerts.alerts_unsilence,
             "ack": alerts.alerts_ack,
+            "backtest": alerts.alerts_backtest,
         },
     ),
     "dashboards": (

@@ -1,0 +1,291 @@
+"""A seeded world of LLM traffic, minute by minute: days and weeks, weather of providers, harmless oddities, and incidents on top.
+
+What is drawn are counts of calls, errors and ratings and histograms of times, as the rollups hold them; a rule's figures are made of
+them as the tables' SQL makes them. No threshold is known here: parameters come from how such traffic looks, not from the rules.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+MINUTE_US: Final = 60_000_000
+DAY: Final = 1_440
+"""Minutes."""
+START_US: Final = 1_791_763_200_000_000
+"""Monday, 2026-10-12 00:00 UTC."""
+CLASSES: Final = ("rate_limit", "timeout", "auth", "invalid_request", "content_filter", "server", "network")
+BASE_ERRORS: Final = {
+    "rate_limit": 0.0015,
+    "timeout": 0.0007,
+    "auth": 0.0,
+    "invalid_request": 0.002,
+    "content_filter": 0.002,
+    "server": 0.0012,
+    "network": 0.0003,
+}
+EDGES: Final = np.geomspace(0.05, 200.0, 57)
+"""Seconds; borders of the histograms' 56 bins, 15 % wide each."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One application and model: calls a minute at midday, median seconds, dollars a call."""
+
+    app: str
+    provider: str
+    model: str
+    rate: float
+    seconds: float
+    spread: float
+    dollars: float
+    night: float = 0.15
+    """Traffic at night relative to midday."""
+    job: tuple[int, float] = (0, 0.0)
+    """A nightly job: the minute of the day it begins at, and its calls a minute for about an hour."""
+
+
+PAIRS: Final = (
+    Pair("chat", "openai", "gpt-4o", 30.0, 1.8, 0.55, 0.0012),
+    Pair("chat", "openai", "gpt-4o-mini", 45.0, 1.1, 0.5, 0.0002),
+    Pair("search", "anthropic", "claude-haiku-4-5", 18.0, 0.9, 0.45, 0.0004),
+    Pair("search", "openai", "text-embedding-3-small", 20.0, 0.15, 0.3, 0.00001),
+    Pair("batch", "openai", "o4-mini", 0.6, 6.0, 0.7, 0.004, night=1.0, job=(120, 40.0)),
+    Pair("intranet", "anthropic", "claude-sonnet-4-5", 1.2, 2.5, 0.6, 0.006, night=0.02),
+)
+APPS: Final = tuple(dict.fromkeys(pair.app for pair in PAIRS))
+SHAPE: Final = (len(PAIRS),)
+
+
+@dataclass
+class World:
+    """Parameters by pair and minute, which incidents change, and what is drawn from them."""
+
+    seed: int
+    days: int
+    rng: np.random.Generator = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.rng = np.random.default_rng(self.seed)
+        self.minutes = self.days * DAY
+        shape = (len(PAIRS), self.minutes)
+        self.volume = np.stack([self._traffic(pair) for pair in PAIRS])
+        self.errors = {name: np.full(shape, share) for name, share in BASE_ERRORS.items()}
+        self.slow, self.first_slow = np.stack([self._weather(0.05) for _ in PAIRS]), np.ones(shape)
+        self.price = np.stack([self._drifting_price() for _ in PAIRS])
+        self.unpriced, self.hung, self.dropped, self.dead = (np.zeros(shape) for _ in range(4))
+        self.bad_rating, self.toxic, self.personal, self.ungrounded = (np.full(shape, share) for share in (0.08, 0.0015, 0.001, 0.07))
+        self.one_user = np.zeros(shape)
+        self.silent, self.lag_s = np.zeros(self.minutes), self.rng.gamma(4.0, 1.0, self.minutes)
+        self._oddities()
+
+    def _traffic(self, pair: Pair) -> Floats:
+        minute = np.arange(self.minutes)
+        day = np.clip(np.sin(np.pi * ((minute % DAY) / DAY * 24 - 6) / 16), 0, 1)
+        shape = pair.night + (1 - pair.night) * day
+        weekend = np.where(minute // DAY % 7 >= 5, 0.45 if pair.night < 1 else 1.0, 1.0)
+        by_day = np.repeat(self.rng.lognormal(0, 0.08, self.days), DAY)
+        growth = 1 + self.rng.uniform(0, 0.3) * minute / (28 * DAY)
+        traffic = pair.rate * shape * weekend * by_day * growth * self._weather(0.12)
+        if pair.job[1]:
+            for number in range(self.days):
+                start = number * DAY + pair.job[0] + int(self.rng.integers(-3, 4))
+                traffic[max(0, start) : start + int(self.rng.integers(50, 70))] += pair.job[1] * self.rng.lognormal(0, 0.1)
+        return traffic
+
+    def _weather(self, size: float) -> Floats:
+        """A slow wander around 1, as of load: its logarithm has this deviation and forgets within about two hours."""
+        steps = self.rng.normal(0, 1, self.minutes // 10 + 2)
+        kernel = np.exp(-np.arange(72) / 12)
+        wander = np.convolve(steps, kernel / np.sqrt((kernel**2).sum()))[: len(steps)]
+        return np.asarray(np.exp(size * np.interp(np.arange(self.minutes), np.arange(len(steps)) * 10, wander)))
+
+    def _drifting_price(self) -> Floats:
+        """Dollars a call wander, and a deploy changes them for good now and then: longer prompts are no incident."""
+        price = self._weather(0.08)
+        for at in self.rng.integers(0, self.minutes, self.rng.poisson(self.days / 14)):
+            price[at:] *= self.rng.uniform(0.85, 1.25)
+        return price
+
+    def _oddities(self) -> None:
+        """What happens all the time and is nobody's business at night."""
+        for _ in range(self.rng.poisson(self.days * 1.5)):  # a provider hiccups for a minute or two
+            at, last = self._moment(1, 3)
+            pair = self.rng.integers(len(PAIRS))
+            self.errors[str(self.rng.choice(("server", "rate_limit", "network")))][pair, at:last] += self.rng.uniform(0.02, 0.12)
+        for _ in range(self.rng.poisson(self.days)):  # a slow minute
+            at, last = self._moment(1, 4)
+            self.slow[self.rng.integers(len(PAIRS)), at:last] *= self.rng.uniform(1.2, 2.0)
+        for _ in range(self.rng.poisson(self.days * 0.7)):  # a deploy restarts producers, a worker hands over
+            at, last = self._moment(1, 2)
+            self.silent[at:last] = 1
+            self.lag_s[at:last] += self.rng.uniform(5, 45)
+        for _ in range(self.rng.poisson(self.days * 0.3)):  # a newsletter, a lecture hall
+            at, last = self._moment(10, 40)
+            self.volume[self.rng.integers(len(PAIRS)), at:last] *= self.rng.uniform(1.5, 2.5)
+
+    def _moment(self, shortest: int, longest: int) -> tuple[int, int]:
+        at = int(self.rng.integers(0, self.minutes - longest))
+        return at, at + int(self.rng.integers(shortest, longest))
+
+    def draw(self) -> "Drawn":
+        """Draw counts from the parameters."""
+        rng = self.rng
+        calls = rng.poisson(self.volume * rng.gamma(30.0, 1 / 30, self.volume.shape)).astype(np.float64)
+        whole = np.minimum(sum(self.errors.values()), 1.0)
+        failed = rng.binomial(calls.astype(int), whole).astype(np.float64)
+        shares = {name: np.divide(one, np.maximum(sum(self.errors.values()), 1e-12)) for name, one in self.errors.items()}
+        errors = {name: rng.binomial(failed.astype(int), np.clip(share, 0, 1)).astype(np.float64) for name, share in shares.items()}
+        rated, scored = (rng.binomial(calls.astype(int), share).astype(np.float64) for share in (0.04, 0.25))
+        dollars = np.array([pair.dollars for pair in PAIRS])[:, None]
+        cost = calls * dollars * self.price * rng.gamma(np.maximum(calls, 1), 1 / np.maximum(calls, 1)) + self.one_user
+
+        def of(count: Floats, share: Floats) -> Floats:
+            return rng.binomial(count.astype(int), np.clip(share, 0, 1)).astype(np.float64)
+
+        return Drawn(
+            sums={
+                "calls": calls,
+                "errors": failed,
+                "cost": cost,
+                "unpriced": of(calls, self.unpriced),
+                "hung": of(calls, self.hung),
+                "rated": rated,
+                "bad_rating": of(rated, self.bad_rating),
+                "scored": scored,
+                "toxic": of(scored, self.toxic),
+                "personal": of(scored, self.personal),
+                "ungrounded": of(scored, self.ungrounded),
+                "dropped": rng.poisson(self.dropped).astype(np.float64),
+                "dead": rng.poisson(self.dead).astype(np.float64),
+                "one_user": self.one_user,
+                **{f"{name}_errors": one for name, one in errors.items()},
+            },
+            times={"duration": self._times(calls, self.slow, 1.0), "ttft": self._times(calls, self.slow * self.first_slow, 0.35)},
+            silent=self.silent,
+            lag_s=self.lag_s,
+        )
+
+    def _times(self, calls: Floats, factor: Floats, share: float) -> NDArray[np.int32]:
+        """Histograms by pair, minute and bin: calls spread over a log-normal whose median moves with the factor."""
+        found = np.zeros((*calls.shape, len(EDGES) - 1), dtype=np.int32)
+        for number, pair in enumerate(PAIRS):
+            total = calls[number].astype(int)
+            minute = np.repeat(np.arange(self.minutes), total)
+            seconds = pair.seconds * share * factor[number, minute] * np.exp(pair.spread * self.rng.standard_normal(len(minute)))
+            place = np.clip(np.searchsorted(EDGES, seconds) - 1, 0, len(EDGES) - 2)
+            found[number] = np.bincount(minute * (len(EDGES) - 1) + place, minlength=self.minutes * (len(EDGES) - 1)).reshape(
+                self.minutes, -1
+            )
+        return found
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Counts by pair and minute, histograms of times, and two figures of the pipeline."""
+
+    sums: dict[str, Floats]
+    times: dict[str, NDArray[np.int32]]
+    silent: Floats
+    lag_s: Floats
+
+
+@dataclass(frozen=True)
+class Incident:
+    """Something that people should be told of: from minute to minute, of which applications, and the rules of which one must say so."""
+
+    kind: str
+    start: int
+    end: int
+    apps: tuple[str, ...]
+    rules: tuple[str, ...]
+
+
+Strike = Callable[[World, int, slice, np.random.Generator], None]
+
+
+def _errors(name: str, low: float, high: float) -> Strike:
+    def strike(world: World, pair: int, when: slice, rng: np.random.Generator) -> None:
+        world.errors[name][_same_app(pair), when] += rng.uniform(low, high)
+
+    return strike
+
+
+def _times_factor(attribute: str, low: float, high: float) -> Strike:
+    def strike(world: World, pair: int, when: slice, rng: np.random.Generator) -> None:
+        getattr(world, attribute)[pair, when] *= rng.uniform(low, high)
+
+    return strike
+
+
+def _set(attribute: str, low: float, high: float) -> Strike:
+    def strike(world: World, pair: int, when: slice, rng: np.random.Generator) -> None:
+        getattr(world, attribute)[_same_app(pair), when] = rng.uniform(low, high)
+
+    return strike
+
+
+def _behind(world: World, pair: int, when: slice, rng: np.random.Generator) -> None:
+    length = len(range(*when.indices(world.minutes)))
+    world.lag_s[when] = np.minimum(np.arange(1, length + 1) * 60.0, rng.uniform(300, 1_500))
+
+
+def _killed(world: World, pair: int, when: slice, rng: np.random.Generator) -> None:
+    world.silent[when] = 1
+
+
+def _spends(world: World, pair: int, when: slice, rng: np.random.Generator) -> None:
+    length = len(range(*when.indices(world.minutes)))
+    world.one_user[pair, when] = rng.uniform(30, 150) / length
+
+
+def _same_app(pair: int) -> list[int]:
+    return [number for number, one in enumerate(PAIRS) if one.app == PAIRS[pair].app]
+
+
+_FAILING: Final = ("error_rate", "error_budget")
+KINDS: Final[dict[str, tuple[Strike, tuple[int, int], tuple[str, ...]]]] = {
+    "provider fails": (_errors("server", 0.15, 0.8), (15, 90), (*_FAILING, "provider_errors")),
+    "rate limited": (_errors("rate_limit", 0.12, 0.7), (15, 120), (*_FAILING, "rate_limited")),
+    "time-outs": (_errors("timeout", 0.12, 0.6), (15, 90), (*_FAILING, "timeouts")),
+    "key revoked": (_errors("auth", 0.5, 1.0), (15, 60), (*_FAILING, "auth_failures")),
+    "filtered": (_errors("content_filter", 0.15, 0.5), (30, 120), (*_FAILING, "content_filtered")),
+    "slow model": (_times_factor("slow", 2.6, 6.0), (30, 120), ("latency_p95",)),
+    "slow first token": (_times_factor("first_slow", 3.3, 8.0), (30, 120), ("ttft_p95",)),
+    "dearer calls": (_times_factor("price", 4.0, 9.0), (120, 360), ("cost_spike", "budget_app", "budget_project")),
+    "retry loop": (_times_factor("volume", 5.0, 15.0), (60, 240), ("cost_spike", "budget_app", "budget_project")),
+    "one user spends": (_spends, (60, 240), ("budget_user", "cost_spike")),
+    "toxic answers": (_set("toxic", 0.05, 0.3), (60, 240), ("toxicity",)),
+    "personal data": (_set("personal", 0.03, 0.2), (60, 240), ("pii_leak",)),
+    "ungrounded": (_set("ungrounded", 0.4, 0.8), (60, 240), ("ungrounded",)),
+    "users complain": (_set("bad_rating", 0.45, 0.9), (120, 300), ("negative_feedback",)),
+    "hung calls": (_set("hung", 0.08, 0.4), (30, 120), ("hung_calls",)),
+    "no price": (_set("unpriced", 0.5, 1.0), (60, 240), ("unpriced_traffic",)),
+    "producers drop": (_set("dropped", 5.0, 500.0), (10, 60), ("events_dropped",)),
+    "bad deploy": (_set("dead", 5.0, 500.0), (10, 60), ("dead_letters",)),
+    "producer killed": (_killed, (6, 60), ("producers_silent",)),
+    "pipeline stands": (_behind, (8, 60), ("pipeline_behind",)),
+}
+"""By kind: what it does, how long it lasts (minutes), and the rules of which one must say so."""
+
+
+def with_incidents(world: World, *, warm_days: int, count: int, kinds: tuple[str, ...] = tuple(KINDS)) -> list[Incident]:
+    """Strike a world so often, one kind after the other, in the busier hours of different stretches, at random applications."""
+    rng = np.random.default_rng((world.seed, 99))
+    stretch = (world.minutes - warm_days * DAY) // count
+    found = []
+    for number in range(count):
+        kind = kinds[(number + world.seed) % len(kinds)]
+        strike, (shortest, longest), rules = KINDS[kind]
+        length = int(rng.integers(shortest, longest + 1))
+        first = warm_days * DAY + number * stretch
+        pair = int(rng.integers(3))
+        traffic = world.volume[pair, first : first + max(1, stretch - length)]
+        start = first + int(rng.choice(np.flatnonzero(traffic >= traffic.max() / 2)))
+        strike(world, pair, slice(start, start + length), rng)
+        found.append(Incident(kind, start, start + length, (PAIRS[pair].app,), rules))
+    return found

@@ -1,0 +1,95 @@
+"""What a rule's figures were, read for days at once, is what the evaluator would have read at each time."""
+
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+from clickhouse_connect.driver.client import Client
+from tests.benchmarks.bench_dashboard import MAKE
+
+from llmtower_processors.alerts.history import BacktestError, tracks
+from llmtower_processors.alerts.load import load_rules, parse_rules
+from llmtower_processors.alerts.measure import Meter
+from llmtower_processors.alerts.questions import MINUTE_US, Moment
+from llmtower_processors.alerts.rules import Rule
+from llmtower_processors.alerts.tables import ClickHouseTables
+from llmtower_processors.engine import EngineProcess, Role
+
+pytestmark = pytest.mark.integration
+
+DAYS = 5
+CALLS = 60_000
+RULES = """
+rules:
+  - {name: filtered, metric: duration_p95, group_by: [app], window: 15m, where: {app: [app-1, app-2]}, levels: {warning: {above: 1}}}
+  - {name: whole, metric: cost_per_success, group_by: [], window: 1h, levels: {warning: {above: 1}}}
+  - {name: own, sql: "SELECT app, count() AS value, count() AS sample FROM calls WHERE started_at >= {start:DateTime64(6)} AND
+      started_at < {end:DateTime64(6)} GROUP BY app", group_by: [app], window: 2h, levels: {warning: {above: 1}}}
+"""
+
+
+@pytest.fixture
+def tables(engine: EngineProcess, database: str, client: Client) -> tuple[ClickHouseTables, int]:
+    """Days of calls up to the last full hour."""
+    end_us = time.time_ns() // 3_600_000_000_000 * 3_600_000_000
+    spacing = DAYS * 86_400e6 / CALLS
+    made = MAKE.replace("llmtower.calls", f"{database}.calls")
+    client.command(made, parameters={"start_us": end_us - DAYS * 86_400_000_000, "spacing_us": spacing, "first": 0, "count": CALLS})
+    options: dict[str, Any] = {"host": engine.host, "port": engine.port, "username": Role.WRITER.value, "database": database}
+    return ClickHouseTables(options | {"password": engine.credentials.password(Role.WRITER)}), end_us
+
+
+def test_tracks_are_what_the_evaluator_reads(tables: tuple[ClickHouseTables, int]) -> None:
+    source, end_us = tables
+    rules = [rule for rule in (*load_rules().rules, *parse_rules(RULES).rules) if rule.queried]
+    start_us = end_us - 6 * 3_600_000_000
+    compared = 0
+    for rule in rules:
+        if rule.sql and rule.name != "own":
+            continue
+        found = tracks(source, rule, start_us, end_us)
+        assert found or rule.measured is None or rule.measured.source.name != "calls", rule.name
+        compared += sum(
+            _compare(source, rule, found, moment_us) for moment_us in (start_us + 3_600_000_000, end_us - 1_800_000_000, end_us)
+        )
+    assert compared > 400
+
+
+def _compare(source: ClickHouseTables, rule: Rule, found: list[Any], moment_us: int) -> int:
+    meter = Meter(source, [rule], period_s=2)
+    try:
+        meter.measure([rule], Moment(moment_us))  # reads what is usual
+        readings = meter.measure([rule], Moment(moment_us, closed=True, at_us=moment_us)).readings[rule.name]
+    finally:
+        meter.close()
+    compared = 0
+    for track in found:
+        place = (moment_us - track.start_us) // track.step_us
+        if track.start_us + place * track.step_us != moment_us:
+            continue
+        reading = readings.get(tuple(track.group.values()))
+        value = float(track.values[place])
+        if rule.budget:  # the evaluator counts the hour that has begun as well
+            continue
+        if reading is None or reading.value is None:
+            assert np.isnan(value), (rule.name, track.group)
+            continue
+        assert value == pytest.approx(reading.value, rel=2e-3), (rule.name, track.group)
+        assert track.samples[place] == reading.sample, (rule.name, track.group)
+        compared += 1
+    return compared
+
+
+def test_sql_that_is_refused_and_spans_that_are_too_long_are_sentences(tables: tuple[ClickHouseTables, int]) -> None:
+    source, end_us = tables
+    (broken,) = parse_rules(
+        "rules: [{name: own, sql: 'SELECT app, brokn AS value FROM calls', group_by: [app], window: 1h, levels: {warning: {above: 1}}}]"
+    ).rules
+    with pytest.raises(BacktestError, match="Rule own: ClickHouse refuses the question: error 47"):
+        tracks(source, broken, end_us - 3_600_000_000, end_us)
+    with pytest.raises(BacktestError, match=r"at most 1\.0 days"):
+        tracks(source, broken.model_copy(update={"window": 30.0}), end_us - 30 * 86_400_000_000, end_us)
+    blind = next(rule for rule in load_rules().rules if not rule.queried)
+    with pytest.raises(BacktestError, match="about the evaluator itself"):
+        tracks(source, blind, end_us - MINUTE_US, end_us)
