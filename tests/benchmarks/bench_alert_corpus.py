@@ -26,7 +26,6 @@ def run(quick: bool) -> list[Figure]:
     delays = f"told {median(struck.delays):.0f} min after it began (median), {max(struck.delays):.0f} at most"
     rules = len(load_rules().active())
     flaps = quiet.flaps.total() + struck.flaps.total()
-    quiet_name = f"alert corpus: false pages, {quiet.days:.0f} quiet days"
     return [
         at_least("alert corpus: recall", struck.recall, f"of {struck.incidents} incidents", 0.95, f"missed: {missed}; {delays}"),
         at_most(
