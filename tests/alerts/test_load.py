@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from llmtower_processors.alerts.durations import seconds
 from llmtower_processors.alerts.load import MAX_BYTES, RulesError, load_rules, parse_rules
-from llmtower_processors.alerts.rules import BLIND, Rule, seconds
+from llmtower_processors.alerts.rules import BLIND, Rule
 from llmtower_schemas.metrics import METRICS
 
 HEAD = "rules:\n  - name: a\n    metric: error_rate\n"

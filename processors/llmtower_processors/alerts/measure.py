@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from llmtower_processors.alerts.conditions import Reading
+from llmtower_processors.alerts.figures import readings, usual
 from llmtower_processors.alerts.questions import (
     DAY_US,
     Answer,
@@ -19,9 +20,7 @@ from llmtower_processors.alerts.questions import (
     batches,
     cadence_s,
     read,
-    readings,
     spans,
-    usual,
 )
 from llmtower_processors.alerts.rules import Rule
 from llmtower_processors.alerts.tables import QuestionRefusedError, Tables

@@ -2,29 +2,18 @@
 
 import re
 from difflib import get_close_matches
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from llmtower_processors.alerts.durations import seconds
 from llmtower_schemas.alerts import SEVERITIES, Severity
 from llmtower_schemas.metrics import METRICS, Metric, Source
 
 BLIND = "evaluator_blind_seconds"
 """Not a metric of tables: how long the evaluator has not been able to judge, as it knows itself. Groups: `what` it cannot see."""
 
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0, "w": 604_800.0}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)")
 MAX_WINDOW_S = 31 * 86_400.0
-
-
-def seconds(value: Any) -> Any:
-    """Read a duration: `90s`, `5m`, `1h 30m`, `2d`; a bare number is seconds. Raises ValueError."""
-    if not isinstance(value, str):
-        return value
-    parts = _DURATION.findall(value)
-    if not parts or _DURATION.sub("", value).strip():
-        raise ValueError(f"{value!r} is no duration; write 90s, 5m, 1h 30m or 2d")
-    return sum(float(number) * _UNITS[unit] for number, unit in parts)
 
 
 Duration = Annotated[float, BeforeValidator(seconds, json_schema_input_type=str | float), Field(ge=0, le=366 * 86_400)]

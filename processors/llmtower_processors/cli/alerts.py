@@ -244,7 +244,7 @@ def _publish(
 
 
 def _seconds(text: str, option: str = "--for") -> float:
-    from llmtower_processors.alerts.rules import seconds
+    from llmtower_processors.alerts.durations import seconds
 
     try:
         found = float(seconds(text))

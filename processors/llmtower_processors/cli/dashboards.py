@@ -1,5 +1,7 @@
 """`dashboards`: the panels as Grafana's dashboards, in files or in a running Grafana."""
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,16 +10,22 @@ import typer
 from llmtower_processors.cli.options import DATA_DIR, DataDir
 from llmtower_processors.connection import load_settings
 from llmtower_processors.errors import NotConfigured
+from llmtower_schemas.settings import AlertSettings
 
 if TYPE_CHECKING:
     from llmtower_dashboards.grafana.client import HttpGrafana
-    from llmtower_dashboards.grafana.resources import Change, Reader
+    from llmtower_dashboards.grafana.resources import Change, Reader, Resource
+    from llmtower_processors.alerts.grafana import Compiled
 
 OUT = Path("grafana")
+Alerts = Annotated[
+    bool,
+    typer.Option("--alerts", help="Also the rules marked `grafana: true` (LLMTOWER_ALERTS__FILE), their routes and a heartbeat rule."),
+]
 Out = Annotated[Path, typer.Option("--out", help="Folder to mount as Grafana's provisioning folder.")]
 
 
-def dashboards_build(out: Out = OUT, data_dir: DataDir = DATA_DIR) -> None:
+def dashboards_build(out: Out = OUT, alerts: Alerts = False, data_dir: DataDir = DATA_DIR) -> None:
     """Write dashboards and provisioning files for a Grafana that reads them when it starts.
 
     ClickHouse as Grafana reaches it: LLMTOWER_GRAFANA__CLICKHOUSE_HOST and _PORT, else its address here. Grafana takes the password of
@@ -28,6 +36,8 @@ def dashboards_build(out: Out = OUT, data_dir: DataDir = DATA_DIR) -> None:
     from llmtower_dashboards.grafana.files import files
 
     made = files(_reader(data_dir))
+    if alerts:
+        made["alerting/llmtower.yaml"] = _alerts_file(data_dir)
     for name, text in made.items():
         path = out / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -52,7 +62,7 @@ def dashboards_check(out: Out = OUT, data_dir: DataDir = DATA_DIR) -> None:
     typer.echo(f"All files in {out} are current.")
 
 
-def dashboards_diff(data_dir: DataDir = DATA_DIR) -> None:
+def dashboards_diff(alerts: Alerts = False, data_dir: DataDir = DATA_DIR) -> None:
     """Show what `push` would change in Grafana, and change nothing; exit code 1 when something would.
 
     Reads LLMTOWER_GRAFANA__URL and LLMTOWER_GRAFANA__TOKEN.
@@ -62,24 +72,65 @@ def dashboards_diff(data_dir: DataDir = DATA_DIR) -> None:
     from llmtower_dashboards.grafana.push import plan
     from llmtower_dashboards.grafana.resources import resources
 
-    changes = plan(_grafana(data_dir), resources(_reader(data_dir)))
+    changes = plan(_grafana(data_dir), resources(_reader(data_dir), _alerts(data_dir) if alerts else ()))
     _show(changes)
     if any(change.verdict != "same" for change in changes):
         raise typer.Exit(1)
 
 
-def dashboards_push(data_dir: DataDir = DATA_DIR) -> None:
-    """Bring folder, data source and dashboards into a running Grafana; a second push changes nothing.
+def dashboards_push(alerts: Alerts = False, data_dir: DataDir = DATA_DIR) -> None:
+    """Bring folder, data source and dashboards into a running Grafana, with --alerts also rules; a second push changes nothing.
 
     Reads LLMTOWER_GRAFANA__URL and LLMTOWER_GRAFANA__TOKEN (a service account with the role Admin), and LLMTOWER_GRAFANA__CLICKHOUSE_HOST
     and _PORT where Grafana reaches ClickHouse by another address than this machine.
 
-    Example: `LLMTOWER_GRAFANA__URL=http://127.0.0.1:3000 llmtower dashboards push`
+    A rule that Grafana tells of is judged by the worker as a shadow: shown, and nobody is told twice.
+
+    Example: `LLMTOWER_GRAFANA__URL=http://127.0.0.1:3000 llmtower dashboards push --alerts`
     """
     from llmtower_dashboards.grafana.push import push
     from llmtower_dashboards.grafana.resources import resources
 
-    _show(push(_grafana(data_dir), resources(_reader(data_dir))))
+    _show(push(_grafana(data_dir), resources(_reader(data_dir), _alerts(data_dir) if alerts else ())))
+
+
+def _alerts_file(data_dir: Path) -> str:
+    """Addresses that are secrets stand as variables of Grafana's environment."""
+    from llmtower_dashboards.grafana.dashboards import FOLDER
+    from llmtower_processors.alerts.grafana import provisioning_file
+    from llmtower_processors.alerts.load import load_rules
+
+    settings = load_settings(data_dir, "dashboards").alerts
+    routes = load_rules(settings.file).routes.items()
+    named = {name: route.url or f"${{{route.url_env or 'LLMTOWER_ALERTS__WEBHOOK_URL'}}}" for name, route in routes}
+    return provisioning_file(_compiled(settings, {"default": "${LLMTOWER_ALERTS__WEBHOOK_URL}"} | named), FOLDER)
+
+
+def _alerts(data_dir: Path) -> "list[Resource]":
+    """Give what alerting adds; addresses of routes come from the environment."""
+    from llmtower_dashboards.grafana.resources import Resource
+    from llmtower_processors.alerts.load import load_rules
+    from llmtower_processors.alerts.send.build import addresses
+
+    settings = load_settings(data_dir, "dashboards").alerts
+    known = addresses(load_rules(settings.file).routes, settings, os.environ)
+    return [Resource(one.kind, one.name, one.body) for one in _compiled(settings, known)]
+
+
+def _compiled(settings: AlertSettings, addresses: Mapping[str, str]) -> "list[Compiled]":
+    from llmtower_dashboards.grafana.dashboards import FOLDER_UID
+    from llmtower_dashboards.grafana.query import DATASOURCE_UID, PLUGIN
+    from llmtower_processors.alerts.grafana import grafana_alerts
+    from llmtower_processors.alerts.load import load_rules
+    from llmtower_processors.alerts.send.build import routes_of
+
+    rules = load_rules(settings.file)
+    routes = routes_of(rules.routes, settings)
+    chosen = [rule.name for rule in rules.active() if rule.grafana]
+    typer.echo(f"Grafana tells of {', '.join(chosen) or 'no rule (mark some with `grafana: true`)'}, and when this system is silent.")
+    for name in (name for name, route in routes.items() if route.kind == "apprise"):
+        typer.echo(f"route {name} is left out: make a contact point named llmtower-{name} in Grafana by hand")
+    return grafana_alerts(rules.rules, routes, addresses, folder_uid=FOLDER_UID, source_uid=DATASOURCE_UID, source_type=PLUGIN)
 
 
 def _reader(data_dir: Path) -> "Reader":
