@@ -3,6 +3,7 @@
 import statistics
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -101,7 +102,9 @@ def run(quick: bool) -> list[Figure]:
         call = str(engine.value("SELECT call_id FROM calls LIMIT 1"))
         of = f"{calls // 1_000_000} M calls"
         figures = [figure for name, span in SPANS.items() for figure in _figures(engine, f"{name} of {of}", _frame(span, call))]
-        return [*figures, _off(engine, of, _frame(timedelta(hours=24), call))]
+        whole = _frame(timedelta(hours=24), call)
+        one = replace(whole, variables={**whole.variables, "app": ["app-1"], "user": ["user-1"]})
+        return [*figures, *_figures(engine, f"one user, 24 h of {of}", one), _off(engine, of, whole)]
 
 
 def _frame(span: timedelta, call: str) -> Frame:
