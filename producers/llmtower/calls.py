@@ -17,7 +17,7 @@ from llmtower.ids import entropy, uuid7
 from llmtower.outbox import OVERHEAD_BYTES, Outbox
 from llmtower.snapshot import Snapshot, frozen
 
-_context, _parent = scope.fields.get, scope.parent.get
+_context, _parent, _gathered = scope.fields.get, scope.parent.get, scope.gathered.get
 _REQUEST, _RESPONSE, _OVERHEAD = lines.request, lines.response, OVERHEAD_BYTES
 _new = object.__new__
 
@@ -140,7 +140,8 @@ class Call:
 
         `usage` is the provider's own object or dict, or `llmtower.Usage`. `details` are further fields of the `response` event
         (`service_tier`, `retries`, `http_status` …). `retrieved` is by default what retrieval steps have found so far
-        within the step that encloses this call. With `error` the call has failed, and what else is given is what came before.
+        within the step (else the request: `LLMTowerMiddleware`) that encloses this call. With `error` the call has failed, and
+        what else is given is what came before.
         """
         if self.closed:
             return
@@ -161,8 +162,8 @@ class Call:
             found: Snapshot = None
             if type(retrieved) is not tuple or retrieved:
                 found = frozen(list(retrieved))
-            elif around is not None:
-                found = getattr(around, "found", None)
+            else:
+                found = getattr(_gathered() if around is None else around, "found", None)
             if found is not None:
                 size += len(found)
             if embedding is not None:

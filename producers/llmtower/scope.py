@@ -8,7 +8,7 @@ from typing import Any
 from llmtower import traces
 from llmtower.errors import internal_error
 from llmtower.redaction import redact
-from llmtower.snapshot import valid_text
+from llmtower.snapshot import Snapshot, valid_text
 
 MAX_NAME = 256
 """Longer names are cut: the event contract bounds them."""
@@ -25,6 +25,21 @@ fields: ContextVar[Fields] = ContextVar("llmtower_fields", default=_EMPTY)
 
 parent: ContextVar[Any] = ContextVar("llmtower_parent", default=None)
 """The enclosing call or step."""
+
+
+class Gathered:
+    """What retrieval steps have found so far within one request: its calls outside of any step were given it."""
+
+    __slots__ = ("found", "parent")
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self.found: Snapshot = None
+        self.parent = None
+
+
+gathered: ContextVar[Gathered | None] = ContextVar("llmtower_gathered", default=None)
+"""The request being served, where a middleware says so."""
 
 
 def within_call() -> bool:

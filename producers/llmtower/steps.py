@@ -22,6 +22,14 @@ def step(name: str, *, kind: Kind, input: Any = None, attributes: Mapping[str, A
     return Step(name, kind, input, attributes)
 
 
+def _add(place: "Step | scope.Gathered", documents: bytes) -> None:
+    before = place.found
+    if not isinstance(before, bytes):
+        place.found = documents
+    elif len(before) + len(documents) <= LARGE:
+        place.found = before[:-1] + b"," + documents[1:]
+
+
 class Step:
     """A step that was started; calls and steps inside it name it as their parent."""
 
@@ -61,15 +69,15 @@ class Step:
             self.attributes |= {scope.label(key): scope.label(value) for key, value in list(attributes.items())[:64]}
 
     def _hand_on(self) -> None:
-        """Let the enclosing steps know what was retrieved: the calls inside them that follow were given it (design, section 3)."""
+        """Let the enclosing steps and request know what was retrieved: the calls inside that follow were given it (design, section 3)."""
         around, documents = self.parent, self.retrieved
-        while self.kind == "retrieval" and isinstance(documents, bytes) and len(documents) > 2 and isinstance(around, Step):
-            before = around.found
-            if not isinstance(before, bytes):
-                around.found = documents
-            elif len(before) + len(documents) <= LARGE:
-                around.found = before[:-1] + b"," + documents[1:]
+        if self.kind != "retrieval" or not isinstance(documents, bytes) or len(documents) <= 2:
+            return
+        while isinstance(around, Step):
+            _add(around, documents)
             around = around.parent
+        if around is None and (request := scope.gathered.get()) is not None:
+            _add(request, documents)
 
     def finish(
         self,

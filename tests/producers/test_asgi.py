@@ -94,6 +94,24 @@ def test_the_body_of_a_streamed_response_is_within_the_request(captured_calls: C
     assert (captured_calls[0]["user_id"], captured_calls[0]["route"]) == ("u", "/streams/{item}")
 
 
+def test_answers_of_a_request_carry_what_was_retrieved_in_it(captured_calls: CapturedCalls) -> None:
+    app = FastAPI()
+    app.add_middleware(LLMTowerMiddleware)
+
+    @app.get("/{found}")
+    def answer(found: str) -> None:
+        if found != "nothing":
+            with llmtower.step("search", kind="retrieval") as search:
+                search.finish(retrieved=[{"id": found}])
+        with llmtower.call(model=found):
+            pass
+
+    client = TestClient(app)
+    for found in ("a", "nothing", "b"):
+        client.get(f"/{found}")
+    assert [event.get("retrieved") for event in captured_calls] == [[{"id": "a"}], None, [{"id": "b"}]]
+
+
 def test_a_span_of_opentelemetry_around_is_the_trace(captured_calls: CapturedCalls) -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         with llmtower.call(model="m"):

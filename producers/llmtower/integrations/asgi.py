@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMappi
 from typing import Any
 
 from llmtower.errors import internal_error
-from llmtower.scope import context
+from llmtower.scope import Gathered, context, gathered
 
 Scope = MutableMapping[str, Any]
 App = Callable[[Scope, Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[None]]
@@ -36,8 +36,12 @@ class LLMTowerMiddleware:
         """Serve one request, or hand on what is none (`lifespan`)."""
         if scope["type"] not in ("http", "websocket"):
             return await self._app(scope, receive, send)
-        with context(**self._around(scope)):
-            return await self._app(scope, receive, send)
+        token = gathered.set(Gathered())
+        try:
+            with context(**self._around(scope)):
+                return await self._app(scope, receive, send)
+        finally:
+            gathered.reset(token)
 
     def _around(self, scope: Scope) -> dict[str, Any]:
         found: dict[str, Any] = {}
