@@ -162,28 +162,29 @@ SELECT
 FROM drift_sketches
 GROUP BY hour, project, app, environment, request_model, prompt_name, prompt_version, direction, language, embedder;
 
--- What the timer found, every minute, for each active segment, window and metric. `insufficient` is no verdict.
+-- What the timer found, every minute, for each active segment (all languages together), window, metric and reference. `insufficient` is no
+-- verdict: statistic, threshold, effective_texts and rank are 0 then, and `reason` says why.
 CREATE TABLE IF NOT EXISTS drift
 (
     at DateTime('UTC') CODEC(Delta, ZSTD) COMMENT 'end of the window',
-    window_minutes UInt32,
+    window_minutes UInt32 COMMENT '10, 60, 1440; once an hour 10080',
     project LowCardinality(String),
     app LowCardinality(String),
     environment LowCardinality(String),
     request_model LowCardinality(String),
     prompt_name LowCardinality(String),
     prompt_version LowCardinality(String),
-    direction LowCardinality(String),
+    direction LowCardinality(String) COMMENT 'input | output',
     embedder LowCardinality(String),
-    metric LowCardinality(String) COMMENT 'embedding, embedding_slow, or a behaviour',
-    reference LowCardinality(String) COMMENT 'trailing, baseline',
+    metric LowCardinality(String) COMMENT 'embedding | length | language | refusals | tool_calls | finish_reasons | token_time',
+    reference LowCardinality(String) COMMENT 'trailing | other versions | other models | earlier weeks | baseline NAME[, other versions|models]',
     status LowCardinality(String) COMMENT 'ok | drift | insufficient',
     reason LowCardinality(String),
-    statistic Float64 COMMENT 'distance in units of its expected noise',
-    threshold Float64,
+    statistic Float64 COMMENT 'squared distance in units of its expected noise: about 0 where nothing changed',
+    threshold Float64 COMMENT 'drift is said above it',
     distance Float64 COMMENT 'MMD, 0 to 1.4',
-    texts UInt64,
-    reference_texts UInt64,
+    texts UInt64 COMMENT 'of the window; calls for behaviours',
+    reference_texts UInt64 COMMENT 'of the reference, all hours',
     effective_texts Float64 COMMENT 'texts that would be as sure if they were independent',
     rank Float64 COMMENT 'share of the reference windows that were nearer, 0 to 1'
 )
