@@ -4,16 +4,17 @@
 """
 
 from llmtower_processors.cost import calls_processor
+from llmtower_processors.drift.embedders import Embedder
 from llmtower_processors.pricing import PriceBook
 from llmtower_processors.runtime.model import Processor
 from llmtower_processors.signals import signals_processor
 from llmtower_processors.sketches import sketches_processor
 
 
-def build_processors(price_book: PriceBook) -> dict[str, Processor]:
-    """Give every processor by its name."""
+def build_processors(price_book: PriceBook, embedder: Embedder | None = None) -> dict[str, Processor]:
+    """Give every processor by its name; without an embedder texts are embedded by their hashed words."""
     return {
         "calls": calls_processor(price_book),
         "signals": signals_processor(),
-        "sketches": sketches_processor(),
+        "sketches": sketches_processor(embedder),
     }

@@ -19,6 +19,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from llmtower_processors import native_columns
 from llmtower_processors.connection import clickhouse_client, kafka_settings
+from llmtower_processors.drift.embedders import load_embedder
 from llmtower_processors.errors import NotConfigured, Unreachable
 from llmtower_processors.migrate import require_current
 from llmtower_processors.pricing import load_price_book
@@ -48,7 +49,8 @@ def run_worker(settings: Settings, names: tuple[str, ...] = (), *, resume: bool 
     """
     logging.basicConfig(level=logging.WARNING, format=_LOG_FORMAT, stream=sys.stderr)
     logging.getLogger("llmtower_processors").setLevel(logging.INFO)
-    known = build_processors(load_price_book(settings.prices_file))
+    embedder = load_embedder(settings.worker.embedder) if not names or set(names) & set(SCORING) else None
+    known = build_processors(load_price_book(settings.prices_file), embedder)
     processors = select(known, names)
     _wait_until_reachable(settings)
     native_columns.install()

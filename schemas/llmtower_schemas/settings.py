@@ -126,6 +126,9 @@ class WorkerSettings(_Section):
     web_host: str = Field("127.0.0.1", description="address of /livez /readyz /metrics")
     web_port: Annotated[int, Field(ge=0, le=65_535)] = Field(6066, description="port of /livez /readyz /metrics; 0 = any free one")
     audit_minutes: Annotated[int, Field(ge=0)] = Field(60, description="minutes between audits of closed hours; 0 = never")
+    embedder: str = Field(
+        "hashed-words", description="embeds texts for drift: hashed-words, hashed-characters, model2vec:PATH, sentence-transformers:PATH"
+    )
 
 
 class AlertSettings(_Section):
