@@ -141,16 +141,13 @@ lock: setup ## resolve the dependencies and Kafka's jars anew
 		pyproject.toml requirements/wrappers.in -o requirements/clients-wrappers.txt
 	@$(uv_like_pip); $(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
 		requirements/peers.in -o requirements/peers.txt
-	@echo "resolving Kafka's jars"
-	@$(BIN)/python -c 'from pathlib import Path; from llmtower_processors.local.jars import LOCK_NAME, write_lock; write_lock(Path("processors/llmtower_processors/local", LOCK_NAME))'
-
-REMOVED := .venv .venv-newest .venv-oldest .venv-grafana .venv-peers .venv-wrappers .mypy_cache .ruff_cache .pytest_cache .hypothesis .faults build dist .coverage .coverage.*
 	@$(uv_like_pip); $(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --extra server --extra gateway --generate-hashes \
 		--no-emit-index-url --no-annotate --no-header pyproject.toml requirements/frameworks.in -o requirements/clients-frameworks.txt
 	@echo "resolving Kafka's jars"
 	@$(BIN)/python -c 'from pathlib import Path; from llmtower_processors.local.jars import LOCK_NAME, write_lock; write_lock(Path("processors/llmtower_processors/local", LOCK_NAME))'
 
-REMOVED := .venv .venv-newest .venv-oldest .venv-grafana .venv-frameworks .mypy_cache .ruff_cache .pytest_cache .hypothesis .faults build dist .coverage .coverage.*
+ENVIRONMENTS := .venv $(CLIENTS:%=.venv-%) .venv-peers .venv-wrappers
+REMOVED := $(ENVIRONMENTS) .mypy_cache .ruff_cache .pytest_cache .hypothesis .faults build dist .coverage .coverage.*
 
 clean: ## remove what make has made, and say what
 	@for path in $(REMOVED); do if [ -e "$$path" ]; then echo "removing $$path"; rm -rf "$$path"; fi; done
