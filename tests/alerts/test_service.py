@@ -6,13 +6,18 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests.alerts.receiver import receiving
 from tests.alerts.world import Fate, FatefulRouter, Killed, World, deaths
 
 from llmtower_processors.alerts.load import parse_rules
 from llmtower_processors.alerts.model import RouteState
+from llmtower_processors.alerts.route import SendingRouter
 from llmtower_processors.alerts.rows import SilenceRecord
+from llmtower_processors.alerts.rules import Route
+from llmtower_processors.alerts.send.build import build_senders
 from llmtower_processors.alerts.service import FENCED_S, REOPEN_S, AlertService
 from llmtower_schemas.alerts import Transition, group_text
+from llmtower_schemas.settings import AlertSettings
 from llmtower_schemas.silences import Silence
 
 RULES = parse_rules("""
@@ -287,3 +292,77 @@ def test_a_receiver_that_takes_nothing_for_long_is_an_alert_of_its_own() -> None
 
     run(story)
     assert [(one.rule, one.to_state) for one in world.transitions()] == [("blind", "firing"), ("blind", "resolved")]
+
+
+def test_more_groups_than_allowed_are_cut_and_it_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    rules = parse_rules("rules: [{name: errors, metric: error_rate, group_by: [app], window: 1m, top: 3, levels: {warning: {above: 0.1}}}]")
+    world = World(rules)
+
+    async def story() -> None:
+        service = world.service()
+        world.figures = {"error_rate": {(f"app-{number}",): (0.9, 100.0) for number in range(50)}}
+        for _ in range(3):
+            await service.fire(world.firing())
+            world.clock.forward(2)
+        assert service._metrics.cut._value.get() == 1
+        world.figures = {"error_rate": {("app-1",): (0.9, 100.0)}}
+        await service.fire(world.firing())
+        assert service._metrics.cut._value.get() == 0
+
+    with caplog.at_level("WARNING"):
+        run(story)
+    assert len({one.transition.dedup_key for one in world.received}) == 3
+    assert [record.getMessage() for record in caplog.records] == [
+        "alerts: rule errors has more than 3 groups; those with the largest sample are judged. Group less finely."
+    ]
+
+
+def test_a_clock_that_jumps_makes_no_alert_and_ends_none() -> None:
+    rules = parse_rules("""
+rules: [{name: errors, metric: error_rate, group_by: [app], window: 1m, for: 10m, recover_for: 10m, levels: {warning: {above: 0.1}}}]
+""")
+    world = World(rules)
+
+    async def story() -> None:
+        service = world.service()
+        await play(world, service, [(0.9, 1)] * 5)
+        for jump_ms in (6 * 3_600_000, -12 * 3_600_000, 86_400_000):
+            world.clock.ms += jump_ms
+            await play(world, service, [(0.9, 1)] * 5)
+        assert [one.to_state for one in world.transitions()] == ["pending"]
+        await play(world, service, [(0.9, 1)] * 300)
+        assert [one.to_state for one in world.transitions()] == ["pending", "firing"]
+        world.clock.ms += 86_400_000 // 2
+        await play(world, service, [(0.0, 1)] * 5)
+        assert [one.to_state for one in world.transitions()][-1] == "firing"
+
+    run(story)
+
+
+def test_a_receiver_that_is_down_for_hours_gets_the_newest_words_once() -> None:
+    world = World(RULES)
+
+    async def story() -> None:
+        with receiving() as past:
+            port = int(past.url.split(":")[2].partition("/")[0])
+        routes = {"default": Route(url=f"http://127.0.0.1:{port}/hook")}
+        router = SendingRouter(routes, build_senders(routes, AlertSettings(), {}), world.clock, first_wait_s=0.01)
+        service = world.service(router=router)
+        await play(world, service, SCRIPT)
+        world.clock.forward(6 * 3_600)
+        await play(world, service, QUIET)
+        assert service._term is not None
+        owed = len(service._term._incidents.unsent)
+        assert owed >= 2
+        with receiving(port=port) as receiver:
+            async with asyncio.timeout(20):
+                while service._term._incidents.unsent:  # noqa: ASYNC110 - the receiver is another thread
+                    await asyncio.sleep(0.02)
+            heard = sorted((one.value["rule"], one.value["status"]) for one in receiver.taken)
+            assert heard == [("errors", "resolved"), ("spend", "resolved")]
+        await play(world, service, QUIET)
+        await service.resign()
+
+    run(story)
+    outcomes = Counter(row["outcome"] for row in world.tables.rows["alert_sends"])
+    assert outcomes["superseded"] >= 1

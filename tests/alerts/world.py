@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from llmtower_processors.alerts.journal import MemoryJournal, MemoryTopic, Page
 from llmtower_processors.alerts.metrics import AlertMetrics
-from llmtower_processors.alerts.model import Notification, Recorder, RouteState
+from llmtower_processors.alerts.model import Notification, Recorder, Router, RouteState
 from llmtower_processors.alerts.rules import Rules
 from llmtower_processors.alerts.service import AlertService
 from llmtower_processors.alerts.silences import MemorySilences
@@ -159,7 +159,7 @@ class World:
     def __post_init__(self) -> None:
         self.tables = MemoryTables(self._answer)
 
-    def service(self, fate: Fate | None = None, *, router: FatefulRouter | None = None, **settings: Any) -> AlertService:
+    def service(self, fate: Fate | None = None, *, router: Router | None = None, **settings: Any) -> AlertService:
         """A process that may lead."""
         fate = fate or Fate()
         silences = MemorySilences()

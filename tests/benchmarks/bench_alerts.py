@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import clickhouse_connect
+import orjson
 
 import llmtower
 from llmtower_processors.alerts.incidents import Incidents
@@ -37,17 +38,22 @@ from tests.benchmarks.stand import Stand, stand
 
 RULES = 500
 GROUPS = 100
+GROUPINGS = (
+    "app, request_model, prompt_name, prompt_version, error_class",
+    "app, request_model, prompt_version, error_class",
+    "app, prompt_name, prompt_version, error_class, provider",
+)
 HOURS = 6
 CALLS_MADE = 2_000_000
 
 
 def rules() -> list[Rule]:
-    """Five hundred rules: every metric of calls, over five windows, of everything and of parts."""
+    """Five hundred rules: every metric of calls, over five windows, of everything and of parts, in three groupings of 100 and more."""
     names = [name for name, metric in METRICS.items() if metric.source is CALLS]
     windows = ("5m", "10m", "15m", "30m", "1h")
     parts = ("", "where: {environment: [production]}, ", "where: {operation: [chat]}, ", "where: {provider: [openai, anthropic]}, ")
     lines = [
-        f"  - {{name: r{number}, metric: {name}, window: {window}, {part}group_by: [app, request_model, prompt_name], top: {GROUPS},"
+        f"  - {{name: r{number}, metric: {name}, window: {window}, {part}group_by: [{GROUPINGS[number % 3]}], top: {GROUPS},"
         f" levels: {{warning: {{above: {0.99 if METRICS[name].unit == 'ratio' else 1e15}}}}}}}"
         for number, (window, part, name) in enumerate(product(windows, parts, names))
     ]
@@ -100,16 +106,18 @@ def _filled() -> Iterator[dict[str, Any]]:
 
 
 class _Receiver(BaseHTTPRequestHandler):
-    """Notes when which application was told of first."""
+    """Notes when which model was told of first."""
 
     told: dict[str, float]
 
     def do_POST(self) -> None:
         """Take a notification."""
         now = time.monotonic()
-        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-        for app in (word for word in self.told if word in body):
-            self.told[app] = min(self.told[app], now)
+        message = orjson.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        for alert in message.get("alerts", [message]):
+            if alert["rule"] == "rate_limited" and alert["status"] == "firing":
+                model = alert["group"]["request_model"]
+                self.told[model] = min(self.told[model], now)
         self.send_response(204)
         self.end_headers()
 

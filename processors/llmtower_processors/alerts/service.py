@@ -126,6 +126,7 @@ class Term:
         self._silences = Silences()
         self._books = Books(tables)
         self._second: dict[int, bool] = {}
+        self._cut: set[str] = set()
         self._lost: LlmtowerError | None = None
 
     async def begin(self) -> None:
@@ -169,7 +170,7 @@ class Term:
             transitions = [one for found in measured for one in self._incidents.judge(found, self._silences)]
             await self._write(await self._explained(transitions))
             await self._keep_books()
-        self._report(now_us, measured)
+        self._report(now_us)
 
     async def _measure(self, now_us: int) -> list[Measured]:
         """What the tables say, and what the evaluator knows of itself, which it judges alike."""
@@ -183,6 +184,7 @@ class Term:
             self._sight.saw("ClickHouse")
             for name in found[-1].readings:
                 self._sight.saw(f"rule {name}")
+            self._say_cut(found[-1])
             for name, sentence in found[-1].failed.items():
                 self._sight.failed(f"rule {name}", sentence)
         except (Unreachable, QuestionRefusedError) as error:
@@ -198,6 +200,13 @@ class Term:
             own: dict[Group, Reading] = {(what,): Reading(seconds, 1.0) for what, seconds in self._sight.blind().items()}
             found.append(Measured(Moment(now_us), readings={rule.name: own}))
         return found
+
+    def _say_cut(self, measured: Measured) -> None:
+        """Say once of each rule that not all of its groups are judged, and once when they are again."""
+        for name in measured.cut - self._cut:
+            top = self._incidents.rules[name].top
+            log.warning("alerts: rule %s has more than %d groups; those with the largest sample are judged. Group less finely.", name, top)
+        self._cut = (self._cut - measured.readings.keys()) | measured.cut
 
     def _closed(self, moment: Moment) -> list[Moment]:
         """Give the minutes whose windows are to be looked at a second time now: late events may have changed them."""
@@ -270,7 +279,7 @@ class Term:
             self._metrics.failures.labels("tables").inc()
             log.warning("alerts: %s Trying again.", error)
 
-    def _report(self, now_us: int, measured: Sequence[Measured]) -> None:
+    def _report(self, now_us: int) -> None:
         metrics = self._metrics
         blind = self._sight.blind()
         for what, seconds in blind.items():
@@ -280,7 +289,7 @@ class Term:
         metrics.active.set(len(self._incidents.last))
         metrics.unsent.set(len(self._incidents.unsent))
         metrics.unwritten.set(self._books.waiting)
-        metrics.cut.set(len({name for one in measured for name in one.cut}))
+        metrics.cut.set(len(self._cut))
 
     def _now_us(self) -> int:
         return self._clock.now_ms() * 1_000

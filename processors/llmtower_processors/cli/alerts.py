@@ -61,6 +61,8 @@ def _ask_all(settings: Settings, file: Path | None) -> dict[str, str]:
     finally:
         meter.close()
     typer.echo(f"{len(measured.readings)} rules are answered, {measured.queries} queries")
+    for rule in (rule for rule in rules if rule.name in measured.cut):
+        typer.echo(f"rule {rule.name} has more than {rule.top} groups; those with the largest sample are judged")
     return measured.failed
 
 

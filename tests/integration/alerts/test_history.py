@@ -93,3 +93,21 @@ def test_sql_that_is_refused_and_spans_that_are_too_long_are_sentences(tables: t
     blind = next(rule for rule in load_rules().rules if not rule.queried)
     with pytest.raises(BacktestError, match="about the evaluator itself"):
         tracks(source, blind, end_us - MINUTE_US, end_us)
+
+
+def test_a_hundred_thousand_groups_are_bounded_and_said(tables: tuple[ClickHouseTables, int], client: Client) -> None:
+    source, _ = tables
+    client.command(
+        "INSERT INTO calls (project, app, request_model, started_at, status) "
+        "SELECT 'default', 'loud', concat('m-', toString(number)), now64(6) - 1, 'ok' FROM numbers(100000)"
+    )
+    (rule,) = parse_rules(
+        "rules: [{name: many, metric: error_rate, group_by: [app, request_model], levels: {warning: {above: 0.5}}}]"
+    ).rules
+    meter = Meter(source, [rule], period_s=2)
+    try:
+        measured = meter.measure([rule], Moment(time.time_ns() // 1_000))
+    finally:
+        meter.close()
+    assert measured.cut == {"many"}
+    assert len(measured.readings["many"]) == rule.top == 100
