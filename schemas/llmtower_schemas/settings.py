@@ -14,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "LLMTOWER_"
+OPTION_PREFIX = "LLMTOWER_CLI_"
+"""Of the variables that stand for options of a command which are no settings: `LLMTOWER_CLI_AUDIT_REPAIR`."""
 NOT_SETTINGS = frozenset({"LLMTOWER_TEST_CLICKHOUSE_URL", "LLMTOWER_TEST_KAFKA"})
 """Names that belong to the test suite alone."""
 
@@ -226,14 +228,21 @@ def environment_names(model: type[BaseModel] = Settings, prefix: str = PREFIX) -
     return names
 
 
-def unknown_names(environ: Mapping[str, str]) -> list[str]:
-    """Give one sentence for each `LLMTOWER_*` variable that is no setting, with the nearest known name."""
+def unknown_names(environ: Mapping[str, str], options: Iterable[str] | None = None) -> list[str]:
+    """Give one sentence for each `LLMTOWER_*` variable that is no setting, with the nearest known name.
+
+    Variables of `OPTION_PREFIX` are left to the command line, which knows them and asks for them with `options`.
+    """
+    if options is not None:
+        known = dict.fromkeys(options, "")
+        return [_unknown(name, known) for name in sorted(environ) if name.startswith(OPTION_PREFIX) and name not in known]
     known = environment_names()
     return [_unknown(name, known) for name in sorted(environ) if _is_unknown(name, known)]
 
 
 def _is_unknown(name: str, known: Iterable[str]) -> bool:
-    return name.startswith(PREFIX) and name.upper() not in known and name not in NOT_SETTINGS
+    ours = name.startswith(PREFIX) and not name.startswith(OPTION_PREFIX)
+    return ours and name.upper() not in known and name not in NOT_SETTINGS
 
 
 def _unknown(name: str, known: Iterable[str]) -> str:

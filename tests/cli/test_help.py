@@ -48,6 +48,25 @@ def test_an_option_that_reads_the_environment_reads_a_known_setting(words: tuple
             assert name in environment_names() or name in NOT_SETTINGS, f"{name} would be refused as unknown"
 
 
+@pytest.mark.parametrize("words", ALL, ids=" ".join)
+def test_every_option_names_its_environment_variable(words: tuple[str, ...]) -> None:
+    text = RUNNER.invoke(build(), [*words, "--help"], env={"COLUMNS": "250", "TERM": "dumb"}).output
+    options = re.findall(r"^│ (?:\*? +)?(--\S+)", text, re.MULTILINE)
+    assert text.count("[env var: ") == len(options) - 1, f"{options} without --help"
+
+
+def test_an_option_can_be_given_by_its_variable(tmp_path: Path) -> None:
+    result = llmtower("schema", "export", str(tmp_path), LLMTOWER_CLI_SCHEMA_EXPORT_CHECK="1")
+    assert (result.returncode, list(tmp_path.iterdir())) == (1, [])
+    assert result.stdout.startswith("not current: ")
+
+
+def test_an_unknown_variable_of_an_option_is_refused_with_the_nearest_known_one() -> None:
+    result = llmtower("query", "SELECT 1", LLMTOWER_CLI_AUDIT_REPIAR="1")
+    assert result.returncode == 2
+    assert result.stderr == "LLMTOWER_CLI_AUDIT_REPIAR is no setting; did you mean LLMTOWER_CLI_AUDIT_REPAIR?\n"
+
+
 def llmtower(*words: str, **env: str) -> subprocess.CompletedProcess[str]:
     clean = {"PATH": "", "HOME": "/nonexistent", "COLUMNS": "200", **env}
     return subprocess.run([sys.executable, "-m", "llmtower_processors.cli", *words], capture_output=True, text=True, env=clean, check=False)

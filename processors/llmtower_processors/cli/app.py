@@ -1,13 +1,15 @@
 """Every command, as one literal table; errors end as one sentence and exit code 1, wrong usage as exit code 2."""
 
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import typer
 
 from llmtower_processors.cli import alerts, dashboards, data, drift, gateway, pipeline, stack
 from llmtower_processors.errors import LlmtowerError, NotConfigured, root
+from llmtower_schemas.settings import OPTION_PREFIX, unknown_names
 
 COMMANDS: dict[str, Callable[..., Any]] = {
     "up": stack.up,
@@ -73,7 +75,14 @@ First steps: `llmtower demo` shows everything on this machine; `llmtower up` sta
 
 def build() -> typer.Typer:
     """Assemble the command line."""
-    app = typer.Typer(name="llmtower", help=_HELP, no_args_is_help=True, rich_markup_mode="markdown", pretty_exceptions_enable=False)
+    app = typer.Typer(
+        name="llmtower",
+        help=_HELP,
+        no_args_is_help=True,
+        rich_markup_mode="markdown",
+        pretty_exceptions_enable=False,
+        context_settings={"auto_envvar_prefix": OPTION_PREFIX.removesuffix("_")},
+    )
     for name, command in COMMANDS.items():
         app.command(name)(command)
     groups = {"": app}
@@ -86,6 +95,24 @@ def build() -> typer.Typer:
     return app
 
 
+def option_variables() -> Iterator[str]:
+    """Give the environment variables of all options that are no settings, as typer makes them of command and parameter."""
+
+    def below(command: Any, prefix: str) -> Iterator[str]:
+        for parameter in command.params:
+            if parameter.param_type_name == "option" and not parameter.envvar:
+                yield f"{prefix}{parameter.name}".upper()
+        for name, sub in getattr(command, "commands", {}).items():
+            yield from below(sub, f"{prefix}{name.replace('-', '_')}_")
+
+    return below(typer.main.get_command(build()), OPTION_PREFIX)
+
+
+def _check_variables() -> None:
+    if any(name.startswith(OPTION_PREFIX) for name in os.environ) and (unknown := unknown_names(os.environ, option_variables())):
+        raise NotConfigured("\n".join(unknown))
+
+
 def run() -> None:
     """Run it."""
     from aiokafka.errors import KafkaError
@@ -96,6 +123,7 @@ def run() -> None:
     from llmtower_processors.runtime.edges import EdgeError
 
     try:
+        _check_variables()
         build()()
     except NotConfigured as error:
         sys.exit(_say(str(error), 2))

@@ -15,28 +15,7 @@ from typing import Any
 
 import pytest
 
-from llmtower_processors.engine.process import EngineProcess
-from llmtower_processors.local.ports import PortReservation
-
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture
-def settings(kafka: str, engine: EngineProcess, database: str, tmp_path: Path, topic_prefix: str) -> Iterator[dict[str, str]]:
-    """The environment of a worker on a database of its own."""
-    web = PortReservation(0, purpose="a worker", option="-")
-    yield {
-        "LLMTOWER_DATA_DIR": str(tmp_path / "data"),
-        "LLMTOWER_KAFKA__BOOTSTRAP_SERVERS": kafka,
-        "LLMTOWER_CLICKHOUSE__HOST": "127.0.0.1",
-        "LLMTOWER_CLICKHOUSE__PORT": str(engine.port),
-        "LLMTOWER_CLICKHOUSE__USER": "writer",
-        "LLMTOWER_CLICKHOUSE__PASSWORD": engine.credentials.passwords["writer"],
-        "LLMTOWER_CLICKHOUSE__DATABASE": database,
-        "LLMTOWER_WORKER__WEB_PORT": str(web.port),
-        "LLMTOWER_WORKER__GROUP_PREFIX": topic_prefix.rstrip("."),
-    }
-    web.release()
 
 
 def llmtower(settings: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
