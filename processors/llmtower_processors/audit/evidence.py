@@ -55,15 +55,22 @@ class Scene:
         """The tables whose rows carry the processor's events."""
         return (*self.ledgered.homes, *self.ledgered.sides)
 
+    @property
+    def texts_since(self) -> int:
+        """Texts of events from this second on must be there; retention, less a day for clocks and for the time a removal takes."""
+        days = self.retention.contents_days
+        return (self.now_ms - (days - 1) * DAY_MS) // 1_000 if days else 0
+
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A suspect record, if Kafka has it still; `doubled` of its events are in an earlier record too."""
+    """A suspect record, if Kafka has it still; `doubled` of its events are in an earlier record too, of `lost_texts` the texts are gone."""
 
     offset: int
     hour: int
     expected: int = 0
     doubled: int = 0
+    lost_texts: int = 0
     record: Record | None = None
 
 
@@ -141,7 +148,7 @@ def findings(evidence: Evidence) -> Counter[tuple[str, int, int]]:
         offset = case.offset
         lost = len(missing[offset])
         if case.record is None or offset in evidence.failed:
-            lost = max(0, (case.expected or 1) - len(at_home[offset]))
+            lost = max(0, (case.expected or 1) - len(at_home[offset]), case.lost_texts)
         for check, count in _verdict(evidence, case, lost, len(surplus[offset]), len(present[offset])):
             if count:
                 found[check, case.hour, offset] += count

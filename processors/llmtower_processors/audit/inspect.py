@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 from llmtower_processors.audit.model import Ledgered, Span, prefix
 from llmtower_processors.audit.tables import place_filter, select
+from llmtower_schemas.tables import TABLES
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
@@ -13,15 +14,17 @@ _STATES: Final = """
 SELECT offset, max(minute), countIf(part = 'ledger') AS ledgered, countIf(duplicate) AS duplicates, max(count) AS expected,
     countIf(part = 'home') AS rows, groupBitmapIf(event_index, part = 'home') AS events, maxIf(event_index, part = 'home') AS highest,
     countIf(part NOT IN ('home', 'ledger')) AS side_rows, {side_events} AS side_events,
-    groupBitmapIf(event_index, letter) AS letters, groupBitmapIf(event_index, part = 'dead_letter_bytes') AS letter_bytes
+    groupBitmapIf(event_index, letter) AS letters, groupBitmapIf(event_index, part = 'dead_letter_bytes') AS letter_bytes,
+    if(minIf(time, part = 'home') < {{texts_since:Int64}}, 0,
+        greatest(0, maxIf(texts, part = 'ledger') - toInt64(groupBitmapIf(event_index, part = 'contents')))) AS lost_texts
 FROM ({sources})
 GROUP BY offset
 HAVING NOT (ledgered = 1 AND ((duplicates = 1 AND rows = 0 AND side_rows = 0)
     OR (duplicates = 0 AND rows = events AND rows = highest + 1 AND rows > 0 AND expected IN (0, events) AND side_rows = side_events
-        AND letters = letter_bytes)))
+        AND letters = letter_bytes AND lost_texts = 0)))
 ORDER BY offset
 """
-"""A dead letter without its bytes is seen too. Of `contents` only what stands twice is: no other row says whether an event had texts."""
+"""A dead letter without its bytes is seen too, and texts fewer than the ledger says, unless an event is old enough for them to be gone."""
 
 _GAPS: Final = f"""
 SELECT previous + 1, offset - 1, minute
@@ -92,6 +95,8 @@ class RecordState:
     letters: int
     letter_bytes: int
     """Dead letters among the rows, and those whose bytes are there."""
+    lost_texts: int
+    """Rows of `contents` that the ledger counted and that are not there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +117,9 @@ class Overlap:
     doubled: int
 
 
-def states(client: "Client", ledgered: Ledgered, span: Span) -> list[RecordState]:
-    """Give the records of a slice whose rows and ledger do not agree."""
-    rows = select(client, _states_sql(ledgered), span.parameters())
+def states(client: "Client", ledgered: Ledgered, span: Span, *, texts_since: int) -> list[RecordState]:
+    """Give the records of a slice whose rows and ledger do not agree; texts are looked for of events from `texts_since` (seconds) on."""
+    rows = select(client, _states_sql(ledgered), {**span.parameters(), "texts_since": texts_since})
     return [RecordState(*map(int, row)) for row in rows]
 
 
@@ -136,15 +141,17 @@ def orphans(client: "Client", span: Span) -> list[tuple[int, int, int]]:
 def _states_sql(ledgered: Ledgered) -> str:
     sources = [_source(table, "home") for table in ledgered.homes] + [_source(table, table) for table in ledgered.sides]
     sources.append(
-        "SELECT offset, 'ledger' AS part, toUInt32(0) AS event_index, count, duplicate, toUnixTimestamp(minute) AS minute,"  # noqa: S608 - names from literal tables
-        f" toUInt8(0) AS letter FROM ledger WHERE {place_filter('ledger')}"
+        "SELECT offset, 'ledger' AS part, toUInt32(0) AS event_index, count, texts, duplicate, toUnixTimestamp(minute) AS minute,"  # noqa: S608 - names from literal tables
+        f" toUInt8(0) AS letter, toInt64(0) AS time FROM ledger WHERE {place_filter('ledger')}"
     )
     side_events = " + ".join(f"groupBitmapIf(event_index, part = '{table}')" for table in ledgered.sides)
     return _STATES.format(sources=" UNION ALL ".join(sources), side_events=side_events)
 
 
 def _source(table: str, part: str) -> str:
+    time = f"toInt64(toUnixTimestamp({TABLES[table].time_column}))" if part == "home" else "toInt64(0)"
     return (
-        f"SELECT {prefix(table)}offset AS offset, '{part}' AS part, event_index, toUInt32(0) AS count, toUInt8(0) AS duplicate,"  # noqa: S608 - names from literal tables
-        f" toUInt32(0) AS minute, toUInt8({int(table == 'dead_letters')}) AS letter FROM {table} WHERE {place_filter(table)}"
+        f"SELECT {prefix(table)}offset AS offset, '{part}' AS part, event_index, toUInt32(0) AS count, toInt32(0) AS texts,"  # noqa: S608 - names from literal tables
+        f" toUInt8(0) AS duplicate, toUInt32(0) AS minute, toUInt8({int(table == 'dead_letters')}) AS letter, {time} AS time"
+        f" FROM {table} WHERE {place_filter(table)}"
     )

@@ -18,7 +18,7 @@ from itertools import compress
 from llmtower_processors.audit.evidence import Evidence, Position, Scene, Stored, places
 from llmtower_processors.audit.model import Span
 from llmtower_processors.audit.tables import delete_records, delete_rows, insert
-from llmtower_processors.runtime.envelopes import envelope, ledger_block
+from llmtower_processors.runtime.envelopes import envelope, ledger_block, texts
 from llmtower_processors.runtime.model import Block, Record
 from llmtower_processors.runtime.pending import Pending
 
@@ -47,7 +47,7 @@ def _mark_duplicates(scene: Scene, span: Span, evidence: Evidence, token: str) -
     """Let the ledger say "duplicate" of records that were stored though another came before them."""
     wrong = [case for case in evidence.cases if case.offset in evidence.duplicate and _rows(evidence, case.offset, duplicate=False)]
     unmarked = [case.record for case in wrong if case.record and not _rows(evidence, case.offset, duplicate=True)]
-    _insert_ledger(scene, span, unmarked, f"{token}:duplicates", duplicate=True)
+    _insert_ledger(scene, span, evidence, unmarked, f"{token}:duplicates", duplicate=True)
     marked = {record.offset for record in unmarked} | {case.offset for case in wrong if _rows(evidence, case.offset, duplicate=True)}
     delete_records(scene.client, "ledger", span, marked, " AND duplicate = 0")
 
@@ -56,13 +56,13 @@ def _write_ledger(scene: Scene, span: Span, evidence: Evidence, token: str) -> N
     """Give every record that has none its ledger row, and leave one where there are more."""
     absent = [case.record for case in evidence.cases if case.record and not evidence.ledger.get(case.offset)]
     whole = [record for record in absent if record.offset not in evidence.failed]
-    _insert_ledger(scene, span, [r for r in whole if r.offset in evidence.duplicate], f"{token}:resent", duplicate=True)
-    _insert_ledger(scene, span, [r for r in whole if r.offset not in evidence.duplicate], f"{token}:ledger", duplicate=False)
+    _insert_ledger(scene, span, evidence, [r for r in whole if r.offset in evidence.duplicate], f"{token}:resent", duplicate=True)
+    _insert_ledger(scene, span, evidence, [r for r in whole if r.offset not in evidence.duplicate], f"{token}:ledger", duplicate=False)
     orphans = [
         case.record for case in evidence.cases if case.record and evidence.only_marked(case.offset) and not evidence.dropped(case.offset)
     ]
     stored = [record for record in orphans if record.offset not in evidence.failed]
-    _insert_ledger(scene, span, stored, f"{token}:orphans", duplicate=False)
+    _insert_ledger(scene, span, evidence, stored, f"{token}:orphans", duplicate=False)
     delete_records(scene.client, "ledger", span, [record.offset for record in stored], " AND duplicate = 1")
     spare = [row for case in evidence.cases for row in _spare(evidence, case.offset)]
     delete_rows(scene.client, "ledger", [(row.part, row.part_offset) for row in spare])
@@ -80,12 +80,13 @@ def _rows(evidence: Evidence, offset: int, *, duplicate: bool) -> list[Stored]:
     return [row for row in evidence.ledger.get(offset, ()) if bool(row.hour) == duplicate]
 
 
-def _insert_ledger(scene: Scene, span: Span, records: list[Record], token: str, *, duplicate: bool) -> None:
+def _insert_ledger(scene: Scene, span: Span, evidence: Evidence, records: list[Record], token: str, *, duplicate: bool) -> None:
     if not records:
         return
     pending = Pending(span.place.incarnation, records[0].offset, records[-1].offset, scene.now_ms)
     flags = [duplicate] * len(records)
-    insert(scene.client, ledger_block(span.place.processor, pending, records, [envelope(r) for r in records], flags), token)
+    envelopes, made = [envelope(record) for record in records], texts(evidence.blocks)
+    insert(scene.client, ledger_block(span.place.processor, pending, records, envelopes, flags, made), token)
 
 
 def _lacking(evidence: Evidence, table: str) -> Iterator[Block]:

@@ -11,7 +11,7 @@ SLICE: Final = 100_000
 """Kafka offsets looked at by one query; it bounds the memory of the server and of the audit."""
 
 CHECKS: Final[dict[str, str]] = {
-    "missing_events": "ledgered events without a row",
+    "missing_events": "ledgered events without a row, or without their texts",
     "doubled_rows": "rows that stand twice, or that their record does not explain",
     "rows_without_ledger": "rows of records that the ledger does not have, or has as duplicates",
     "doubled_ledger": "records with more than one ledger row",
@@ -33,10 +33,7 @@ AUDITED_TO: Final = "audited_to"
 
 @dataclass(frozen=True, slots=True)
 class Ledgered:
-    """A processor whose every event has exactly one row in one of `homes`, and at most one in each of `sides`.
-
-    A row that `contents` alone lost is not seen: nothing else says that the event had texts. If more of its record is wrong, it is mended.
-    """
+    """A processor whose every event has exactly one row in one of `homes`, and at most one in each of `sides`."""
 
     processor: str
     topic: str

@@ -1,7 +1,7 @@
 """One audit: every check over its hours and offsets, repair if asked for, and what it leaves in `audits`."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -33,16 +33,19 @@ class Auditor:
     retention: RetentionSettings
     audited: Sequence[Ledgered] = AUDITED
 
-    def run(self, now_ms: int, *, start: int | None = None, end: int | None = None, repair: bool = False, token: str = "") -> Report:
+    def run(
+        self, now_ms: int, *, start: int | None = None, end: int | None = None, repair: Callable[[], None] | None = None, token: str = ""
+    ) -> Report:
         """Audit closed hours between `start` and `end` (seconds since the epoch), or those since the last audit; write the result.
 
+        `repair`: mend what is found; it is called before each step and raises when another repairs (`exclusive`).
         `token` is the insert token of the result; `<timer>:<group>:<window end>` for a timer. Raises Unreachable when Kafka or
         ClickHouse does not answer; run again, what was mended until then stays mended.
         """
         try:
             hours = window(self.client, self.audited, self.retention, now_ms // 1_000, start=start, end=end)
             report = Report(hours.start, hours.end, hours.hours, hours.goes_on)
-            run = _Run(self, now_ms, hours, report, repair=repair)
+            run = _Run(self, now_ms, hours, report, repair)
             if hours.hours:
                 run.go()
                 write(self.client, report, run.rollup_hours, now_ms, token or f"audit:{now_ms}")
@@ -52,13 +55,13 @@ class Auditor:
 
 
 class _Run:
-    def __init__(self, auditor: Auditor, now_ms: int, hours: Window, report: Report, *, repair: bool) -> None:
+    def __init__(self, auditor: Auditor, now_ms: int, hours: Window, report: Report, alone: Callable[[], None] | None) -> None:
         self._auditor = auditor
         self._client = auditor.client
         self._now_ms = now_ms
         self._hours = hours
         self._report = report
-        self._repair = Repair(f"repair:{now_ms}", self._announce) if repair else None
+        self._repair = Repair(f"repair:{now_ms}", self._announce, alone) if alone else None
         self.rollup_hours: set[int] = set(hours.hours)
 
     def go(self) -> None:
@@ -109,8 +112,10 @@ class _Run:
         hours = occupied(self._client, sorted(self.rollup_hours))
         for rollup in ROLLUPS:
             for finding in audit_rollup(self._client, rollup, hours):
-                mended = repair_rollup(self._client, finding, current=current, token=self._repair.token) if self._repair else finding
-                self._report.findings.append(mended)
+                if self._repair:
+                    self._repair.alone()
+                    finding = repair_rollup(self._client, finding, current=current, token=self._repair.token)
+                self._report.findings.append(finding)
 
     def _announce(self, hours: set[int]) -> None:
         """Leave word that rollups of these hours must be compared: the audit may be killed between deleting calls and comparing."""

@@ -1,7 +1,7 @@
 """One slice of offsets: find the suspects, weigh the evidence, mend it if asked to, and look again."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Final
@@ -24,10 +24,11 @@ Found = Counter[tuple[str, int, int]]
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """How to mend: a token that no audit had before, and what to call before calls are deleted."""
+    """How to mend: a token that no audit had before, what to call before calls are deleted, and what raises when another repairs."""
 
     token: str
     before_delete: BeforeDelete
+    alone: Callable[[], None]
 
 
 def audit_slice(scene: Scene, span: Span, repair: Repair | None) -> tuple[list[Finding], set[int]]:
@@ -64,6 +65,7 @@ def _examine(scene: Scene, span: Span, repair: Repair | None, hours: set[int]) -
         found += seen
         mendable = mendable or (bool(seen) and evidence.mendable)
         if repair and seen:
+            repair.alone()
             place = span.place
             token = f"{repair.token}:{place.processor}:{place.topic}:{place.partition}:{span.first}:{number}"
             hours |= mend(scene, span, evidence, token, repair.before_delete)
@@ -73,11 +75,12 @@ def _examine(scene: Scene, span: Span, repair: Repair | None, hours: set[int]) -
 def _cases(scene: Scene, span: Span, found: Found) -> Iterator[Case]:
     """Give every suspect with its record, if Kafka has it; offsets that nobody can look at any more go to `found`."""
     suspects = {
-        state.offset: Case(state.offset, _hour(scene, state.minute), state.expected) for state in states(scene.client, scene.ledgered, span)
+        state.offset: Case(state.offset, _hour(scene, state.minute), state.expected, lost_texts=state.lost_texts)
+        for state in states(scene.client, scene.ledgered, span, texts_since=scene.texts_since)
     }
     for twice in overlaps(scene.client, span, scene.incarnation):
-        expected = suspects[twice.offset].expected if twice.offset in suspects else 0
-        suspects[twice.offset] = Case(twice.offset, _hour(scene, twice.minute), expected, twice.doubled)
+        suspect = suspects.get(twice.offset, Case(twice.offset, 0))
+        suspects[twice.offset] = replace(suspect, hour=_hour(scene, twice.minute), doubled=twice.doubled)
     for offset, minute, events in orphans(scene.client, span):
         suspects.setdefault(offset, Case(offset, _hour(scene, minute), events))
     stepped_over = {offset: _hour(scene, gap.minute) for gap in gaps(scene.client, span) for offset in range(gap.first, gap.last + 1)}
@@ -104,7 +107,7 @@ def _case(suspect: Case | None, record: Record, *, in_ledger: bool) -> Case:
     if suspect is None:
         return Case(record.offset, hour_of(record.timestamp_ms), record=record)
     hour = suspect.hour if in_ledger else hour_of(record.timestamp_ms)
-    return Case(suspect.offset, hour, suspect.expected, suspect.doubled, record)
+    return replace(suspect, hour=hour, record=record)
 
 
 def _readable_from(scene: Scene, span: Span) -> int:

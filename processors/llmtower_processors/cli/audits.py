@@ -1,13 +1,14 @@
 """`llmtower audit`: connect what an audit works with, run it, print what it found."""
 
 import time
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
+from functools import partial
 
 import typer
 
 from llmtower_processors.audit import Auditor, Finding, KafkaRecords, Report
-from llmtower_processors.audit.exclusive import exclusive, lock_path
+from llmtower_processors.audit.exclusive import Turn, exclusive
 from llmtower_processors.cli.data import show
 from llmtower_processors.connection import clickhouse_client, kafka_settings
 from llmtower_processors.pricing import load_price_book
@@ -19,13 +20,15 @@ _COLUMNS = ("check", "hour", "processor", "found", "repaired", "detail")
 
 def run_audit(settings: Settings, *, repair: bool, start: datetime | None, end: datetime | None, output: str) -> int:
     """Audit, print the findings and give the exit code: 1 when something is still not as promised. Raises LlmtowerError."""
-    at = settings.clickhouse
-    alone = exclusive(lock_path(f"{at.host}:{at.port}/{at.database}")) if repair else nullcontext()
-    with alone, KafkaRecords(kafka_settings(settings)) as records:
+    with _turn(settings, repair) as turn, KafkaRecords(kafka_settings(settings)) as records:
         auditor = Auditor(clickhouse_client(settings), records, build_processors(load_price_book(settings.prices_file)), settings.retention)
-        report = auditor.run(time.time_ns() // 1_000_000, start=_seconds(start), end=_seconds(end), repair=repair)
+        report = auditor.run(time.time_ns() // 1_000_000, start=_seconds(start), end=_seconds(end), repair=turn.check if turn else None)
     _print(report, output)
     return 0 if report.clean else 1
+
+
+def _turn(settings: Settings, repair: bool) -> AbstractContextManager[Turn | None]:
+    return exclusive(partial(clickhouse_client, settings)) if repair else nullcontext()
 
 
 def _print(report: Report, output: str) -> None:

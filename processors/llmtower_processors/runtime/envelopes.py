@@ -1,7 +1,9 @@
 """What the headers of a record say about its envelope, and the ledger rows made of it."""
 
-from collections.abc import Container, Iterable, Sequence
+from collections import Counter
+from collections.abc import Container, Iterable, Mapping, Sequence
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from llmtower_processors.runtime.model import Block, Record
@@ -12,6 +14,8 @@ LEDGER: Final = "ledger"
 
 OLDEST_MS: Final = 400 * 86_400_000
 AHEAD_MS: Final = 3_600_000
+
+NO_TEXTS: Final[Mapping[int, int]] = MappingProxyType({})
 
 _LONGEST: Final = 256
 _LIMIT: Final = 1 << 62
@@ -73,10 +77,20 @@ def duplicates(envelopes: Sequence[Envelope], known: Container[tuple[str, int]])
     return flags
 
 
+def texts(blocks: Iterable[Block]) -> Counter[int]:
+    """Count the rows of `contents` by offset: the ledger keeps it, as nothing else says that an event had texts."""
+    return Counter(int(offset) for block in blocks if block.table == "contents" for offset in block.columns["kafka_offset"])
+
+
 def ledger_block(
-    processor: str, pending: Pending, records: Sequence[Record], envelopes: Sequence[Envelope], duplicate: Sequence[bool]
+    processor: str,
+    pending: Pending,
+    records: Sequence[Record],
+    envelopes: Sequence[Envelope],
+    duplicate: Sequence[bool],
+    texts: Mapping[int, int] = NO_TEXTS,
 ) -> Block:
-    """One ledger row per record; `minute` is the record's own, from 400 days before the range to an hour after."""
+    """One ledger row per record; `minute` is the record's own, from 400 days before the range to an hour after; `texts` by offset."""
     n = len(records)
     return Block(
         LEDGER,
@@ -89,6 +103,7 @@ def ledger_block(
             "producer": [e.producer for e in envelopes],
             "first_seq": [e.seq for e in envelopes],
             "count": [e.events for e in envelopes],
+            "texts": [texts.get(r.offset, 0) for r in records],
             "duplicate": [int(d) for d in duplicate],
             "project": [e.project for e in envelopes],
             "app": [e.app for e in envelopes],

@@ -6,7 +6,7 @@ from typing import Any, Final
 import numpy as np
 
 from llmtower_processors.runtime.edges import Store, TopicPartition
-from llmtower_processors.runtime.envelopes import LEDGER, Envelope, duplicates, envelope, keys, ledger_block
+from llmtower_processors.runtime.envelopes import LEDGER, Envelope, duplicates, envelope, keys, ledger_block, texts
 from llmtower_processors.runtime.model import POSITION, Batch, Block, Processor, Record
 from llmtower_processors.runtime.pending import Pending
 
@@ -46,7 +46,7 @@ def blocks(processor: Processor, pending: Pending, records: Sequence[Record], en
     checked = [block for block in made if _checked(processor, block).rows]
     if len({block.table for block in checked}) < len(checked):
         raise BlockError(f"processor {processor.name} returned two blocks for one table: one range makes one block per table")
-    return [*checked, ledger_block(processor.name, pending, records, envelopes, duplicate)]
+    return [*checked, ledger_block(processor.name, pending, records, envelopes, duplicate, texts(checked))]
 
 
 def look_up(processor: Processor, store: Store, pending: Pending, records: Sequence[Record], envelopes: Sequence[Envelope]) -> Known:

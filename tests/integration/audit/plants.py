@@ -55,6 +55,11 @@ def doubled_contents(world: World, own: list[Record]) -> None:
         world.insert(block)
 
 
+def missing_contents(world: World, own: list[Record]) -> None:
+    """Only the contents of one event of a record are lost."""
+    world.delete("contents", f"kafka_offset = {own[1].offset} AND kafka_partition = 0 AND event_index = 1")
+
+
 def doubled_ledger(world: World, own: list[Record]) -> None:
     """A ledger row stands twice."""
     world.insert(world.ledger(own[5]))
@@ -88,6 +93,7 @@ PLANTED: dict[str, tuple[Plant, dict[str, int]]] = {
     "missing_bytes": (missing_bytes, {"missing_events": 1}),
     "missing_record": (missing_record, {"missing_records": 4, "missing_from_producers": 4, "rollup_1m": 2, "rollup_user_1h": 2}),
     "rows_without_ledger": (rows_without_ledger, {"rows_without_ledger": 4, "missing_from_producers": 4}),
+    "missing_contents": (missing_contents, {"missing_events": 1}),
     "doubled_row": (doubled_row, {"doubled_rows": 1}),
     "doubled_contents": (doubled_contents, {"doubled_rows": 2}),
     "doubled_ledger": (doubled_ledger, {"doubled_ledger": 1}),

@@ -12,7 +12,7 @@ from tests.integration.audit.plants import (
     missing_record,
     missing_row,
 )
-from tests.integration.audit.world import CLOSED, FIRST, NOW, World, found, response
+from tests.integration.audit.world import CLOSED, FIRST, NOW, World, alone, found, response
 
 from llmtower_processors.audit import Auditor
 from llmtower_processors.errors import Unreachable
@@ -57,7 +57,7 @@ def repair_until_killed(world: World, writes: int) -> bool:
     dying = cast(Client, DyingClient(world.client, writes))
     auditor = Auditor(dying, world.records, world.processors, RetentionSettings())
     try:
-        auditor.run((NOW + writes) * 1_000, start=FIRST, end=CLOSED, repair=True)
+        auditor.run((NOW + writes) * 1_000, start=FIRST, end=CLOSED, repair=alone)
     except Killed:
         return True
     return False

@@ -9,7 +9,7 @@ from clickhouse_connect.driver.client import Client
 
 from llmtower_processors.audit import Auditor, MemoryRecords, Report
 from llmtower_processors.audit.tables import insert
-from llmtower_processors.runtime.envelopes import envelope, keys, ledger_block
+from llmtower_processors.runtime.envelopes import envelope, keys, ledger_block, texts
 from llmtower_processors.runtime.model import Batch, Block, Processor, Record
 from llmtower_processors.runtime.pending import Pending
 from llmtower_processors.runtime.work import blocks as make_blocks
@@ -61,6 +61,10 @@ def heartbeat(producer: str, at: float, **books: Any) -> HeartbeatEvent:
     """Make a heartbeat."""
     counts = {"emitted": 0, "delivered": 0, "spooled": 0, "dropped": 0}
     return HeartbeatEvent(app="app0", producer=producer, at_ns=int(at * 1_000_000_000), **(counts | books))
+
+
+def alone() -> None:
+    """Nobody else repairs here."""
 
 
 @dataclass
@@ -127,7 +131,7 @@ class World:
         """Give the ledger row of one record."""
         name = "calls" if record.topic == CALLS else "signals"
         pending = Pending(INCARNATION[record.topic], record.offset, record.offset, NOW * 1_000)
-        return ledger_block(name, pending, [record], [envelope(record)], [duplicate])
+        return ledger_block(name, pending, [record], [envelope(record)], [duplicate], texts([] if duplicate else self.rows(record)))
 
     def clean(self) -> list[Record]:
         """Fill both topics: 2 partitions, 3 hours, responses, requests, steps, a dead letter, a re-sent envelope, a closing heartbeat."""
@@ -154,7 +158,7 @@ class World:
 
     def audit(self, *, repair: bool = False, start: int | None = FIRST, end: int | None = CLOSED, now: float = NOW) -> Report:
         """Audit the hours of the test."""
-        return self.auditor().run(int(now * 1_000), start=start, end=end, repair=repair)
+        return self.auditor().run(int(now * 1_000), start=start, end=end, repair=alone if repair else None)
 
     def count(self, sql: str) -> int:
         """Run a query that gives one number."""
