@@ -12,7 +12,7 @@ SEEDS = range(1, 21)
 
 
 @pytest.mark.faults
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_every_acknowledged_event_is_stored_exactly_once(seed: int, tmp_path: Path) -> None:
     outcome = attack(seed, tmp_path / "run")
@@ -21,7 +21,7 @@ def test_every_acknowledged_event_is_stored_exactly_once(seed: int, tmp_path: Pa
 
 
 @pytest.mark.faults
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_a_topic_that_was_deleted_and_created_again_loses_and_doubles_nothing(tmp_path: Path) -> None:
     """The same offsets come again; without the topic's incarnation in the tokens every new row would be taken for an old one."""
     stack = Stack(tmp_path / "run", random.Random(7))
@@ -39,14 +39,14 @@ def test_a_topic_that_was_deleted_and_created_again_loses_and_doubles_nothing(tm
 
 
 @pytest.mark.faults
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_a_full_disk_delays_and_loses_nothing(tmp_path: Path) -> None:
     outcome = attack(101, tmp_path / "run", names=("disk full", "disk full"))
     assert outcome.verdict.faults == ()
 
 
 @pytest.mark.faults
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_a_clock_that_jumps_by_hours_delays_and_loses_nothing(tmp_path: Path) -> None:
     outcome = attack(102, tmp_path / "run", names=("clock behind and back", "clock ahead and back"))
     assert outcome.verdict.faults == ()

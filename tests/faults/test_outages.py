@@ -27,7 +27,7 @@ def stack(tmp_path: Path) -> Iterator[Stack]:
 
 
 @pytest.mark.faults
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 def test_clickhouse_away_for_minutes_delays_and_loses_nothing_in_bounded_memory(stack: Stack) -> None:
     """First it is silent (every request runs into its time-out), then it refuses connections; the producers go on all the time."""
     stack.start(workers=1, producers=1, rate=6_000)
@@ -91,7 +91,7 @@ QUEUE_EVENTS = 2_000
 
 
 @pytest.mark.faults
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_a_full_spool_drops_the_oldest_counts_them_exactly_and_everything_else_is_stored(
     stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
