@@ -1,7 +1,7 @@
 """The audit finds exactly what was planted, and nothing on clean data; repair mends it, and a second audit is clean."""
 
 import pytest
-from tests.integration.audit.plants import PLANTED, ROLLUPS, doubled_contents, lost_minute, missing_row, orphan
+from tests.integration.audit.plants import PLANTED, ROLLUPS, doubled_contents, lost_minute, missing_contents, missing_row, orphan
 from tests.integration.audit.world import CLOSED, FIRST, HOUR, NOW, World, found, heartbeat, request, response
 
 from llmtower_processors.runtime.model import Record
@@ -133,6 +133,15 @@ def test_what_retention_removes_is_not_missing(world: World) -> None:
     world.client.command("OPTIMIZE TABLE requests FINAL")
     assert world.count("SELECT count() FROM requests") == 0
     assert found(world.audit(repair=True)) == {}
+
+
+def test_texts_that_only_the_ledger_knows_of_are_missed_until_retention_removes_them(world: World) -> None:
+    own = world.clean()
+    missing_contents(world, own)
+    world.records.starts[CALLS, 0] = own[1].offset + 1  # Kafka has deleted the record
+    assert {f.check: f.open for f in world.audit(repair=True).findings} == {"missing_events": 1}
+    days_later = world.auditor(contents_days=2).run((NOW + 2 * 86_400) * 1_000, start=FIRST, end=CLOSED)
+    assert days_later.findings == []
 
 
 def test_an_hour_with_a_range_under_way_is_not_rebuilt(world: World) -> None:
