@@ -35,6 +35,16 @@ def create_database(client: "Client", database: str) -> None:
     client.command(f"CREATE DATABASE IF NOT EXISTS {database}")
 
 
+def plan_anew() -> Plan:
+    """Give what `migrate` would do first where there is no database yet; retention is set behind it."""
+    return Plan(tuple(migrations()), ())
+
+
+def has_database(client: "Client", database: str) -> bool:
+    """Say whether it exists; `client` must not name it as its own."""
+    return bool(int(str(client.command("SELECT count() FROM system.databases WHERE name = {name:String}", parameters={"name": database}))))
+
+
 def is_replicated(client: "Client") -> bool:
     """Say whether the server has a Keeper, so that tables can be replicated (the embedded engine has none)."""
     return bool(client.command("SELECT count() FROM system.tables WHERE database = 'system' AND name = 'zookeeper'"))

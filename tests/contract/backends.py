@@ -1,6 +1,7 @@
 """What a contract test needs of a backend, in memory and for real: tables that can be read, topics that can be written."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -101,8 +102,8 @@ class ClickHouseBackend:
         self.client.command(f"CREATE DATABASE {database}")
         self.options = {**login, "database": database}
         self.client.database = database
-        ledger = next(s for m in migrations() for s in m.statements() if "CREATE TABLE IF NOT EXISTS ledger" in s)
-        for statement in (*_DDL, ledger):
+        ledger = [s for m in migrations() for s in m.statements() if re.search(r"(CREATE TABLE IF NOT EXISTS|ALTER TABLE) ledger\b", s)]
+        for statement in (*_DDL, *ledger):
             self.client.command(statement)
         self.store: Store = ClickHouseStore(self.options)
 

@@ -40,7 +40,8 @@ def migrate(data_dir: DataDir = DATA_DIR, dry_run: DryRun = False) -> None:
 
     settings = load_settings(data_dir, role="writer")
     if dry_run:
-        found = migration.plan(clickhouse_client(settings), settings.retention)
+        exists = migration.has_database(clickhouse_client(settings, with_database=False), settings.clickhouse.database)
+        found = migration.plan(clickhouse_client(settings), settings.retention) if exists else migration.plan_anew()
         for pending in found.pending:
             typer.echo(f"-- {pending.number:04} {pending.name}\n{pending.sql}")
         for statement in found.retention:

@@ -10,6 +10,7 @@ import sys
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from tests.integration.cli.conftest import Command
 
 from llmtower_schemas.codec import decode
@@ -85,38 +86,46 @@ async def _events(bootstrap: str) -> list[DeployEvent]:
 
 LETTER = """
 INSERT INTO {table} ({columns}incarnation, topic, partition, offset, event_index, at)
-SELECT {values}'c.t', 'llmtower.calls', 0, number, 0, now64(3) FROM numbers(2)
+SELECT {values}'c.t', '{topic}', 0, number, 0, now64(3) FROM numbers(2)
 """
 
 
-def test_dead_letters_are_listed_shown_and_sent_again_once(command: Command) -> None:
+def test_dead_letters_are_listed_shown_and_sent_again_once(command: Command, kafka: str, topic_prefix: str) -> None:
+    topic = f"{topic_prefix}calls"
+    asyncio.run(_create(kafka, topic))
     command("migrate")
-    command("topics", "create")
     assert command("dead-letters", "list") == (0, "No dead letters: every event was stored.\n", "")
     assert command("query", "SELECT count() FROM dead_letters", "--format", "csv")[1] == "count()\n0\n"
-    _write(command, "dead_letters", "processor, project, app, reason, bytes, ", "'calls', 'default', 'bot', 'no JSON', 9, ")
-    _write(command, "dead_letter_bytes", "raw, ", "'{\"private', ")
+    _write(topic, "dead_letters", "processor, project, app, reason, bytes, ", "'calls', 'default', 'bot', 'no JSON', 9, ")
+    _write(topic, "dead_letter_bytes", "raw, ", "'{\"private', ")
     code, out, _ = command("dead-letters", "list")
     assert code == 0
     assert re.search(r"default +bot +no JSON +2 +18 ", out)
     assert out.endswith("2 dead letter(s), 0 sent again.\n")
     shown = command("dead-letters", "show", "--app", "bot", "--limit", "1")[1]
-    assert "llmtower.calls:0:" in shown
+    assert f"{topic}:0:" in shown
     assert "private" not in shown
-    assert "private" in command("dead-letters", "show", "llmtower.calls:0:1:0", "--raw")[1]
+    assert "private" in command("dead-letters", "show", f"{topic}:0:1:0", "--raw")[1]
     assert command("dead-letters", "replay", "--app", "other")[1] == "0 sent again and marked.\n"
     assert command("dead-letters", "replay", "--app", "bot")[1] == "2 sent again and marked.\n"
     assert command("dead-letters", "replay")[1] == "0 sent again and marked.\n"
     assert command("dead-letters", "list")[1].endswith("2 dead letter(s), 2 sent again.\n")
-    code, out, err = command("dead-letters", "show", "llmtower.calls:0:99:0")
+    code, out, err = command("dead-letters", "show", f"{topic}:0:99:0")
     assert (code, out) == (1, "")
-    assert "llmtower.calls:0:99:0" in err
+    assert f"{topic}:0:99:0" in err
 
 
-def _write(command: Command, table: str, columns: str, values: str) -> None:
+async def _create(bootstrap: str, topic: str) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    await admin.create_topics([NewTopic(topic, 1, 1)])
+    await admin.close()
+
+
+def _write(topic: str, table: str, columns: str, values: str) -> None:
     import clickhouse_connect
 
     from llmtower_processors.connection import load_settings
 
     with clickhouse_connect.get_client(**load_settings(role="writer").clickhouse.client_options()) as client:
-        client.command(LETTER.format(table=table, columns=columns, values=values))
+        client.command(LETTER.format(topic=topic, table=table, columns=columns, values=values))
