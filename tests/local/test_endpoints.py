@@ -22,6 +22,7 @@ def test_endpoints_of_a_running_up_are_found(tmp_path: Path) -> None:
         "kafka": "127.0.0.1:9092",
         "clickhouse": "http://127.0.0.1:8123",
         "web": None,
+        "gateway": None,
         "pids": {"up": os.getpid(), "kafka": 17},
     }
     remove_endpoints(tmp_path)
