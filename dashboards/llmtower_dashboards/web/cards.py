@@ -58,7 +58,9 @@ def nothing(panel: Panel) -> Html:
 
 
 def words(panel: Panel, answer: Answer, look: Look) -> str:
-    """A chart in words: for up to four lines the newest value, and the highest with its time."""
+    """A chart in words: for up to four lines the newest value, and the highest with its time; of a heat map where most calls lie."""
+    if panel.kind == "heatmap":
+        return _heat_words(panel, answer)
     found = lines(panel, answer.columns, answer.rows)
     scale = scale_of(found.values) if panel.unit == "seconds" else ""
     said = []
@@ -69,6 +71,17 @@ def words(panel: Panel, answer: Answer, look: Look) -> str:
             newest, highest = figure(known[-1][0], panel.unit, scale=scale), figure(most, panel.unit, scale=scale)
             said.append(f"{sentence(line.name, newest)}, at most {highest} at {look.at(at)}".replace(THIN, " "))
     return f"{panel.title}: {'; '.join(said)}." if said else f"{panel.title}: no data."
+
+
+def _heat_words(panel: Panel, answer: Answer) -> str:
+    calls: dict[tuple[float, float], float] = {}
+    for _, low, high, count in answer.rows:
+        step = (float(low), float(high))
+        calls[step] = calls.get(step, 0.0) + float(count or 0)
+    (low, high), most = max(calls.items(), key=lambda item: item[1])
+    share = figure(most / (sum(calls.values()) or 1.0), "ratio")
+    between = f"{figure(low, panel.unit)} and {figure(high, panel.unit)}"
+    return f"{panel.title}: most calls, {share}, lie between {between}.".replace(THIN, " ")
 
 
 def caption(panel: Panel, answer: Answer, zone: str, bucket_s: int) -> Html:

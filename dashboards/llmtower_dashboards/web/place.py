@@ -119,7 +119,7 @@ class Place:
         self._chart.options.update(options)
         self._chart.update()
         zone = offset(setting.zone, setting.end)
-        said = Html("") if panel.kind == "heatmap" else hidden(cards.words(panel, answer, drawn.look))
+        said = hidden(cards.words(panel, answer, drawn.look))
         _set(self._body, join(said, cards.caption(panel, answer, zone, setting.bucket_s)))
         await asyncio.sleep(0)
 

@@ -204,3 +204,10 @@ def test_every_colour_can_be_read(tokens: dict[str, str], hues: tuple[str, ...])
             assert contrast(tokens[name], tokens[ground]) >= 4.5, (name, ground)
     assert all(contrast(hue, tokens["card"]) >= 4.5 for hue in hues)
     assert contrast(tokens["bad"], tokens["card"]) >= 4.5, "the badge"
+
+
+def test_a_heat_map_says_where_most_calls_lie() -> None:
+    panel = PANELS["latency_duration_heat"]
+    rows = [[NOW, 0.5, 1.0, 30], [NOW, 1.0, 2.0, 60], [NOW, 0.5, 1.0, 10]]
+    said = cards.words(panel, Answer(panel.columns, rows, 1.0, None, ""), LOOK)
+    assert said == f"{panel.title}: most calls, 60 %, lie between 1 s and 2 s."

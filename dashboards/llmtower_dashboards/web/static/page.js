@@ -101,7 +101,10 @@
     root.classList.add("loading");
     emitEvent("llmtower:go", url.pathname + url.search);
     if (url.hash) aim = url.hash.slice(1);
-    else if (push && url.pathname !== before) scrollTo(0, 0);
+    else if (url.pathname !== before) {
+      if (push) scrollTo(0, 0);
+      document.getElementById("main")?.focus({ preventScroll: true });
+    }
     before = url.pathname;
   };
   let before = location.pathname, aim = location.hash.slice(1);
