@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from llmtower_dashboards.registry import PANELS
 from llmtower_processors.alerts.durations import seconds
 from llmtower_processors.alerts.load import MAX_BYTES, RulesError, load_rules, parse_rules
 from llmtower_processors.alerts.rules import BLIND, Rule
@@ -160,3 +161,7 @@ def test_hysteresis_of_both_directions() -> None:
         (False, False),
         (False, True),
     ]
+
+
+def test_every_shipped_rule_names_a_panel_that_there_is() -> None:
+    assert {rule.panel for rule in load_rules().rules} <= set(PANELS)
