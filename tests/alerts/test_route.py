@@ -177,3 +177,27 @@ def test_alertmanager_is_reminded_of_what_an_earlier_leader_told() -> None:
 
         run(lambda: story(receiver))
     assert [request.path for request in receiver.taken] == ["/hook/api/v2/alerts"]
+
+
+def test_a_fault_at_the_desk_silences_no_route() -> None:
+    class Clumsy(Book):
+        async def record(self, sent: Sequence[Sent]) -> None:
+            if not self.sent and not self.stumbled:
+                self.stumbled = True
+                raise RuntimeError
+            await super().record(sent)
+
+        stumbled = False
+
+    with receiving() as receiver:
+
+        async def story() -> None:
+            book, it = Clumsy(), router(default=Route(url=receiver.url))
+            await it.dispatch([notification("a")], book)
+            await until(lambda: book.stumbled)
+            await it.dispatch([notification("b")], book)
+            await until(lambda: bool(book.sent))
+            await it.close()
+
+        run(story)
+    assert len(receiver.taken) == 2

@@ -366,3 +366,23 @@ def test_a_receiver_that_is_down_for_hours_gets_the_newest_words_once() -> None:
     run(story)
     outcomes = Counter(row["outcome"] for row in world.tables.rows["alert_sends"])
     assert outcomes["superseded"] >= 1
+
+
+def test_a_fault_of_our_own_ends_the_term_and_the_next_goes_on_from_the_journal(caplog: pytest.LogCaptureFixture) -> None:
+    world = World(RULES)
+
+    async def story() -> None:
+        service = world.service()
+        await play(world, service, SCRIPT[:4])
+        assert service._term is not None
+        service._term._silences = None  # type: ignore[assignment]  # as a fault of ours would
+        await play(world, service, SCRIPT[4:5])
+        assert service._term is None
+        world.clock.forward(REOPEN_S)
+        await play(world, service, [*SCRIPT[4:], *QUIET])
+
+    with caplog.at_level("ERROR"):
+        run(story)
+    check(world)
+    assert "AttributeError in a round of judging" in caplog.text
+    assert {one.rule for one in world.transitions() if one.to_state == "firing"} == {"errors", "spend"}

@@ -26,7 +26,7 @@ BENCHMARKS: dict[str, str] = {
     "rollups": "inserts with and without the views; percentiles and histograms against exact values",
     "disk": "bytes on disk against bytes of JSON",
     "alert_corpus": "shipped alert rules over seeded quiet weeks and incidents: recall, false pages, flaps; plain thresholds beside them",
-    "alerts": "a round of 500 rules x 100 groups; from an event to its notification",
+    "alerts": "a round of 500 rules x 100 groups; a backtest over a month; from an event to its notification",
     "dashboard": "a day's dashboard query on rollups and on 10 M calls",
     "panels": "every panel's query over 10 M calls",
     "idle": "CPU and memory of an idle `llmtower up`",

@@ -21,11 +21,14 @@ import clickhouse_connect
 import orjson
 
 import llmtower
+from llmtower_processors.alerts.history import tracks
 from llmtower_processors.alerts.incidents import Incidents
-from llmtower_processors.alerts.load import parse_rules
+from llmtower_processors.alerts.load import load_rules, parse_rules
 from llmtower_processors.alerts.measure import Meter
-from llmtower_processors.alerts.questions import Moment
+from llmtower_processors.alerts.questions import DAY_US, Moment
+from llmtower_processors.alerts.replay import replay
 from llmtower_processors.alerts.rules import Rule
+from llmtower_processors.alerts.scores import suggest
 from llmtower_processors.alerts.silences import Silences
 from llmtower_processors.alerts.tables import ClickHouseTables
 from llmtower_processors.engine import EngineProcess, Role
@@ -44,6 +47,7 @@ GROUPINGS = (
     "app, prompt_name, prompt_version, error_class, provider",
 )
 HOURS = 6
+MONTH_HOURS = 37 * 24
 CALLS_MADE = 2_000_000
 
 
@@ -62,11 +66,30 @@ def rules() -> list[Rule]:
 
 def run(quick: bool) -> list[Figure]:
     """Measure."""
-    return [*_rounds(5 if quick else 15), *_told(4 if quick else 20)]
+    return [*_rounds(5 if quick else 15), *_backtest(), *_told(4 if quick else 20)]
+
+
+def _backtest() -> list[Figure]:
+    """The dearest of the shipped rules (percentiles, against the same hours of seven days) over a month, and a level suggested for it."""
+    (rule,) = (rule for rule in load_rules().rules if rule.name == "latency_p95")
+    with _filled(MONTH_HOURS) as options:
+        tables, end_us = ClickHouseTables(options), time.time_ns() // 60_000_000_000 * 60_000_000
+        began = time.perf_counter()
+        found = tracks(tables, rule, end_us - 30 * DAY_US, end_us)
+        asked = time.perf_counter()
+        episodes = [episode for track in found for episode in replay(rule, track)]
+        played = time.perf_counter()
+        suggest(rule, found, [], 1.0)
+        ended = time.perf_counter()
+    note = (
+        f"asking {asked - began:.1f} s, playing {played - asked:.2f} s, suggesting a level {ended - played:.1f} s; {len(episodes)} episodes"
+    )
+    name = f"alerts: backtest of {rule.name} over 30 days, {len(found)} groups ({CALLS_MADE // 1_000_000} M calls)"
+    return [at_most(name, ended - began, "s", 10.0, note)]
 
 
 def _rounds(rounds: int) -> list[Figure]:
-    with _filled() as options:
+    with _filled(HOURS) as options:
         asked = rules()
         meter = Meter(ClickHouseTables(options), asked, period_s=2)
         incidents = Incidents({rule.name: rule for rule in asked})
@@ -88,8 +111,8 @@ def _rounds(rounds: int) -> list[Figure]:
 
 
 @contextmanager
-def _filled() -> Iterator[dict[str, Any]]:
-    """An engine with some hours of calls up to now."""
+def _filled(hours: int) -> Iterator[dict[str, Any]]:
+    """An engine with so many hours of calls up to now."""
     with tempfile.TemporaryDirectory(prefix="llmtower-bench-") as folder, EngineProcess(Path(folder)) as engine:
         address: dict[str, Any] = {"host": engine.host, "port": engine.port, "username": Role.WRITER.value}
         address["password"] = engine.credentials.password(Role.WRITER)
@@ -97,9 +120,9 @@ def _filled() -> Iterator[dict[str, Any]]:
             create_database(server, "llmtower")
         with clickhouse_connect.get_client(**address, database="llmtower") as client:
             migrate(client, RetentionSettings())
-            start, step = time.time_ns() // 1_000 - HOURS * 3_600_000_000, 500_000
+            start, step = time.time_ns() // 1_000 - hours * 3_600_000_000, 500_000
             for first in range(0, CALLS_MADE, step):
-                spacing = HOURS * 3_600e6 / CALLS_MADE
+                spacing = hours * 3_600e6 / CALLS_MADE
                 client.command(MAKE, parameters={"start_us": start, "spacing_us": spacing, "first": first, "count": step})
             client.command("OPTIMIZE TABLE rollup_1m FINAL")
         yield address | {"database": "llmtower"}

@@ -1,7 +1,6 @@
 """The router: one task per route, so that a receiver that is down holds up nobody else; nothing is forgotten until it is recorded."""
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal
@@ -103,24 +102,35 @@ class Desk:
             forget()
 
     async def _run(self) -> None:
-        try:
-            while True:
-                self._wake.clear()
-                if not self._line.waiting and not self._needless:
-                    await self._wake.wait()
-                await self._settle_needless()
-                if self._line.waiting:
-                    await asyncio.sleep(await self._one())
-        except LeadershipLostError:
-            log.warning("alerts: route %s stops telling: another leads", self._name)
+        while True:
+            try:
+                await self._turn()
+            except LeadershipLostError:
+                log.warning("alerts: route %s stops telling: another leads", self._name)
+                return
+            except Exception as error:  # a fault of ours: it may not silence the route
+                log.error("alerts: route %s: %s at its desk", self._name, type(error).__name__)
+                await asyncio.sleep(self._failed(f"{type(error).__name__} at its desk.", None))
+
+    async def _turn(self) -> None:
+        self._wake.clear()
+        if not self._line.waiting and not self._needless:
+            await self._wake.wait()
+        await self._settle_needless()
+        if self._line.waiting:
+            await asyncio.sleep(await self._one())
 
     async def _again(self, sender: ManySender) -> None:
         """Tell a receiver that may forget of what fires, again and again."""
         resend = getattr(sender, "resend", None)
         while resend is not None:
             await asyncio.sleep(RESEND_S)
-            with contextlib.suppress(SendError):
+            try:
                 await resend()
+            except SendError:
+                continue  # what is new says it louder
+            except Exception as error:
+                log.error("alerts: route %s: %s while telling again", self._name, type(error).__name__)
 
     async def _one(self) -> float:
         """Tell once; gives the seconds to wait before the next time."""
@@ -137,7 +147,7 @@ class Desk:
         except LeadershipLostError:
             raise
         except Exception as error:  # a fault of ours or of a library: neither may stop the route
-            log.exception("alerts: route %s failed unexpectedly", self._name)
+            log.error("alerts: route %s: %s while sending", self._name, type(error).__name__)
             return self._failed(f"{type(error).__name__} while sending.", None)
         else:
             await self._settle(told, "sent", "")

@@ -80,6 +80,9 @@ class AlertService:
             await self._give_up(error, FENCED_S)
         except Unreachable as error:
             await self._give_up(error, REOPEN_S)
+        except Exception as error:  # a fault of ours: what is known may be half a truth, so begin again from the journal
+            log.error("alerts: %s in a round of judging", type(error).__name__)
+            await self._give_up(LlmtowerError(f"A round of judging failed ({type(error).__name__})."), REOPEN_S)
 
     async def resign(self) -> None:
         """Forget everything; another leads."""
