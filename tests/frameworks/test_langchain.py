@@ -14,6 +14,7 @@ from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
 from langgraph.graph import END, START, StateGraph
 
+import llmtower
 from llmtower.integrations.langchain import LLMTowerCallbackHandler
 from llmtower.testing import CapturedCalls
 
@@ -136,6 +137,31 @@ def test_the_nodes_of_a_graph_are_steps_and_their_calls_lie_within(
     (event,) = of_type(captured_calls, "response")
     assert event["parent_id"] == steps["answer"]["step_id"]
     assert event["input"][0]["content"] == "found x"
+
+
+def test_a_wrapped_client_within_counts_once(openai_url: str, handler: LLMTowerCallbackHandler, captured_calls: CapturedCalls) -> None:
+    chat, config = model(openai_url), {"callbacks": [handler]}
+    llmtower.wrap_openai(chat.root_client)
+    llmtower.wrap_openai(chat.root_async_client)
+    chat.invoke("hi", config=config)
+    for _ in chat.stream("hi", config=config):
+        inside = llmtower.scope.within_call()
+    assert not inside
+    asyncio.run(_both(chat, config))
+    with pytest.raises(Exception, match="Error code: 429"):
+        model(openai_url, "error-429").invoke("hi", config=config)
+    chat.invoke("hi")
+
+    names = [event["instrumentation"] for event in of_type(captured_calls, "response")]
+    assert names == [*["llmtower.langchain"] * 5, "llmtower.openai"]
+    with llmtower.call(provider="mine", model="outer"):
+        chat.invoke("hi", config=config)
+    assert of_type(captured_calls, "response")[-1]["provider"] == "mine"
+
+
+async def _both(chat: ChatOpenAI, config: Any) -> None:
+    await chat.ainvoke("hi", config=config)
+    assert [chunk async for chunk in chat.astream("hi", config=config)]
 
 
 def test_an_abandoned_stream_leaves_nothing_open(openai_url: str, handler: LLMTowerCallbackHandler, captured_calls: CapturedCalls) -> None:

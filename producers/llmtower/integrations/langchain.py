@@ -31,6 +31,7 @@ class LLMTowerCallbackHandler(BaseCallbackHandler):  # type: ignore[misc]  # lan
 
     def __init__(self) -> None:
         self._runs: OrderedDict[UUID, Call | Step | None] = OrderedDict()
+        self._outside: dict[UUID, Any] = {}
 
     def on_chat_model_start(
         self, serialized: Any, messages: Sequence[Sequence[Any]], *, run_id: UUID, parent_run_id: UUID | None = None, **given: Any
@@ -49,10 +50,11 @@ class LLMTowerCallbackHandler(BaseCallbackHandler):  # type: ignore[misc]  # lan
         found = self._runs.get(run_id)
         if isinstance(found, Call):
             found.first_token()
+            self._leave(run_id, found)  # between tokens the caller's own code runs, in this very context
 
     def on_llm_end(self, response: Any, *, run_id: UUID, **_: Any) -> None:
         """The answer is there."""
-        found = self._runs.pop(run_id, None)
+        found = self._close(run_id)
         if isinstance(found, Call):
             try:
                 found.finish(**_answer(response))
@@ -70,7 +72,7 @@ class LLMTowerCallbackHandler(BaseCallbackHandler):  # type: ignore[misc]  # lan
 
     def on_retriever_end(self, documents: Sequence[Any], *, run_id: UUID, **_: Any) -> None:
         """Documents are found: the calls that follow in the same workflow were given them."""
-        found = self._runs.pop(run_id, None)
+        found = self._close(run_id)
         if isinstance(found, Step):
             found.finish(retrieved=[_document(one) for one in documents])
 
@@ -121,25 +123,42 @@ class LLMTowerCallbackHandler(BaseCallbackHandler):  # type: ignore[misc]  # lan
             around = self._runs.get(parent_run_id) if parent_run_id else None
             token = scope.parent.set(around) if around is not None else None
             try:
-                self._remember(run_id, make())
+                made = None if scope.within_call() else make()
             finally:
                 if token is not None:
                     scope.parent.reset(token)
+            self._remember(run_id, made)
+            if made is not None and getattr(made, "kind", "") != "workflow":
+                self._outside[run_id] = scope.parent.get()
+                scope.parent.set(made)
         except Exception:
             internal_error("langchain")
+
+    def _leave(self, run_id: UUID, made: Call | Step | None) -> None:
+        """Let what follows in this context lie outside of a run; within it, another instrumentation sees the same call again."""
+        if run_id in self._outside:
+            outside = self._outside.pop(run_id)
+            if scope.parent.get() is made:
+                scope.parent.set(outside)
+
+    def _close(self, run_id: UUID) -> Call | Step | None:
+        found = self._runs.pop(run_id, None)
+        self._leave(run_id, found)
+        return found
 
     def _remember(self, run_id: UUID, made: Call | Step | None) -> None:
         self._runs[run_id] = made
         if len(self._runs) > _MOST_RUNS:
-            self._runs.popitem(last=False)
+            forgotten, _ = self._runs.popitem(last=False)
+            self._outside.pop(forgotten, None)
 
     def _finish(self, run_id: UUID, output: Any) -> None:
-        found = self._runs.pop(run_id, None)
+        found = self._close(run_id)
         if found is not None:
             found.finish(output=output)
 
     def _fail(self, run_id: UUID, error: BaseException) -> None:
-        found = self._runs.pop(run_id, None)
+        found = self._close(run_id)
         if found is not None:
             found.finish(error=error)
 
