@@ -11,7 +11,8 @@ import pytest
 from llmtower.integrations.litellm import LLMTowerLogger, event_of, handler
 from llmtower.testing import CapturedCalls
 from llmtower_schemas.events import ResponseEvent
-from tests.standins.openai import USAGE
+from tests.standins.openai import TOOL, USAGE
+from tests.standins.oracle import our_cost, their_cost
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 BUCKETS = {"input_tokens": 12, "cache_read_tokens": 8, "output_tokens": 7, "reasoning_tokens": 5}
@@ -52,6 +53,14 @@ def test_a_chat_is_recorded_with_what_the_provider_said(openai_url: str, capture
     assert event["parameters"]["temperature"] == 0.5
     assert event["duration_us"] > 0
     assert "reported_cost_nano_usd" not in event, "LiteLLM's own price list is not the provider's figure"
+    assert our_cost(event) == their_cost({"model": "gpt-4o", "usage": USAGE}, "openai", "chat")
+
+
+def test_tool_calls_are_part_of_the_output(openai_url: str, captured_calls: CapturedCalls) -> None:
+    complete(openai_url, "tools")
+    event = response_of(captured_calls)
+    assert event["output"][0]["tool_calls"][0]["function"] == TOOL["function"]
+    assert event["finish_reasons"] == ["tool_calls"]
 
 
 def test_a_stream_has_a_first_token(openai_url: str, captured_calls: CapturedCalls) -> None:

@@ -11,6 +11,8 @@ from llama_index.llms.openai import OpenAI
 
 from llmtower.integrations.llama_index import instrument
 from llmtower.testing import CapturedCalls
+from tests.standins.openai import TOOL, USAGE
+from tests.standins.oracle import our_cost, their_cost
 
 BUCKETS = {"input_tokens": 12, "cache_read_tokens": 8, "output_tokens": 7, "reasoning_tokens": 5}
 MESSAGES = [ChatMessage(role="user", content="hi")]
@@ -48,6 +50,24 @@ def test_a_chat_is_recorded_with_what_the_provider_said(openai_url: str, capture
     assert (event["provider"], event["request_model"], event["response_model"]) == ("openai", "gpt-4o", "gpt-4o")
     assert (event["usage"], event["response_id"], event["finish_reasons"]) == (BUCKETS, "chatcmpl-1", ["stop"])
     assert (event["input"], event["output"]["content"]) == ([{"role": "user", "content": "hi"}], "hello world")
+    assert our_cost(event) == their_cost({"model": "gpt-4o", "usage": USAGE}, "openai", "chat")
+
+
+def test_tool_calls_are_part_of_the_output(openai_url: str, captured_calls: CapturedCalls) -> None:
+    model(openai_url, "tools").chat(MESSAGES)
+    (event,) = of_type(captured_calls, "response")
+    assert TOOL["function"]["name"] in str(event["output"])
+    assert event["finish_reasons"] == ["tool_calls"]
+
+
+def test_an_abandoned_stream_leaves_nothing_open(openai_url: str, captured_calls: CapturedCalls) -> None:
+    chunks = model(openai_url).stream_chat(MESSAGES)
+    while not next(chunks).delta:
+        pass
+    chunks.close()
+    (event,) = of_type(captured_calls, "response")
+    assert (event["status"], event["error_class"], event["usage_source"]) == ("error", "cancelled", "estimated")
+    assert event["output"]["content"] == "hello"
 
 
 def test_asynchronous_chats(openai_url: str, captured_calls: CapturedCalls) -> None:

@@ -96,7 +96,7 @@ class LLMTowerCallbackHandler(BaseCallbackHandler):  # type: ignore[misc]  # lan
         """A chain begins: the outermost one and LangGraph's nodes are steps, what lies between is passed over."""
         node = (given.get("metadata") or {}).get("langgraph_node")
         name = _title(serialized, given, "chain")
-        if parent_run_id is None or node == name:
+        if parent_run_id is None or (node == name and not name.startswith("__")):  # not LangGraph's own `__start__`
             self._step(run_id, parent_run_id, "workflow", name, None)
         else:
             self._remember(run_id, self._runs.get(parent_run_id))

@@ -15,6 +15,7 @@ from llmtower import scope
 from llmtower.calls import Call, call
 from llmtower.errors import internal_error
 from llmtower.steps import Step, step
+from llmtower.streams import conclude
 
 _NAME: Final = "llmtower.llama_index"
 _MOST: Final = 10_000
@@ -27,6 +28,7 @@ class Records:
     def __init__(self) -> None:
         self.open: OrderedDict[str, Call | Step] = OrderedDict()
         self.parents: OrderedDict[str, str | None] = OrderedDict()
+        self.last: dict[str, Any] = {}
 
     def around(self, span_id: str | None) -> Call | Step | None:
         """Give the nearest enclosing record."""
@@ -50,11 +52,13 @@ class Records:
             if token is not None:
                 scope.parent.reset(token)
         if len(self.open) > _MOST:
-            self.open.popitem(last=False)
+            forgotten, _ = self.open.popitem(last=False)
+            self.last.pop(forgotten, None)
 
     def end(self, span_id: str | None, **given: Any) -> None:
         """Close a record."""
         found = self.open.pop(span_id, None) if span_id else None
+        self.last.pop(span_id or "", None)
         if found is not None:
             found.finish(**given)
 
@@ -151,6 +155,17 @@ def _token(records: Records, event: Any) -> None:
     found = records.open.get(event.span_id)
     if isinstance(found, Call):
         found.first_token()
+        records.last[event.span_id] = event.response
+
+
+def _stream_failed(records: Records, event: Any) -> None:
+    """A stream broke, or was left: what had come is kept, and its tokens estimated."""
+    found, last = records.open.get(event.span_id), records.last.get(event.span_id)
+    if isinstance(found, Call):
+        message = getattr(last, "message", None)
+        said = getattr(last, "text", None) if message is None else _message(message)
+        conclude(found, {"output": said or None}, {}, event.exception)
+        records.end(event.span_id)
 
 
 def _chat_ended(records: Records, event: Any) -> None:
@@ -198,7 +213,10 @@ def _retrieval_ended(records: Records, event: Any) -> None:
 
 def _message(message: Any) -> dict[str, Any]:
     role = getattr(message, "role", "")
-    return {"role": str(getattr(role, "value", role)), "content": getattr(message, "content", None) or ""}
+    said = {"role": str(getattr(role, "value", role)), "content": getattr(message, "content", None) or ""}
+    blocks = [block for block in getattr(message, "blocks", None) or () if getattr(block, "block_type", "") == "tool_call"]
+    calls = (getattr(message, "additional_kwargs", None) or {}).get("tool_calls") or blocks
+    return {**said, "tool_calls": calls} if calls else said
 
 
 def _mapping(value: Any) -> dict[str, Any]:
@@ -216,6 +234,7 @@ _TAKERS: Final = {
     "LLMCompletionEndEvent": _completion_ended,
     "EmbeddingStartEvent": _embedding_started,
     "EmbeddingEndEvent": _embedding_ended,
+    "ExceptionEvent": _stream_failed,
     "RetrievalStartEvent": _retrieval_started,
     "RetrievalEndEvent": _retrieval_ended,
 }
