@@ -15,7 +15,7 @@ USAGE: dict[str, Any] = {
     "prompt_tokens_details": {"cached_tokens": 8, "audio_tokens": 0},
     "completion_tokens_details": {"reasoning_tokens": 5, "audio_tokens": 0},
 }
-TOOL = {"id": "t1", "type": "function", "function": {"name": "search", "arguments": '{"q": "x"}'}}
+TOOL: dict[str, Any] = {"id": "t1", "type": "function", "function": {"name": "search", "arguments": '{"q": "x"}'}}
 
 
 class Server(ThreadingHTTPServer):
