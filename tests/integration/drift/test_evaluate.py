@@ -85,6 +85,23 @@ def test_a_week_is_learnt_and_what_follows_is_judged_once(client: Client, send: 
         assert rank > 0.99
 
 
+MONTH = """
+INSERT INTO drift_ranges (minute, project, app, direction, language, embedder, calls, texts, features, mean, incarnation, kafka_offset)
+SELECT toDateTime({start:UInt32}, 'UTC') + 3600 * number, 'default', 'shop', 'input', 'en', 'e@1:256', 600, 600,
+    arrayMap(x -> toInt64(32768 * (600 * (0.5 + if(number >= 21 * 24 AND x < 128, 0.02, 0)) + 12 * randNormal(0, 1, x))), range(256)),
+    range(256), 'i', number
+FROM numbers(28 * 24)
+"""
+
+
+def test_once_an_hour_a_week_is_held_against_the_weeks_before(client: Client) -> None:
+    client.command(MONTH, parameters={"start": int((END - timedelta(days=28)).timestamp())}, settings={"insert_deduplication_token": "m"})
+    found = {(what.window, what.metric): (what.reference, one.status) for what, one in fire(client, END)}
+    assert found[7 * 24 * 60, "embedding"] == ("earlier weeks", "drift")
+    later = {what.window for what, _ in fire(client, END + timedelta(minutes=1))}
+    assert later == {10, 60, 24 * 60}
+
+
 def test_a_minute_without_any_traffic_writes_nothing(client: Client) -> None:
     assert fire(client, END) == []
     assert client.query("SELECT count() FROM drift").result_rows == [(0,)]
