@@ -111,7 +111,7 @@ def _run_length(kind: str, stated: int, days: float, count: int) -> Figure:
     upper = (count + 1) * (1 - 1 / (9 * (count + 1)) + 1.645 / (3 * np.sqrt(count + 1))) ** 3
     name = f"{kind}: false-alarm run length over stated {stated} d, lower 95 % bound"
     note = f"{count} alarms in {days:,.0f} days ({days * DAY / 1e6:.2f} M minutes), mean {days / max(1, count):.2f} d"
-    ratio = days / upper / stated
+    ratio = float(days / upper / stated)
     return Figure(name, ratio, "times", note=note) if stated == 30 else at_least(name, ratio, "times", 0.9, note)
 
 
