@@ -69,6 +69,15 @@ def test_a_panel_leads_to_the_calls_behind_it() -> None:
             assert "/d/llmtower-explorer?${__url_time_range}" in links, panel.name
 
 
+def test_the_overview_says_what_fires() -> None:
+    drawn = {panel["title"]: panel for panel in _panels(MADE["llmtower-overview"])}
+    (target,) = drawn["Firing"]["targets"]
+    assert "FROM alert_states" in target["rawSql"]
+    overrides = drawn["Firing"]["fieldConfig"]["overrides"]
+    hidden = {one["matcher"]["options"] for one in overrides for field in one["properties"] if field["id"] == "custom.hidden"}
+    assert hidden == {"group_json", "window_start", "window_end", "panel", "corrected"}
+
+
 def test_texts_of_calls_are_not_asked_for() -> None:
     (hidden,) = [panel for panel in _panels(MADE["llmtower-explorer"]) if panel["type"] == "text"]
     assert not hidden.get("targets")

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from grafana_foundation_sdk.builders.dashboard import (
@@ -30,7 +31,8 @@ from llmtower_dashboards.grafana.fields import UID_PREFIX
 from llmtower_dashboards.grafana.panels import Place, panel_id, panel_model
 from llmtower_dashboards.grafana.query import DATASOURCE_UID, ClickHouseQuery, datasource
 from llmtower_dashboards.macros import variables_of
-from llmtower_dashboards.panel import Column, Dashboard, Panel, Threshold, Variable
+from llmtower_dashboards.panel import Column, Dashboard, Panel, Row, Threshold, Variable
+from llmtower_dashboards.panels.alerts import FIRING, HISTORY
 from llmtower_dashboards.registry import ANNOTATIONS, DASHBOARDS, VARIABLES
 
 FOLDER: Final = "Llmtower"
@@ -64,6 +66,16 @@ COMPLETENESS: Final = Panel(
     height=3,
 )
 """Stands above every dashboard: all its figures are as complete as this says."""
+
+
+ALERTS: Final = Row("Alerts", (replace(FIRING, height=6), replace(HISTORY, height=6)))
+"""Stands on the overview in Grafana; the live page has a page of its own for them."""
+ALSO: Final[Mapping[str, tuple[Row, ...]]] = {"overview": (ALERTS,)}
+
+
+def rows(dashboard: Dashboard) -> tuple[Row, ...]:
+    """Give a dashboard's rows, with what only Grafana shows."""
+    return (*dashboard.rows[:1], *ALSO.get(dashboard.name, ()), *dashboard.rows[1:])
 
 
 def dashboards(uid: str = DATASOURCE_UID) -> dict[str, dict[str, Any]]:
@@ -103,7 +115,7 @@ def text(value: Mapping[str, Any]) -> str:
 
 def used_variables(dashboard: Dashboard) -> tuple[str, ...]:
     """Name the dashboard's filters and every other variable that its SQL uses: `$__conditionalAll` needs each to exist."""
-    panels = [COMPLETENESS, *(panel for row in dashboard.rows for panel in row.panels)]
+    panels = [COMPLETENESS, *(panel for row in rows(dashboard) for panel in row.panels)]
     queries = [panel.sql for panel in panels] + [mark.sql for mark in ANNOTATIONS.values() if dashboard.annotations]
     used = [name for sql in queries for name in variables_of(sql)]
     listed = [name for known in dict.fromkeys([*dashboard.variables, *used]) for name in [*variables_of(VARIABLES[known].sql), known]]
@@ -136,7 +148,7 @@ def _laid_out(dashboard: Dashboard, variables: Sequence[str], uid: str) -> Itera
     """From left to right, a new line where a panel does not fit; a line is as high as its highest panel."""
     yield panel_model(COMPLETENESS, Place(GridPos(COMPLETENESS.height, WIDTH, 0, 0), variables, uid))
     top = COMPLETENESS.height
-    for row in dashboard.rows:
+    for row in rows(dashboard):
         yield RowPanel(title=row.title, id_val=panel_id(f"{dashboard.name}/{row.title}"), grid_pos=GridPos(1, WIDTH, 0, top))
         top += 1
         for line in _lines(row.panels):

@@ -19,6 +19,9 @@ from llmtower_dashboards.panel import Column, Kind, Panel
 MAX_POINTS: Final = 240
 """Points of a series that Grafana asks for; buckets are never finer than a minute, because the rollups are not."""
 
+TECHNICAL: Final = frozenset({"group_json", "window_start", "window_end", "panel", "corrected"})
+"""Columns that are there for the live page to act on; a table in Grafana does not show them."""
+
 _Any = TypeVar("_Any", stat.Panel, timeseries.Panel, table.Panel, heatmap.Panel, text.Panel)
 
 
@@ -110,6 +113,8 @@ def _table(panel: Panel, place: Place) -> GrafanaPanel:
         if panel.kind == "bars" and column.unit == panel.unit and column.unit != "text":
             gauge = {"type": "gauge", "mode": "basic", "valueDisplayMode": "text"}
             properties += [DynamicConfigValue("custom.cellOptions", gauge), DynamicConfigValue("min", 0)]
+        if column.name in TECHNICAL:
+            properties.append(DynamicConfigValue("custom.hidden", True))
         builder = builder.override_by_name(column.name, [*properties, *_unit(column, panel)])
     return builder.build()
 

@@ -13,6 +13,7 @@ from tests.integration.dashboards.world import END, insert, us
 
 from llmtower_dashboards.ask import Answer
 from llmtower_dashboards.macros import Frame
+from llmtower_dashboards.panels.alerts import FIRING
 from llmtower_dashboards.registry import PANELS
 
 pytestmark = pytest.mark.integration
@@ -108,6 +109,32 @@ def test_what_changed(places: dict[str, Place]) -> None:
     moved = {(row["app"], row["what"]): row for row in found if row["kind"] == "figure"}
     assert ("chat", "calls per hour") in moved  # the last six hours have many times the traffic
     assert moved["chat", "calls per hour"]["coincided"] == "deploy version 1.1, prompt greet 2"
+
+
+def test_what_fires(places: dict[str, Place]) -> None:
+    """The last transition of each alert counts; what is over is not shown; an alert of the whole belongs to every app."""
+    place = places["many"]
+    same = {"rule": "error_rate", "title": "Many calls fail", "severity": "critical", "value": 0.4, "threshold": 0.3, "unit": "ratio"}
+    moments = {"window_start": us(END), "window_end": us(END), "since": us(END)}
+    steps = (("chat", "pending"), ("chat", "firing"), ("search", "firing"), ("search", "resolved"), ("", "firing"))
+    told = [
+        same
+        | moments
+        | {"at": us(END) + number, "group_text": f"app={app}", "group_values": {"app": app} if app else {}, "to_state": state}
+        | {"kafka_offset": number}
+        for number, (app, state) in enumerate(steps)
+    ]
+    with place.client() as client:
+        insert(client, "alert_events", told)
+
+    def firing(frame: Frame) -> list[tuple[Any, ...]]:
+        names = [column.name for column in FIRING.columns]
+        found = [dict(zip(names, map(plain, row), strict=True)) for row in place.ask(FIRING, frame).rows]
+        return [(row["group_text"], row["state"], row["since"], row["value"], row["threshold"]) for row in found]
+
+    both = [("app=", "firing", END, 0.4, 0.3), ("app=chat", "firing", END, 0.4, 0.3)]
+    assert firing(SIX_HOURS) == both
+    assert firing(Frame(SIX_HOURS.start, SIX_HOURS.end, 60, {"app": ["search"]})) == both[:1]
 
 
 def test_drift_alarms(places: dict[str, Place]) -> None:
