@@ -40,27 +40,27 @@ def side_by_side(by: Mapping[str, str], extra: str = "") -> str:
     return f"SELECT {head}\nFROM (\n{queries}\n)\nORDER BY {', '.join(by)}\nLIMIT 50"
 
 
+_TOTALS: Final = {
+    "calls": "sum(calls)",
+    "errors": "sum(errors)",
+    "p50": metric("duration_p50"),
+    "p95": metric("duration_p95"),
+    "levels": quantile_levels("duration_digest"),
+    "ttft_p95": metric("ttft_p95"),
+    "unpriced": "sum(unpriced_calls)",
+}
+_PER_BUCKET: Final = {
+    "c": "toFloat64(sum(cost_nano_usd)) / 1e9",
+    "n": "toFloat64(sum(priced_calls))",
+    "t": "toFloat64(sum(output_tokens + reasoning_tokens))",
+    "m": "toFloat64(sum(calls))",
+}
+
+
 def _joined(of: Resolution, by: Mapping[str, str], extra: str) -> str:
     """Totals and digests beside the sums of squares over buckets, which make the intervals of means."""
     where = f"{of.within()} AND {filters(OF_ROLLUPS)}{extra}"
-    totals = {
-        **by,
-        "calls": "sum(calls)",
-        "errors": "sum(errors)",
-        "p50": metric("duration_p50"),
-        "p95": metric("duration_p95"),
-        "levels": quantile_levels("duration_digest"),
-        "ttft_p95": metric("ttft_p95"),
-        "unpriced": "sum(unpriced_calls)",
-    }
-    buckets = {
-        **by,
-        "bucket": of.time,
-        "c": "toFloat64(sum(cost_nano_usd)) / 1e9",
-        "n": "toFloat64(sum(priced_calls))",
-        "t": "toFloat64(sum(output_tokens + reasoning_tokens))",
-        "m": "toFloat64(sum(calls))",
-    }
+    totals, buckets = {**by, **_TOTALS}, {**by, "bucket": of.time, **_PER_BUCKET}
     squares = ", ".join(
         f"sum({x}_) AS {kind}_, sum({n}_) AS {count}_, sum({x}_ * {x}_) AS {kind}_xx_, sum({x}_ * {n}_) AS {kind}_xn_,"
         f" sum({n}_ * {n}_) AS {kind}_nn_, countIf({n}_ > 0) AS {kind}_buckets_"

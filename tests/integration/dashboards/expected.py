@@ -8,7 +8,7 @@ from typing import Final
 from tests.integration.dashboards import expected_calls as calls
 from tests.integration.dashboards import expected_rest as rest
 from tests.integration.dashboards.oracle import Found, Look, cost, failed, flow, grouped, percentile, seconds, share, unpriced
-from tests.integration.dashboards.world import Row
+from tests.integration.dashboards.pipeline import Row
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,8 @@ from tests.integration.dashboards.oracle import (
     unpriced,
     wilson,
 )
-from tests.integration.dashboards.world import SOUND, TOKENS, Row
+from tests.integration.dashboards.pipeline import Row
+from tests.integration.dashboards.world import SOUND, TOKENS
 
 FINE_SUMS: Final = 86_400
 FINE_DIGESTS: Final = 21_600

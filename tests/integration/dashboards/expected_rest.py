@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from tests.integration.dashboards.oracle import Found, Look, Values, at, floor, grouped, share, weighted, wilson
-from tests.integration.dashboards.world import Row, us
+from tests.integration.dashboards.pipeline import Row, us
 
 BAD: Final[dict[str, Callable[[float], bool]]] = {
     "toxicity": lambda value: value >= 0.5,

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from tests.integration.dashboards.world import Row, World, us
+from tests.integration.dashboards.pipeline import Row, us
+from tests.integration.dashboards.world import World
 
 from llmtower_dashboards.macros import Frame
 

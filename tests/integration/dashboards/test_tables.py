@@ -8,8 +8,9 @@ from tests.integration.dashboards.conftest import Place
 from tests.integration.dashboards.expected_calls import heat
 from tests.integration.dashboards.expected_rest import drift_alarms, median
 from tests.integration.dashboards.oracle import Look, flow, grouped, percentile
+from tests.integration.dashboards.pipeline import us
 from tests.integration.dashboards.test_figures import by_keys, plain
-from tests.integration.dashboards.world import END, insert, us
+from tests.integration.dashboards.world import END, insert
 
 from llmtower_dashboards.ask import Answer
 from llmtower_dashboards.macros import Frame
@@ -90,6 +91,24 @@ def test_output_speed(places: dict[str, Place]) -> None:
     assert middle is not None
     assert 1 / middle.high <= row["value"] <= 1 / middle.low
     assert row["sample"] == sum(one["stream"] for one in calls)
+
+
+def test_intervals_of_percentiles(places: dict[str, Place]) -> None:
+    """By order statistics, read from the digest in steps of half a percent; unknown where the ends lie beyond what is read."""
+    calls = Look(places["many"].world, SIX_HOURS).calls()
+    known = 0
+    for row in rows(places["many"], "models"):
+        values = sorted(one["duration_us"] / 1e6 for one in calls if one["request_model"] == row["model"])
+        for name, level in (("p50", 0.5), ("p95", 0.95)):
+            half = 1.96 * (level * (1 - level) / len(values)) ** 0.5
+            low, high = percentile(values, level - half, rank=0.02), percentile(values, min(1.0, level + half), rank=0.02)
+            assert low is not None
+            assert high is not None
+            assert low.holds(row[f"{name}_low"])
+            assert row[f"{name}_high"] is None if level + half > 0.995 else high.holds(row[f"{name}_high"])
+            assert row[f"{name}_low"] <= row[name]
+            known += row[f"{name}_high"] is not None
+    assert known >= 3
 
 
 def test_when_versions_were_seen(places: dict[str, Place]) -> None:

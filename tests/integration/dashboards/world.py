@@ -4,12 +4,12 @@ import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from clickhouse_connect.driver.client import Client
+from tests.integration.dashboards.pipeline import Row, audits, dead_letters, heartbeats, ledger, us, watermarks
 
-Row = dict[str, Any]
 END: Final = datetime(2025, 11, 20, 12, tzinfo=UTC)
 """In the past for every clock, so that `now()` never cuts a range."""
 MODELS: Final = (("openai", "gpt-4o"), ("openai", "o4-mini"), ("anthropic", "claude-haiku-4-5"))
@@ -50,11 +50,6 @@ def insert(client: Client, table: str, rows: Sequence[Row]) -> None:
     if rows:
         names = list(rows[0])
         client.insert(table, [[row[name] for row in rows] for name in names], column_names=names, column_oriented=True)
-
-
-def us(moment: datetime) -> int:
-    """Microseconds since the epoch."""
-    return int(moment.timestamp() * 1_000_000)
 
 
 def call(rng: random.Random, number: int, at: datetime) -> Row:
@@ -109,7 +104,8 @@ def many(count: int = 4_500) -> World:
     world["feedback"].extend(_feedback(rng, world["calls"]))
     world["drift"].extend(_drift())
     world["drift_ranges"].extend(_texts(rng))
-    _books(world)
+    for make in (heartbeats, watermarks, ledger, dead_letters, audits):
+        world[make.__name__].extend(make(END))
     return world
 
 
@@ -233,72 +229,3 @@ def _texts(rng: random.Random) -> Iterable[Row]:
                 "token_times": {4: calls},
                 "finish_reasons": {"stop": calls},
             }
-
-
-def _books(world: World) -> None:
-    """A live producer that dropped and spooled a little, a silent one, a ledger that is a hundred events short, marks, letters, audits."""
-    for minutes in range(60):
-        at = END - timedelta(minutes=minutes, seconds=1)
-        done = 6_000 - minutes * 100
-        live = {
-            "producer": "p-live",
-            "project": "default",
-            "app": "chat",
-            "environment": "production",
-            "at": us(at),
-            "closing": False,
-            "sdk": "py",
-        }
-        world["heartbeats"].append(live | {"emitted": done, "delivered": done - 30, "spooled": 20, "dropped": 10})
-        if minutes >= 30:
-            world["heartbeats"].append(
-                live | {"producer": "p-silent", "app": "search", "emitted": 50, "delivered": 40, "spooled": 0, "dropped": 0}
-            )
-        world["watermarks"].append(
-            {
-                "at": us(at) // 1_000,
-                "project": "default",
-                "watermark": us(at) - (minutes + 1) * 1_000_000,
-                "live_producers": 2,
-                "silent_producers": 1 if minutes < 30 else 0,
-                "lag_records": minutes * 10,
-            }
-        )
-    beats = sum(row["producer"] == "p-live" for row in world["heartbeats"])
-    stored = {"incarnation": "i", "topic": "llmtower.calls", "partition": 0, "project": "default", "minute": int(END.timestamp()) - 600}
-    for number, (producer, app, count, duplicate) in enumerate(
-        (("p-live", "chat", 5_870 + beats, 0), ("p-live", "chat", 7, 1), ("p-silent", "search", 40 + 30, 0))
-    ):
-        world["ledger"].append(
-            stored
-            | {
-                "processor": "calls",
-                "offset": number,
-                "producer": producer,
-                "first_seq": number,
-                "count": count,
-                "app": app,
-                "duplicate": duplicate,
-            }
-        )
-    for number in range(9):
-        world["dead_letters"].append(
-            {
-                "processor": "calls",
-                "project": "default",
-                "app": ("chat", "search")[number % 2],
-                "bytes": 100 + number,
-                "reason": ("not JSON", "time out of range", "not JSON")[number % 3],
-                "at": us(END - timedelta(minutes=number * 5 + 1)) // 1_000,
-            }
-        )
-    for number, (check, found) in enumerate((("missing_events", 3), ("doubled_rows", 0), ("audited_to", 1))):
-        world["audits"].append(
-            {
-                "at": us(END - timedelta(minutes=number)) // 1_000 - 1,
-                "check": check,
-                "hour": int(END.timestamp()) - 7_200,
-                "found": found,
-                "repaired": found,
-            }
-        )

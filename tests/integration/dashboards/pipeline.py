@@ -1,0 +1,70 @@
+"""The pipeline's own rows: a live producer that dropped and spooled a little, a silent one, a ledger a hundred events short, and so on."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+Row = dict[str, Any]
+MINUTES: Final = 60
+SILENT: Final = 30
+"""The second producer was last heard so many minutes ago."""
+
+
+def us(moment: datetime) -> int:
+    """Microseconds since the epoch."""
+    return int(moment.timestamp() * 1_000_000)
+
+
+def heartbeats(end: datetime) -> Iterable[Row]:
+    """One a minute; the live one has emitted 6,000 events by the end."""
+    for minutes in range(MINUTES):
+        run = {"project": "default", "environment": "production", "at": us(end - timedelta(minutes=minutes, seconds=1)), "sdk": "py"}
+        done = 6_000 - minutes * 100
+        live = {"producer": "p-live", "app": "chat", "closing": False}
+        yield run | live | {"emitted": done, "delivered": done - 30, "spooled": 20, "dropped": 10}
+        if minutes >= SILENT:
+            silent = {"producer": "p-silent", "app": "search", "closing": False}
+            yield run | silent | {"emitted": 50, "delivered": 40, "spooled": 0, "dropped": 0}
+
+
+def watermarks(end: datetime) -> Iterable[Row]:
+    """Later and later the further back, with more and more waiting."""
+    for minutes in range(MINUTES):
+        at = us(end - timedelta(minutes=minutes, seconds=1))
+        yield {
+            "at": at // 1_000,
+            "project": "default",
+            "watermark": at - (minutes + 1) * 1_000_000,
+            "live_producers": 2,
+            "silent_producers": 1 if minutes < SILENT else 0,
+            "lag_records": minutes * 10,
+        }
+
+
+def ledger(end: datetime) -> Iterable[Row]:
+    """Heartbeats are events too; seven events came twice and were dropped."""
+    records = (("p-live", "chat", 5_870 + MINUTES, 0), ("p-live", "chat", 7, 1), ("p-silent", "search", 40 + MINUTES - SILENT, 0))
+    stored = {"processor": "calls", "incarnation": "i", "topic": "llmtower.calls", "partition": 0, "project": "default"}
+    for number, (producer, app, count, duplicate) in enumerate(records):
+        place = {"minute": int(end.timestamp()) - 600, "offset": number, "first_seq": number}
+        yield stored | place | {"producer": producer, "app": app, "count": count, "duplicate": duplicate}
+
+
+def dead_letters(end: datetime) -> Iterable[Row]:
+    """Nine, of two apps, for two reasons."""
+    for number in range(9):
+        yield {
+            "processor": "calls",
+            "project": "default",
+            "app": ("chat", "search")[number % 2],
+            "bytes": 100 + number,
+            "reason": ("not JSON", "time out of range", "not JSON")[number % 3],
+            "at": us(end - timedelta(minutes=number * 5 + 1)) // 1_000,
+        }
+
+
+def audits(end: datetime) -> Iterable[Row]:
+    """One found and mended, one found nothing, and how far the timer has come."""
+    for number, (check, found) in enumerate((("missing_events", 3), ("doubled_rows", 0), ("audited_to", 1))):
+        at = us(end - timedelta(minutes=number)) // 1_000 - 1
+        yield {"at": at, "check": check, "hour": int(end.timestamp()) - 7_200, "found": found, "repaired": found}
