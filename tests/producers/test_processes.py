@@ -218,7 +218,7 @@ def test_importing_is_light() -> None:
     code = """
 import sys
 import llmtower, llmtower.openai
-heavy = {"aiokafka", "pydantic", "pydantic_settings", "openai", "llmtower_schemas", "asyncio", "pytest", "numpy"}
+heavy = {"aiokafka", "pydantic", "pydantic_settings", "openai", "llmtower_schemas.events", "asyncio", "pytest", "numpy"}
 print(sorted(heavy & set(sys.modules)))
 llmtower.configure()
 with llmtower.call(model="m") as call: call.finish(output="x")
