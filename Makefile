@@ -69,11 +69,12 @@ peers: $(STAMP) ## install what benchmarks compare with into .venv-peers (about 
 
 # The wrappers are tested with the newest clients and with the oldest that pyproject allows, each set in an environment of its own; so is
 # the push to Grafana, whose client brings an urllib3 that is not everybody's.
-CLIENTS := newest oldest grafana frameworks
+CLIENTS := newest oldest grafana frameworks frameworks-oldest
 TESTS_newest := tests/clients
 TESTS_oldest := tests/clients
 TESTS_grafana := tests/grafana
 TESTS_frameworks := tests/frameworks
+TESTS_frameworks-oldest := tests/frameworks
 
 clients: $(CLIENTS:%=.venv-%/.setup-done)
 
@@ -143,6 +144,9 @@ lock: setup ## resolve the dependencies and Kafka's jars anew
 		requirements/peers.in -o requirements/peers.txt
 	@$(uv_like_pip); $(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --extra server --extra gateway --generate-hashes \
 		--no-emit-index-url --no-annotate --no-header pyproject.toml requirements/frameworks.in -o requirements/clients-frameworks.txt
+	@$(uv_like_pip); $(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --extra langchain --extra litellm --resolution lowest-direct \
+		--generate-hashes --no-emit-index-url --no-annotate --no-header pyproject.toml requirements/frameworks-oldest.in \
+		-o requirements/clients-frameworks-oldest.txt
 	@echo "resolving Kafka's jars"
 	@$(BIN)/python -c 'from pathlib import Path; from llmtower_processors.local.jars import LOCK_NAME, write_lock; write_lock(Path("processors/llmtower_processors/local", LOCK_NAME))'
 
