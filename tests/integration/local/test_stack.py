@@ -23,6 +23,7 @@ from llmtower_processors.local.endpoints import Endpoints, find_endpoints, read_
 from llmtower_processors.local.errors import ChildFailedError, DataDirBusyError, PortTakenError
 from llmtower_processors.local.plan import PLAN, StackOptions, Step
 from llmtower_processors.local.stack import Stack
+from llmtower_processors.roles import NICENESS
 from llmtower_schemas.topics import TOPICS
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
@@ -149,6 +150,8 @@ def test_the_command_starts_everything_with_the_worker_and_stops_it(tmp_path: Pa
         with urllib.request.urlopen(post, timeout=10) as answer:
             assert answer.status == 200
         until(lambda: asked(data, endpoints, "SELECT count() FROM llmtower.calls") or None)
+        nicer = min(19, os.getpriority(os.PRIO_PROCESS, 0) + NICENESS)
+        until(lambda: os.getpriority(os.PRIO_PROCESS, endpoints.pids["scoring"]) == nicer or None)
         up.send_signal(signal.SIGTERM)
         assert up.wait(60) == 0
     assert all(is_gone(pid) for pid in endpoints.pids.values())
