@@ -1,19 +1,15 @@
 """What the leader of the scoring processes does: judge drift every minute. A leader of its own, so that no alert waits for arithmetic."""
 
 import asyncio
-import logging
-from typing import TYPE_CHECKING, Final
+import contextlib
+import threading
+from typing import Final
 
 from llmtower_processors.connection import clickhouse_client, kafka_settings
 from llmtower_processors.drift.evaluate import evaluate_drift
 from llmtower_processors.leader import Firing, KafkaElection, Leader, Timer
 from llmtower_processors.runtime.edges import SystemClock
 from llmtower_schemas.settings import Settings
-
-if TYPE_CHECKING:
-    from clickhouse_connect.driver.client import Client
-
-log = logging.getLogger(__name__)
 
 DRIFT_S: Final = 60.0
 
@@ -23,7 +19,6 @@ class ScoringTimers:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._made: Client | None = None
 
     async def run(self) -> None:
         """Stand for election until cancelled."""
@@ -32,9 +27,19 @@ class ScoringTimers:
         await Leader(election, [Timer("drift", DRIFT_S, self._drift)], group, SystemClock()).run()
 
     async def _drift(self, firing: Firing) -> None:
-        await asyncio.to_thread(lambda: evaluate_drift(self._client(), firing.window_end_ms, firing.token))
+        """Judge in a thread that ends with the process: nothing waits for it, and what it had not written the next leader writes."""
+        loop, done = asyncio.get_running_loop(), asyncio.Event()
+        failed: list[Exception] = []
 
-    def _client(self) -> "Client":
-        if self._made is None:
-            self._made = clickhouse_client(self._settings)
-        return self._made
+        def work() -> None:
+            try:
+                evaluate_drift(clickhouse_client(self._settings), firing.window_end_ms, firing.token)
+            except Exception as error:
+                failed.append(error)
+            with contextlib.suppress(RuntimeError):  # the loop is closed: the process ends
+                loop.call_soon_threadsafe(done.set)
+
+        threading.Thread(target=work, name="drift", daemon=True).start()
+        await done.wait()
+        if failed:
+            raise failed[0]

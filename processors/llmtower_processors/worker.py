@@ -24,7 +24,7 @@ from llmtower_processors.errors import NotConfigured, Unreachable
 from llmtower_processors.migrate import require_current
 from llmtower_processors.pricing import load_price_book
 from llmtower_processors.registry import build_processors
-from llmtower_processors.roles import NICENESS, PIPELINE, SCORING
+from llmtower_processors.roles import NICENESS, PIPELINE, RANGE_ROWS, SCORING
 from llmtower_processors.runtime import garbage
 from llmtower_processors.runtime.buffer import Limits
 from llmtower_processors.runtime.clickhouse import ClickHouseStore
@@ -112,12 +112,13 @@ def build_loop(settings: Settings, processor: Processor, metrics: Metrics, *, re
         "heartbeat_interval_ms": max(200, min(3_000, settings.worker.session_timeout_ms // 5)),
     }
     group = f"{settings.worker.group_prefix}.{processor.name}"
+    rows = settings.worker.flush_rows if processor.name in PIPELINE else min(RANGE_ROWS, settings.worker.flush_rows)
     return ProcessorLoop(
         processor,
         log_factory=lambda: KafkaLog(options, group, processor.topics),
         store_factory=lambda: ClickHouseStore(settings.clickhouse.client_options()),
         metrics=metrics,
-        limits=Limits(rows=settings.worker.flush_rows, flush_s=settings.worker.flush_s),
+        limits=Limits(rows=rows, flush_s=settings.worker.flush_s),
         resume=resume,
     )
 
