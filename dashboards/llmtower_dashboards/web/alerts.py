@@ -20,6 +20,7 @@ _FILTERS = {"project": "project", "environment": "environment", "app": "app", "r
 _FILTERS |= {"prompt_name": "prompt", "user_id": "user", "model": "model", "prompt": "prompt", "user": "user"}
 
 _FIGURE_AT = 4
+TIMES = "\u00d7 "
 _KNOWN = frozenset(get_args(Unit))
 
 
@@ -148,17 +149,19 @@ def history(answer: Answer, look: Look) -> Html:
 def _amount(value: Any, unit: str) -> str:
     """Some rules have a unit of their own, `x budget`."""
     shown = str(figure(value, cast(PanelUnit, unit)))
-    return shown if unit in _KNOWN or not unit else f"{shown}{THIN}{unit}"
+    return shown if unit in _KNOWN or not unit else f"{shown}{THIN}{unit.replace('x ', TIMES)}"
 
 
 def _figures(row: Mapping[str, Any]) -> str:
     if row["value"] is None:
         return str(row["reason"] or "no data")
-    value = _amount(row["value"], str(row["unit"]))
+    unit = str(row["unit"])
+    value = _amount(row["value"], unit)
     if row["threshold"] is None:
         return value
+    value = value if unit in _KNOWN else str(figure(row["value"], ""))
     sign = "<" if row["value"] < row["threshold"] else ">"
-    return f"{value} {sign} {_amount(row['threshold'], str(row['unit']))}"
+    return f"{value} {sign} {_amount(row['threshold'], unit)}"
 
 
 def _sample(row: Mapping[str, Any]) -> str:

@@ -26,6 +26,10 @@ Found = TypeVar("Found")
 COLOUR_DAYS: Final = 30
 LISTED: Final = ("environment", "app", "model", "provider", "prompt", "user")
 _KEPT: Final = 256
+SELDOM: Final = frozenset({"overview_changed"})
+"""Panels that cost much and say what moves slowly."""
+SELDOM_S, CHOICES_S, COLOURS_S = 20.0, 120.0, 300.0
+"""For so many seconds an answer of that kind serves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,9 @@ class Hub:
         asker = self._asker if panel.reader == "dashboards" else self._content
         if asker is None:
             raise AskError("This page has no login for texts. Set LLMTOWER_WEB__CONTENT_PASSWORD.", retriable=False)
+        if panel.name in SELDOM:
+            key: tuple[Any, ...] = ("ask", panel.name, _span(frame, SELDOM_S))
+            return await self._once(key, SELDOM_S, lambda: asker.ask(panel, frame))
         return await self._once(("ask", panel.name, _key(frame)), 1.0, lambda: asker.ask(panel, frame))
 
     async def completeness(self, frame: Frame) -> Any:
@@ -76,7 +83,7 @@ class Hub:
             found = await asyncio.gather(*(self._asker.values(order(name), frame) for name in DIMENSIONS))
             return palette(zip(DIMENSIONS, found, strict=True))
 
-        return await self._quietly("colours", 60.0, ask, Palette())
+        return await self._quietly("colours", COLOURS_S, ask, Palette())
 
     async def marks(self, frame: Frame) -> list[Mark]:
         """Give the events of a range: deploys, new prompt versions, new models."""
@@ -85,8 +92,7 @@ class Hub:
             answers = await asyncio.gather(*(self._asker.ask(panel, frame) for panel in ANNOTATIONS.values()))
             return [Mark(row[0], str(row[1]), str(row[2])) for answer in answers for row in answer.rows]
 
-        key = ("marks", frame.end - frame.start, frame.interval_s, _chosen(frame), int(frame.end.timestamp()) // 15)
-        return await self._quietly(key, 30.0, ask, [])
+        return await self._quietly(("marks", _span(frame, SELDOM_S)), SELDOM_S, ask, [])
 
     async def choices(self, frame: Frame) -> Mapping[str, Sequence[str]]:
         """Give the values that filters may have."""
@@ -96,7 +102,7 @@ class Hub:
             found = await asyncio.gather(*(self._asker.values(VARIABLES[name], one) for name, one in zip(LISTED, frames, strict=True)))
             return dict(zip(LISTED, found, strict=True))
 
-        return await self._quietly(("choices", frame.end - frame.start, int(frame.end.timestamp()) // 30), 60.0, ask, {})
+        return await self._quietly(("choices", frame.end - frame.start, int(frame.end.timestamp() // CHOICES_S)), CHOICES_S, ask, {})
 
     async def alerts(self, frame: Frame) -> Alerts:
         """Give what is firing. Raises AskError."""
@@ -122,7 +128,7 @@ class Hub:
     async def _once(self, key: Any, seconds: float, ask: Callable[[], Awaitable[Found]]) -> Found:
         now = time.monotonic()
         known = self._kept.get(key)
-        if known is None or now - known[0] >= seconds or (known[1].done() and (known[1].cancelled() or known[1].exception())):
+        if known is None or (known[1].done() and (now - known[0] >= seconds or known[1].cancelled() or known[1].exception())):
             known = (now, asyncio.ensure_future(ask()))
             self._kept[key] = known
             self._kept.move_to_end(key)
@@ -133,6 +139,11 @@ class Hub:
 
 def _chosen(frame: Frame) -> tuple[tuple[str, tuple[str, ...]], ...]:
     return tuple(sorted((name, tuple(values)) for name, values in frame.variables.items()))
+
+
+def _span(frame: Frame, seconds: float) -> tuple[Any, ...]:
+    """A range as far as it matters to what is asked seldom."""
+    return (frame.end - frame.start, int(frame.end.timestamp() // seconds), _chosen(frame))
 
 
 def _key(frame: Frame) -> tuple[Any, ...]:

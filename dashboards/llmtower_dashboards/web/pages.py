@@ -66,6 +66,7 @@ class Wiring:
     async def _tick(self) -> None:
         if self._screen.live and not self._screen.busy:
             await self._screen.refresh()
+            self._timer.interval = self._screen.period_s
 
     async def _go(self, event: GenericEventArguments) -> None:
         self._screen.go(str(event.args))
@@ -75,7 +76,7 @@ class Wiring:
 
     async def _zone(self, event: GenericEventArguments) -> None:
         if self._screen.set_zone(str(event.args)[:64]):
-            await self._screen.refresh()
+            await self._screen.redraw()
 
     async def _visible(self, event: GenericEventArguments) -> None:
         self._timer.active = bool(event.args)

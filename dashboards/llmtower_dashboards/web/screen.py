@@ -1,9 +1,10 @@
 """What one browser looks at: builds a page's panels, asks for them again while it is looked at. Edge: imports NiceGUI."""
 
 import asyncio
+import time
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, Final
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from nicegui import Client, ui
 
@@ -43,6 +44,9 @@ class Screen:
         self._alerts: Alerts | None = None
         self._silencing: set[str] = set()
         self._running: asyncio.Task[None] | None = None
+        self._asked = datetime.now(UTC)
+        self.took_s = 0.0
+        """Seconds of the last refresh."""
         self._nav, self._controls, self._status = _html(""), _html(""), _html("")
         self._nav.classes("top")
         with ui.element("div").classes("bar"):
@@ -62,9 +66,10 @@ class Screen:
 
     @property
     def period_s(self) -> float:
-        """Seconds between two refreshes: a longer range moves slower."""
+        """Seconds between two refreshes: a longer range moves slower, and a slow engine is not pressed."""
         span = self._frame(datetime.now(UTC)).end - self._frame(datetime.now(UTC)).start
-        return 5.0 if span <= timedelta(hours=1) else 15.0 if span <= timedelta(days=1) else 60.0
+        least = 5.0 if span <= timedelta(hours=1) else 15.0 if span <= timedelta(days=1) else 60.0
+        return max(least, 4 * self.took_s)
 
     def go(self, href: str) -> None:
         """Read an address and build what it names; panels that are there already stay."""
@@ -94,16 +99,23 @@ class Screen:
 
     async def refresh(self) -> None:
         """Ask for everything on the screen at this moment; what was asked before and is not answered is given up."""
+        self._asked = datetime.now(UTC).replace(microsecond=0)
+        await self.redraw()
+
+    async def redraw(self) -> None:
+        """Show the same moment again: what is asked already is not asked twice."""
         if self._running is not None:
             self._running.cancel()
-        self._running = asyncio.create_task(self._refresh())
+        self._running = asyncio.create_task(self._draw(self._asked))
         await asyncio.wait({self._running})
 
-    async def _refresh(self) -> None:
-        now = datetime.now(UTC).replace(microsecond=0)
+    async def _draw(self, now: datetime) -> None:
+        began = time.monotonic()
         look = Look(self._path, self._view, self._frame(now), now, self._zone())
         self._header(look, {})
-        await asyncio.gather(self._panels(look), self._around(look))
+        await asyncio.gather(self._panels(look), self._find_alerts(look))
+        self._header(look, await self._hub.choices(look.frame))
+        self.took_s = time.monotonic() - began
 
     def prelude(self) -> Html:
         """What is known already, as plain HTML: it is seen before the browser has run a line of script, and then gives way to the page."""
@@ -137,26 +149,22 @@ class Screen:
         _set(self._greeting, chrome.first_steps(self._hub.bootstrap) if nothing and self._path == "/" else "")
         return Setting(frame.start, frame.end, frame.interval_s, look.zone, colours, marks, arrived, share)
 
-    async def _around(self, look: Look) -> None:
-        """Filters, the badge, the list of alerts."""
-        choices, found = await asyncio.gather(self._hub.choices(look.frame), self._find_alerts(look))
-        self._header(look, choices)
-        if self._firing is not None and found is not None:
-            rule = self._view.choices.get("rule", "")
-            chosen = [one for one in found.found if not rule or one.row["rule"] == rule]
-            _set(self._firing, alerts.listed(chosen, look, limit=5 if self._path == "/" else 100))
-        if self._silences is not None and found is not None:
-            empty = tag("p", "Nothing is silenced.", class_="empty")
-            _set(self._silences, alerts.silenced(found.silences, look) if found.silences.rows else empty)
-
-    async def _find_alerts(self, look: Look) -> Alerts | None:
+    async def _find_alerts(self, look: Look) -> None:
+        """The badge, the list of alerts, the silences."""
         try:
-            self._alerts = await self._hub.alerts(look.frame)
+            found = self._alerts = await self._hub.alerts(look.frame)
         except AskError as error:
             if self._firing is not None:
                 _set(self._firing, cards.failed(str(error)))
-            return None
-        return self._alerts
+            return
+        self._header(look, {})
+        if self._firing is not None:
+            rule = self._view.choices.get("rule", "")
+            chosen = [one for one in found.found if not rule or one.row["rule"] == rule]
+            _set(self._firing, alerts.listed(chosen, look, limit=5 if self._path == "/" else 100))
+        if self._silences is not None:
+            empty = tag("p", "Nothing is silenced.", class_="empty")
+            _set(self._silences, alerts.silenced(found.silences, look) if found.silences.rows else empty)
 
     def _header(self, look: Look, choices: Any) -> None:
         _set(self._nav, chrome.navigation(look, alerts.count(self._alerts.found) if self._alerts else 0))
@@ -227,7 +235,7 @@ class Screen:
 
     def _ask_for_texts(self) -> None:
         here = self._view.link(CALLS_PATH)
-        link = tag("a", "Enter a key", href=f"/key?{_query(next=here)}", data_plain="")
+        link = tag("a", "Enter a key", href=f"/key?{urlencode({'next': here})}", data_plain="")
         said = " of the scope content to see what was asked and answered." if self._hub.has_texts else ""
         sentence = join(link, said) if said else "This page has no login for texts (LLMTOWER_WEB__CONTENT_PASSWORD)."
         with ui.element("article").classes("card").props('id="call_content"'):
@@ -286,9 +294,3 @@ class Screen:
 
 def _width(panel: Any) -> str:
     return "tile" if panel.kind == "stat" else "" if panel.width > 12 or panel.kind == "table" else "half"
-
-
-def _query(**values: str) -> str:
-    from urllib.parse import urlencode
-
-    return urlencode(values)
