@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from xdist.remote import Producer
 
 SINGLY = "tests/faults/test_faults.py"
-LONG_FIRST = ("tests/faults/test_outages.py", "tests/integration")
+LONG_FIRST = ("tests/faults/test_outages.py", "tests/browser", "tests/integration")
 """Begun first; then everything else; the runs of `SINGLY` last: small pieces that even out the end."""
 
 

@@ -6,7 +6,6 @@ from tests.benchmarks.figures import Figure, at_most, main
 from tests.benchmarks.stand import Stand, cpu_seconds, memory_mib, stand
 
 SETTLE_S = 20
-ROLES = ("up", "kafka", "clickhouse", "worker", "web", "scoring")
 
 
 def run(quick: bool) -> list[Figure]:
@@ -19,7 +18,7 @@ def run(quick: bool) -> list[Figure]:
         time.sleep(20 if quick else 60)
         seconds = time.monotonic() - at
         share = {role: (used - before[role]) / seconds * 100 for role, used in _own_cpu(running).items()}
-        memory = {role: memory_mib(running.pid(role)) for role in ROLES}
+        memory = {role: memory_mib(pid) for role, pid in running.pids().items()}
     return [
         Figure("`llmtower up` ready after", ready_s, "s", note="an empty data directory, Kafka's jars already there"),
         at_most("idle CPU", sum(share.values()), "% of a core", 5, _by_role(share, ".1f")),
@@ -29,8 +28,8 @@ def run(quick: bool) -> list[Figure]:
 
 def _own_cpu(running: Stand) -> dict[str, float]:
     """CPU by role; `up` without that of its children, which have roles of their own."""
-    used = {role: cpu_seconds(running.pid(role)) for role in ROLES}
-    used["up"] -= sum(used[role] for role in ROLES[1:])
+    used = {role: cpu_seconds(pid) for role, pid in running.pids().items()}
+    used["up"] -= sum(seconds for role, seconds in used.items() if role != "up")
     return used
 
 

@@ -33,10 +33,13 @@ class Stand:
     client: Client
     process: subprocess.Popen[bytes] = field(repr=False)
 
+    def pids(self) -> dict[str, int]:
+        """Process id by role, of everything that lives."""
+        return dict((find_endpoints(self.data_dir) or self.endpoints).pids)
+
     def pid(self, role: str) -> int:
-        """Process id by role: up, kafka, clickhouse, worker."""
-        found = find_endpoints(self.data_dir)
-        return (found or self.endpoints).pids[role]
+        """Process id by role: up, kafka, clickhouse, worker, …"""
+        return self.pids()[role]
 
     def count(self, table: str = "calls") -> int:
         """Rows that a query sees."""
