@@ -29,6 +29,7 @@ BENCHMARKS: dict[str, str] = {
     "alerts": "a round of 500 rules x 100 groups; a backtest over a month; from an event to its notification",
     "dashboard": "a day's dashboard query on rollups and on 10 M calls",
     "panels": "every panel's query over 10 M calls",
+    "page": "the live page in a browser over 10 M calls: first paint, another view, idle cost",
     "idle": "CPU and memory of an idle `llmtower up`",
     "drift": "embedding rates; false alarms of drift over a million minutes without any; how soon seeded shifts are seen",
     "scoring": "event → queryable with the scoring process stopped, and busy",
