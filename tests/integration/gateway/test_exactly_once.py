@@ -4,8 +4,7 @@ import asyncio
 import os
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,11 @@ from typing import Any
 import clickhouse_connect
 import orjson
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer
 from clickhouse_connect.driver.client import Client
 from prometheus_client import CollectorRegistry
 from tests.contract.backends import KafkaCluster
+from tests.integration.gateway.topics import read_all
 from tests.otel.exports import span, traces
 from tests.otel.test_dialects import SEMCONV_37
 
@@ -138,7 +138,7 @@ def test_what_was_acknowledged_outlives_a_killed_broker_and_nothing_else_was_pro
             assert refused
             await sink.close()
             assert sink.pending == 0
-            return acknowledged, await _stored(bootstrap, topic, 2)
+            return acknowledged, [orjson.loads(value)["call_id"] for value in await read_all(bootstrap, topic, 2)]
 
         acknowledged, stored = asyncio.run(body())
     assert acknowledged == set(stored)
@@ -152,27 +152,6 @@ async def _until_taken(sink: KafkaSink, part: Sequence[Line]) -> None:
                 return await sink.put(part)
             except Refusal:
                 await asyncio.sleep(0.5)
-
-
-async def _stored(bootstrap: str, topic: str, partitions: int) -> list[str]:
-    async with _reader(bootstrap, topic, partitions) as (consumer, ends):
-        found: list[str] = []
-        while any([await consumer.position(partition) < end for partition, end in ends.items()]):
-            for records in (await consumer.getmany(timeout_ms=500)).values():
-                found += [orjson.loads(record.value)["call_id"] for record in records]
-        return found
-
-
-@asynccontextmanager
-async def _reader(bootstrap: str, topic: str, partitions: int) -> AsyncIterator[tuple[AIOKafkaConsumer, dict[TopicPartition, int]]]:
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest", enable_auto_commit=False)
-    await consumer.start()
-    try:
-        wanted = [TopicPartition(topic, number) for number in range(partitions)]
-        consumer.assign(wanted)
-        yield consumer, await consumer.end_offsets(wanted)
-    finally:
-        await consumer.stop()
 
 
 def test_no_broker_is_a_refusal_in_time() -> None:
