@@ -67,8 +67,6 @@ class KafkaSink:
         self._partitions: dict[str, int] = {}
         self._opening = asyncio.Lock()
         self._stops: set[asyncio.Task[None]] = set()
-        self.pending = 0
-        """Batches that Kafka has not answered yet, also of requests that were told to come again."""
 
     async def put(self, lines: Sequence[Line]) -> None:
         """Send in as few batches as their partitions allow."""
@@ -91,15 +89,9 @@ class KafkaSink:
         for (topic, number), group in groups.items():
             for batch in _batches(producer, group):
                 answer = await producer.send_batch(batch, topic, partition=number)
-                self.pending += 1
-                answer.add_done_callback(self._answered)
+                answer.add_done_callback(_heard)
                 answers.append(asyncio.shield(answer))
         await asyncio.gather(*answers)
-
-    def _answered(self, answer: "asyncio.Future[Any]") -> None:
-        self.pending -= 1
-        if not answer.cancelled():
-            answer.exception()
 
     @property
     def ready(self) -> bool:
@@ -164,6 +156,12 @@ class KafkaSink:
             self._stop(producer)
         if self._stops:
             await asyncio.wait(list(self._stops), timeout=2 * _STOP_S)
+
+
+def _heard(answer: "asyncio.Future[Any]") -> None:
+    """Take note of a late failure, which nobody waits for any more."""
+    if not answer.cancelled():
+        answer.exception()
 
 
 def _batches(producer: AIOKafkaProducer, group: Sequence[tuple[bytes, Any]]) -> Iterator[Any]:
