@@ -1,9 +1,11 @@
 """Running the gateway: uvicorn, with a limit on how long headers may take, and where it may listen."""
 
 import asyncio
+import contextlib
 import ipaddress
 import logging
-from collections.abc import Awaitable, Callable
+import signal
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import uvicorn
@@ -44,9 +46,20 @@ async def _serve(settings: Settings, kafka: KafkaSettings, write: Write) -> None
         beside = collect
     await sink.connect()
     try:
-        await uvicorn.Server(server_config(build_app(gateway, beside=beside), given.host, given.port, headers_s=given.body_s)).serve()
+        await _Server(server_config(build_app(gateway, beside=beside), given.host, given.port, headers_s=given.body_s)).serve()
     finally:
         await sink.close()
+
+
+class _Server(uvicorn.Server):
+    """Ends well when it is told to: uvicorn's own way is to end by the signal once more."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop taking requests, answer those under way, return."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, self.handle_exit, number, None)
+        yield
 
 
 def server_config(app: Any, host: str, port: int, *, headers_s: float) -> uvicorn.Config:
