@@ -8,6 +8,7 @@ from dataclasses import replace
 from itertools import compress
 from typing import Any, NamedTuple
 
+from llmtower_processors.native import Constant
 from llmtower_processors.runtime.envelopes import Envelope, envelope
 from llmtower_processors.runtime.model import Batch, Record
 from llmtower_processors.wire import doubtful, read_record, read_slowly, split_lines
@@ -121,9 +122,9 @@ def position(batch: Batch, found: Arrivals) -> dict[str, Sequence[Any]]:
     """Give the columns by which a row is found again in Kafka."""
     n = len(found.events)
     return {
-        "incarnation": [batch.incarnation] * n,
-        "kafka_topic": [batch.topic] * n,
-        "kafka_partition": [batch.partition] * n,
+        "incarnation": Constant(batch.incarnation, n),
+        "kafka_topic": Constant(batch.topic, n),
+        "kafka_partition": Constant(batch.partition, n),
         "kafka_offset": [record.offset for record in found.records],
         "event_index": found.lines,
     }

@@ -1,6 +1,6 @@
 """From events to columns: the second half of every processor that stores events. Without per-row dictionaries."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import compress
 from operator import attrgetter
 from typing import Any
@@ -9,7 +9,9 @@ import msgspec
 from msgspec.structs import astuple
 
 from llmtower_processors.arrivals import Arrivals, position
+from llmtower_processors.native import Constant, Packed, Writer, writer, zero
 from llmtower_processors.runtime.model import Batch, Block
+from llmtower_schemas.migrations import column_types
 
 Column = Sequence[Any]
 Columns = dict[str, Column]
@@ -33,6 +35,9 @@ USUALLY_NULL = frozenset(
     }
 )
 """The same for columns that are NULL in every row."""
+
+BINARY = frozenset({"raw"})
+"""Columns of type String that hold bytes which need not be text."""
 
 CONTENT_DEFAULTS: dict[str, Any] = {
     **dict.fromkeys(("input", "output", "retrieved", "parameters", "error_message", "comment", "correction", "embedder", "extra"), ""),
@@ -68,8 +73,8 @@ def content(batch: Batch, found: Arrivals, kind: str, carried: Columns, texts: C
     """Give all `contents` columns of those events that have any text or unknown fields; `carried` goes along."""
     n = len(found.events)
     texts = texts | {"extra": found.unknown}
-    rest = {name: [default] * n for name, default in CONTENT_DEFAULTS.items() if name not in texts and name not in carried}
-    given = {"kind": [kind] * n, **carried, **texts, **rest, **position(batch, found)}
+    rest = {name: Constant(default, n) for name, default in CONTENT_DEFAULTS.items() if name not in texts and name not in carried}
+    given = {"kind": Constant(kind, n), **carried, **texts, **rest, **position(batch, found)}
     if any(map(all, texts.values())):
         return given
     mask = list(map(any, zip(*texts.values(), strict=True)))
@@ -78,22 +83,48 @@ def content(batch: Batch, found: Arrivals, kind: str, carried: Columns, texts: C
 
 def blocks(parts: Iterable[tuple[str, Columns]]) -> list[Block]:
     """Join parts to one block per table (one table is one insert under one token), without spare columns and without empty blocks."""
-    joined: dict[str, dict[str, list[Any]]] = {}
+    tables: dict[str, _Table] = {}
     for table, columns in parts:
-        if table not in joined:
-            joined[table] = {name: list(column) for name, column in columns.items()}
-            continue
-        for name, column in columns.items():
-            joined[table].setdefault(name, []).extend(column)
-    made = (Block(table, _without_spare(columns)) for table, columns in joined.items())
+        if columns:
+            tables.setdefault(table, _Table(table)).add(columns)
+    made = (table.block() for table in tables.values())
     return [block for block in made if block.rows]
 
 
-def _without_spare(columns: Mapping[str, list[Any]]) -> Columns:
-    return {name: column for name, column in columns.items() if not _is_spare(name, column)}
+class _Table:
+    """The block of one table: a portion's values become bytes while they are at hand, and are not kept."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._types = column_types()[name]
+        self._writers: dict[str, Writer] = {}
+        self._rows = 0
+
+    def add(self, columns: Columns) -> None:
+        """Take a portion; a column that was spare so far begins with its default."""
+        rows = len(next(iter(columns.values())))
+        if not rows:
+            return
+        for name, column in columns.items():
+            made = self._writers.get(name)
+            if made is None:
+                if _is_spare(name, column):
+                    continue
+                made = self._writers[name] = writer(self._types[name])
+                if self._rows:
+                    made.add(Constant(zero(self._types[name]), self._rows))
+            made.add(column)
+        self._rows += rows
+
+    def block(self) -> Block:
+        """Give the block of all portions."""
+        return Block(self._name, {name: self._packed(name, made) for name, made in self._writers.items()})
+
+    def _packed(self, name: str, made: Writer) -> Packed:
+        return Packed(self._types[name], self._rows, [made.prefix(), *made.body()], bytes if name in BINARY else bytes.decode)
 
 
-def _is_spare(name: str, column: list[Any]) -> bool:
+def _is_spare(name: str, column: Column) -> bool:
     if name in USUALLY_EMPTY:
-        return not any(column)
+        return not (column.value if isinstance(column, Constant) else any(column))
     return name in USUALLY_NULL and column.count(None) == len(column)

@@ -8,7 +8,8 @@ import msgspec
 
 from llmtower_processors.arrivals import Arrivals, dead_letter_columns, portions, sort_events
 from llmtower_processors.columns import Column, Columns, blocks, content, fields, origin, ticks
-from llmtower_processors.jsontext import content_text, flat_object, nested_object
+from llmtower_processors.jsontext import content_bytes, flat_object, nested_object
+from llmtower_processors.native import Constant
 from llmtower_processors.pricing import PriceBook
 from llmtower_processors.runtime.model import Batch, Block, Processor
 from llmtower_processors.structs import STRUCTS, USAGE
@@ -76,15 +77,16 @@ def _calls(batch: Batch, found: Arrivals, *, price_book: PriceBook) -> tuple[Col
     source = fields(events, (*_CALL_FIELDS, *_CALL_SOURCES))
     columns = {name: source[name] for name in _CALL_FIELDS} | {"started_at": ticks(source["started_at_ns"])} | _usage(source)
     columns |= dict(zip(_COST_COLUMNS, zip(*map(price_book.price_row, events), strict=True), strict=True))
-    split = [flat_object(raw) if raw else ("", "") for raw in source["parameters"]]
-    columns["parameters"] = [shown for shown, _ in split]
+    raws = list(map(bytes, source["parameters"]))
+    split = {raw: flat_object(raw) if raw else ("", "") for raw in set(raws)}
+    columns["parameters"] = [split[raw][0] for raw in raws]
     texts = {
-        "input": [content_text(raw) for raw in source["input"]],
-        "output": [content_text(raw) for raw in source["output"]],
+        "input": content_bytes(source["input"]),
+        "output": content_bytes(source["output"]),
         "retrieved": _documents(source["retrieved"]),
-        "parameters": [whole for _, whole in split],
+        "parameters": [split[raw][1] for raw in raws],
         "error_message": source["error_message"],
-        "embedding": [vector or [] for vector in source["embedding"]] if any(source["embedding"]) else [[]] * len(events),
+        "embedding": [vector or [] for vector in source["embedding"]] if any(source["embedding"]) else Constant([], len(events)),
     }
     carried = {name: columns[name] for name in ("call_id", "project", "app", "started_at")} | {"embedder": source["embedder"]}
     return columns | origin(batch, found), content(batch, found, "call", carried, texts)
@@ -99,7 +101,7 @@ def _usage(source: Columns) -> Columns:
 
 def _documents(column: Column) -> Column:
     if not any(column):
-        return [""] * len(column)
+        return Constant("", len(column))
     return [_write(documents).decode() if documents else "" for documents in column]
 
 
@@ -116,8 +118,8 @@ def _steps(batch: Batch, found: Arrivals) -> tuple[Columns, Columns]:
     columns["retrieved_ids"] = [[document.id for document in documents] for documents in source["retrieved"]]
     columns["retrieved_scores"] = [[_score(document.score) for document in documents] for documents in source["retrieved"]]
     texts = {
-        "input": [content_text(raw) for raw in source["input"]],
-        "output": [content_text(raw) for raw in source["output"]],
+        "input": content_bytes(source["input"]),
+        "output": content_bytes(source["output"]),
         "retrieved": _documents(source["retrieved"]),
     }
     carried = {"call_id": columns["step_id"]} | {name: columns[name] for name in ("project", "app", "started_at")}

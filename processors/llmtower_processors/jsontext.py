@@ -1,7 +1,8 @@
 """JSON values as the text that is stored."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Annotated, Any
 
 import msgspec
@@ -12,6 +13,9 @@ SHORT_TEXT = 64
 
 _Short = Annotated[str, msgspec.Meta(max_length=SHORT_TEXT)]
 _Scalar = bool | int | float | None | _Short
+_first_byte = itemgetter(slice(0, 1))
+_NOT_AS_IT_IS = frozenset({b'"', b"n"})
+"""How a text and null begin."""
 _read_text = msgspec.json.Decoder(str).decode
 _read_object = msgspec.json.Decoder(dict[str, Any]).decode
 _check_flat = msgspec.json.Decoder(dict[_Short, _Scalar]).decode
@@ -34,7 +38,15 @@ def content_text(raw: msgspec.Raw) -> str:
     return "" if text == "null" else text
 
 
-def flat_object(raw: msgspec.Raw) -> tuple[str, str]:
+def content_bytes(raws: Sequence[msgspec.Raw]) -> list[bytes]:
+    """Give many contents as UTF-8; whatever is an array or an object is stored as it came."""
+    whole = list(map(bytes, raws))
+    if _NOT_AS_IT_IS.isdisjoint(map(_first_byte, whole)):
+        return whole
+    return [content_text(raw).encode() for raw in raws]
+
+
+def flat_object(raw: msgspec.Raw | bytes) -> tuple[str, str]:
     """Split an object into what is no content (numbers, booleans, short words), and all of it where something had to be left out."""
     try:
         _check_flat(raw)
@@ -53,7 +65,7 @@ def nested_object(raw: msgspec.Raw) -> str:
     return str(raw, "utf-8")
 
 
-def _shown_json(raw: msgspec.Raw, depth: int) -> str:
+def _shown_json(raw: msgspec.Raw | bytes, depth: int) -> str:
     kept = _shown_fields(_read_object(raw), depth)
     return to_json(kept) if kept else ""
 

@@ -17,7 +17,6 @@ import mode
 from faust.web import Request, Response, View
 from prometheus_client import CollectorRegistry, generate_latest
 
-from llmtower_processors import native_columns
 from llmtower_processors.connection import clickhouse_client, kafka_settings
 from llmtower_processors.drift.embedders import load_embedder
 from llmtower_processors.errors import NotConfigured, Unreachable
@@ -53,7 +52,6 @@ def run_worker(settings: Settings, names: tuple[str, ...] = (), *, resume: bool 
     known = build_processors(load_price_book(settings.prices_file), embedder)
     processors = select(known, names)
     _wait_until_reachable(settings)
-    native_columns.install()
     garbage.take_over()
     registry = CollectorRegistry()
     metrics = Metrics(registry)

@@ -12,7 +12,7 @@ from typing import Any
 
 import genai_prices
 
-from llmtower_processors import native_columns
+
 from llmtower_processors.pricing import PriceBook
 from llmtower_processors.registry import build_processors
 from llmtower_processors.runtime.model import Batch, Record
@@ -72,7 +72,7 @@ def run(quick: bool) -> Sequence[Figure]:
     calls, rounds = (RANGE // 5, 7) if quick else (RANGE, 15)
     process = build_processors(PriceBook())["calls"].function
     figures: list[Figure] = []
-    native_columns.install()
+
     for lines, title in ((100, "100-event envelopes"), (1, "single-event records")):
         batch = make_batch(calls, lines=lines, seed=lines)
         gc.collect()

@@ -1,9 +1,7 @@
 """What the DDL says of each table's columns, and blocks encoded by the real writer and read back by the real reader."""
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
 from clickhouse_connect.datatypes.base import ClickHouseType
@@ -11,35 +9,39 @@ from clickhouse_connect.datatypes.registry import get_from_name
 from clickhouse_connect.driver.insert import InsertContext
 from clickhouse_connect.driver.transform import NativeTransform
 
+from llmtower_processors.native import block_bytes, pack
 from llmtower_processors.runtime.model import Block
-
-_TABLE = re.compile(r"CREATE TABLE (?:IF NOT EXISTS )?(\w+)\n\(\n(.*?)\n\)\nENGINE", re.DOTALL)
-_COLUMN = re.compile(r"^ {4}([a-z_]\w*) ([A-Z].*?)(?: CODEC\(.*\))?(?: COMMENT '.*')?,?$")
+from llmtower_schemas.migrations import column_types
 
 
 @cache
 def ddl() -> Mapping[str, Mapping[str, ClickHouseType]]:
     """Columns and types of every table, in the order of the migrations."""
-    scripts = sorted((p for p in files("llmtower_schemas.migrations").iterdir() if p.name.endswith(".sql")), key=lambda p: p.name)
-    return {name: dict(_columns(body)) for p in scripts for name, body in _TABLE.findall(p.read_text())}
-
-
-def _columns(body: str) -> Sequence[tuple[str, ClickHouseType]]:
-    found = (_COLUMN.match(line) for line in body.splitlines())
-    return [(match[1], get_from_name(match[2])) for match in found if match and "AggregateFunction" not in match[2]]
+    return {
+        table: {name: get_from_name(of) for name, of in columns.items() if "AggregateFunction" not in of}
+        for table, columns in column_types().items()
+    }
 
 
 def encode(block: Block) -> bytes:
-    """Encode a block as clickhouse-connect sends it; raises when a value does not fit its column."""
+    """Encode a block as the store sends it, and see that clickhouse-connect would send the same; raises when a value does not fit."""
+    types = column_types()[block.table]
+    body = block_bytes({name: pack(types[name], column) for name, column in block.columns.items()})
+    assert body == theirs(block)
+    return body
+
+
+def theirs(block: Block) -> bytes:
+    """Encode a block by clickhouse-connect."""
     types = ddl()[block.table]
     context = InsertContext(
         block.table,
         list(block.columns),
         [types[name] for name in block.columns],
-        list(block.columns.values()),
+        [list(column) for column in block.columns.values()],
         column_oriented=True,
     )
-    body = b"".join(NativeTransform.build_insert(context))
+    body = b"".join(NativeTransform.build_insert(context)).partition(b"FORMAT Native\n")[2]
     failed = context.insert_exception
     vars(context).clear()  # as the store does: it refers to itself
     if failed is not None:

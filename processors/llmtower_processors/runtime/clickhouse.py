@@ -6,8 +6,10 @@ from itertools import islice
 from typing import Any, Final
 
 import clickhouse_connect
+import lz4.frame  # type: ignore[import-untyped]  # ships no types
 from clickhouse_connect.driver.client import Client
 
+from llmtower_processors.native import Packed, UnpackableError, block_bytes, pack
 from llmtower_processors.runtime import fitness
 from llmtower_processors.runtime.edges import StoreRefusedError, StoreUnavailableError, TopicPartition
 from llmtower_processors.runtime.envelopes import LEDGER
@@ -148,30 +150,38 @@ class ClickHouseStore:
 
     def insert(self, block: Block, token: str) -> None:
         """Insert under the token; returns when table and views have it."""
-        client, types, names = self._client(), self._columns(block.table), list(block.columns)
-        context = None
+        client, names = self._client(), list(block.columns)
         try:
-            unknown = [name for name in names if name not in types]
-            if unknown:
-                raise StoreRefusedError(f"table {block.table}, column {unknown[0]}: does not exist; run `llmtower migrate`")
-            context = client.create_insert_context(
+            body = block_bytes(self._packed(block))
+            encoding = client.write_compression
+            client.raw_insert(
                 block.table,
                 names,
-                column_type_names=[types[name] for name in names],
-                column_oriented=True,
+                lz4.frame.compress(body) if encoding else body,
                 settings={**_INSERT, "insert_deduplication_token": token},
+                fmt="Native",
+                compression="lz4" if encoding else None,
             )
-            context.data = list(block.columns.values())
-            client.data_insert(context)
         except StoreRefusedError:
             self._types.pop(block.table, None)
             raise
         except Exception as error:
             self._types.pop(block.table, None)
-            raise judge(error, block.table, names, str(getattr(context, "column_name", "") or "")) from error
-        finally:
-            if context is not None:
-                vars(context).clear()  # it refers to itself, and would keep the block until cyclic garbage is collected
+            raise judge(error, block.table, names) from error
+
+    def _packed(self, block: Block) -> dict[str, Packed]:
+        """Columns that the function left as values are packed as the table has them. Raises StoreRefusedError."""
+        types, packed = self._columns(block.table), {}
+        for name, column in block.columns.items():
+            if name not in types:
+                raise StoreRefusedError(f"table {block.table}, column {name}: does not exist; run `llmtower migrate`")
+            try:
+                packed[name] = pack(types[name], column)
+            except UnpackableError as error:
+                raise StoreRefusedError(f"table {block.table}, column {name}: blocks cannot hold its type {types[name]}") from error
+            except Exception as error:
+                raise judge(error, block.table, (name,), name) from error
+        return packed
 
     def _columns(self, table: str) -> dict[str, str]:
         known = self._types.get(table)

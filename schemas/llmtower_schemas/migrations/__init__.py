@@ -2,11 +2,15 @@
 
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 
 _END = re.compile(r";\s*$", re.MULTILINE)
 _NAME = re.compile(r"^(\d{4})_([a-z0-9_]+)\.sql$")
+_TABLE = re.compile(r"CREATE TABLE (?:IF NOT EXISTS )?(\w+)\n\(\n(.*?)\n\)\nENGINE", re.DOTALL)
+_COLUMN = re.compile(r"^ {4}([a-z_]\w*) ([A-Z].*?)(?: CODEC\(.*\))?(?: COMMENT '.*')?,?$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,12 @@ def migrations() -> list[Migration]:
     if [migration.number for migration in found] != list(range(1, len(found) + 1)):
         raise ValueError("migrations are not numbered 1, 2, 3 … without gaps")
     return found
+
+
+@cache
+def column_types() -> Mapping[str, Mapping[str, str]]:
+    """Give the types of the columns of every table, as the migrations create it."""
+    return {name: dict(_COLUMN.findall(body)) for migration in migrations() for name, body in _TABLE.findall(migration.sql)}
 
 
 def _replicate(statement: str) -> str:
