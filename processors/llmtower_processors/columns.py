@@ -9,7 +9,8 @@ import msgspec
 from msgspec.structs import astuple
 
 from llmtower_processors.arrivals import Arrivals, position
-from llmtower_processors.native import Constant, Packed, Writer, writer, zero
+from llmtower_processors.native import Constant, Writer, writer, zero
+from llmtower_processors.packed import Packed
 from llmtower_processors.runtime.model import Batch, Block
 from llmtower_schemas.migrations import column_types
 

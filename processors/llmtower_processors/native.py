@@ -1,24 +1,19 @@
-"""Columns as bytes of ClickHouse's Native format, written while the values of a portion are still in the processor's cache.
+"""Columns as bytes of ClickHouse's Native format, written portion by portion while the values are still in the processor's cache.
 
-A `Writer` takes values portion by portion and gives a `Packed` column: a sequence that is read back from its bytes where somebody asks.
-Reference: ClickHouse, "Native format" and `SerializationLowCardinality.cpp`; the bytes are those of clickhouse-connect, which tests compare.
+Reference: ClickHouse, "Native format" and `SerializationLowCardinality.cpp`; the bytes are those of clickhouse-connect (tests compare).
 """
 
 import re
 import sys
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
 from itertools import accumulate, chain, repeat
 from typing import Any, Final, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
-CODES: Final[Mapping[str, str]] = {
-    **{"Int8": "b", "UInt8": "B", "Int16": "h", "UInt16": "H", "Int32": "i", "UInt32": "I", "Int64": "q", "UInt64": "Q"},
-    **{"Float32": "f", "Float64": "d", "Bool": "B", "DateTime": "I", "DateTime64": "q"},
-}
+_NUMBERS: Final = ("Int8", "UInt8", "Int16", "UInt16", "Int32", "UInt32", "Int64", "UInt64", "Float32", "Float64")
+CODES: Final[Mapping[str, str]] = {**dict(zip(_NUMBERS, "bBhHiIqQfd", strict=True)), "Bool": "B", "DateTime": "I", "DateTime64": "q"}
 """Types of a fixed width, as codes of `array`; times are given as ticks."""
 SIMPLE: Final = re.compile(r"(\w+)(?:\((?:\d|, '\w+'|'\w+')*\))?")
 WRAPPED: Final = re.compile(r"(Nullable|LowCardinality|Array|Map)\((.*)\)")
@@ -102,10 +97,10 @@ class _Strings:
     def add(self, values: Sequence[str | bytes]) -> None:
         if not values:
             return
-        if isinstance(values, Constant) or values[0] is values[-1] and _same(values):
-            self._parts.append(_sized([_bytes(values[0])]) * len(values))
+        if isinstance(values, Constant) or (values[0] is values[-1] and _same(values)):
+            self._parts.append(sized([_bytes(values[0])]) * len(values))
             return
-        self._parts.append(_short_text(values) or _sized([_bytes(value) for value in values]))
+        self._parts.append(_short_text(values) or sized([_bytes(value) for value in values]))
 
     def prefix(self) -> bytes:
         return b""
@@ -127,7 +122,8 @@ def _bytes(value: str | bytes) -> bytes:
     return value if isinstance(value, bytes) else value.encode()
 
 
-def _sized(values: list[bytes]) -> bytes:
+def sized(values: list[bytes]) -> bytes:
+    """Give strings, each after its length."""
     return b"".join(chain.from_iterable(zip(map(varint, map(len, values)), values, strict=True)))
 
 
@@ -221,7 +217,7 @@ class _LowCardinality:
         if not self._keys:
             return
         wide = (len(self._numbers).bit_length() - 1) >> 3
-        yield _u64(_DICTIONARY | wide) + _u64(len(self._numbers)) + _sized([text.encode() for text in self._numbers])
+        yield _u64(_DICTIONARY | wide) + _u64(len(self._numbers)) + sized([text.encode() for text in self._numbers])
         yield _u64(sum(map(len, self._keys)))
         for keys in self._keys:
             yield _little(array("BHII"[wide], keys))
@@ -283,61 +279,3 @@ def zero(type_: str) -> Any:
     if type_.startswith("UUID"):
         return "00000000-0000-0000-0000-000000000000"
     return "" if "String" in type_ else False if type_ == "Bool" else 0
-
-
-class Packed(Sequence[Any]):
-    """A column that is bytes already; its values are read back from them only where somebody asks."""
-
-    def __init__(self, type_: str, rows: int, parts: Iterable[bytes], read: Callable[[bytes], Any] = bytes.decode) -> None:
-        """Take the bytes and how the values of a String are read: as text, or `bytes` for those that need not be text."""
-        self.type = type_
-        self._read = read
-        self.parts = tuple(parts)
-        self._rows = rows
-
-    @cached_property
-    def _values(self) -> Sequence[Any]:
-        from llmtower_processors.native_reading import read_column
-
-        return read_column(self.type, self._rows, b"".join(self.parts), self._read)
-
-    def __len__(self) -> int:
-        return self._rows
-
-    def __getitem__(self, index: Any) -> Any:
-        return self._values[index]
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self._values)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Sequence) and list(self) == list(other)
-
-    __hash__ = None  # type: ignore[assignment]  # equal to lists, which have none
-
-    def __repr__(self) -> str:
-        return repr(list(self))
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
-        """Give a column of fixed width as it is, without a Python number for each row."""
-        simple = SIMPLE.fullmatch(self.type)
-        if simple is None or simple[1] not in CODES:
-            return np.array(list(self), dtype=dtype)
-        return np.frombuffer(b"".join(self.parts), np.dtype(CODES[simple[1]]).newbyteorder("<")).astype(dtype)
-
-
-def pack(type_: str, values: Sequence[Any]) -> Packed:
-    """Pack a whole column. Raises UnpackableError, or what a value that does not fit raises."""
-    if isinstance(values, Packed):
-        return values
-    made = writer(type_)
-    made.add(values)
-    return Packed(type_, len(values), [made.prefix(), *made.body()])
-
-
-def block_bytes(columns: Mapping[str, Packed]) -> bytes:
-    """Give one block of the Native format."""
-    parts = [varint(len(columns)), varint(len(next(iter(columns.values()))))]
-    for name, column in columns.items():
-        parts += [_sized([name.encode(), column.type.encode()]), *column.parts]
-    return b"".join(parts)

@@ -1,7 +1,7 @@
-"""The calls processor alone: record → columns → Native block as it goes over the wire, in one thread, without Kafka and engine.
+"""The calls processor alone: record → Native block as it goes over the wire, in one thread, without Kafka and engine.
 
-Three ways on the same records, interleaved: the processor, the processor with its blocks encoded by clickhouse-connect, and a plain
-per-event loop (pydantic, one dictionary per row, `calc_price`), which is what a faust agent would run for every event.
+Three ways on the same records, interleaved: the processor, the processor and the bytes of its blocks, and a plain per-event loop
+(pydantic, one dictionary per row, `calc_price`), which is what a faust agent would run for every event.
 """
 
 import gc
@@ -12,15 +12,15 @@ from typing import Any
 
 import genai_prices
 
-
+from llmtower_processors.packed import block_bytes, pack
 from llmtower_processors.pricing import PriceBook
 from llmtower_processors.registry import build_processors
-from llmtower_processors.runtime.model import Batch, Record
+from llmtower_processors.runtime.model import Batch, Block, Record
 from llmtower_schemas.codec import Malformed, decode_line
 from llmtower_schemas.events import ResponseEvent
+from llmtower_schemas.migrations import column_types
 from tests.benchmarks.figures import Figure, Samples, at_least, interleave, main
 from tests.benchmarks.load import envelopes
-from tests.processors.blocks import encode
 
 START_NS = 1_780_000_000_000_000_000
 RANGE = 5_000
@@ -34,6 +34,11 @@ def make_batch(calls: int, *, lines: int, seed: int) -> Batch:
     now_ms = START_NS // 1_000_000 + 60_000
     records = [Record("llmtower.calls", PARTITION, offset, now_ms, None, value, tuple(head)) for offset, (head, value) in enumerate(sent)]
     return Batch("calls", "cluster.topic", "llmtower.calls", PARTITION, 0, len(records) - 1, now_ms, records)
+
+
+def _encode(blocks: Sequence[Block]) -> list[bytes]:
+    """As the store does it."""
+    return [block_bytes({name: pack(column_types()[b.table][name], column) for name, column in b.columns.items()}) for b in blocks]
 
 
 def per_event_loop(batch: Batch) -> Sequence[dict[str, Any]]:
@@ -79,7 +84,7 @@ def run(quick: bool) -> Sequence[Figure]:
         gc.freeze()
         variants: dict[str, Callable[[int], object]] = {
             "function": lambda _, batch=batch: process(batch),  # type: ignore[misc]  # bound per round
-            "encoded": lambda _, batch=batch: [encode(block) for block in process(batch)],  # type: ignore[misc]
+            "encoded": lambda _, batch=batch: _encode(process(batch)),  # type: ignore[misc]
             "loop": lambda _, batch=batch: per_event_loop(batch),  # type: ignore[misc]
         }
         figures += _figures(title, calls, interleave(variants, rounds))

@@ -9,7 +9,7 @@ from clickhouse_connect.datatypes.registry import get_from_name
 from clickhouse_connect.driver.insert import InsertContext
 from clickhouse_connect.driver.transform import NativeTransform
 
-from llmtower_processors.native import block_bytes, pack
+from llmtower_processors.packed import block_bytes, pack
 from llmtower_processors.runtime.model import Block
 from llmtower_schemas.migrations import column_types
 

@@ -6,10 +6,11 @@ from itertools import islice
 from typing import Any, Final
 
 import clickhouse_connect
-import lz4.frame  # type: ignore[import-untyped]  # ships no types
+import lz4.frame
 from clickhouse_connect.driver.client import Client
 
-from llmtower_processors.native import Packed, UnpackableError, block_bytes, pack
+from llmtower_processors.native import UnpackableError
+from llmtower_processors.packed import Packed, block_bytes, pack
 from llmtower_processors.runtime import fitness
 from llmtower_processors.runtime.edges import StoreRefusedError, StoreUnavailableError, TopicPartition
 from llmtower_processors.runtime.envelopes import LEDGER

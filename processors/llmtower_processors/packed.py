@@ -1,20 +1,75 @@
-"""Packed columns back to values: for the rare readers of a block that was made to be sent (replays by rows, tests)."""
+"""Columns that are bytes already, the block made of them, and the way back to their values."""
 
 import sys
 import uuid
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
-from llmtower_processors.native import CODES, SIMPLE, WRAPPED
+import numpy as np
+import numpy.typing as npt
+
+from llmtower_processors.native import CODES, SIMPLE, WRAPPED, sized, varint, writer
 
 
-def read_column(type_: str, rows: int, data: bytes, read: Callable[[bytes], Any] = bytes.decode) -> Sequence[Any]:
-    """Read a column of so many rows; `read` makes a value of each String."""
-    reading = _Reading(data, read)
-    reading.at = 8 * type_.count("LowCardinality")
-    return reading.column(type_, rows)
+class Packed(Sequence[Any]):
+    """A column that is bytes already; its values are read back from them only where somebody asks."""
+
+    def __init__(self, type_: str, rows: int, parts: Iterable[bytes], read: Callable[[bytes], Any] = bytes.decode) -> None:
+        """Take the bytes and how the values of a String are read: as text, or `bytes` for those that need not be text."""
+        self.type = type_
+        self._read = read
+        self.parts = tuple(parts)
+        self._rows = rows
+
+    @cached_property
+    def _values(self) -> Sequence[Any]:
+        reading = _Reading(b"".join(self.parts), self._read)
+        reading.at = 8 * self.type.count("LowCardinality")
+        return reading.column(self.type, self._rows)
+
+    def __len__(self) -> int:
+        return self._rows
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._values[index]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._values)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]  # equal to lists, which have none
+
+    def __repr__(self) -> str:
+        return repr(list(self))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        """Give a column of fixed width as it is, without a Python number for each row."""
+        simple = SIMPLE.fullmatch(self.type)
+        if simple is None or simple[1] not in CODES:
+            return np.array(list(self), dtype=dtype)
+        return np.frombuffer(b"".join(self.parts), np.dtype(CODES[simple[1]]).newbyteorder("<")).astype(dtype)
+
+
+def pack(type_: str, values: Sequence[Any]) -> Packed:
+    """Pack a whole column. Raises UnpackableError, or what a value that does not fit raises."""
+    if isinstance(values, Packed):
+        return values
+    made = writer(type_)
+    made.add(values)
+    return Packed(type_, len(values), [made.prefix(), *made.body()])
+
+
+def block_bytes(columns: Mapping[str, Packed]) -> bytes:
+    """Give one block of the Native format."""
+    parts = [varint(len(columns)), varint(len(next(iter(columns.values()))))]
+    for name, column in columns.items():
+        parts += [sized([name.encode(), column.type.encode()]), *column.parts]
+    return b"".join(parts)
 
 
 class _Reading:
