@@ -5,13 +5,13 @@ Every line of every record ends here as exactly one arrival or one dead letter.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import compress
+from itertools import chain, compress, repeat
 from typing import Any, NamedTuple
 
 from llmtower_processors.native import Constant
 from llmtower_processors.runtime.envelopes import Envelope, envelope
 from llmtower_processors.runtime.model import Batch, Record
-from llmtower_processors.wire import doubtful, read_record, read_slowly, split_lines
+from llmtower_processors.wire import doubtful, read_records, read_slowly, split_lines
 from llmtower_schemas.codec import Malformed
 
 OLDEST_MS = 400 * 86_400_000
@@ -44,15 +44,6 @@ class Arrivals(NamedTuple):
     unknown: list[str]
     """JSON of the fields that this version does not know, or ''."""
 
-    def extend(self, events: list[Any], record: Record, sender: Envelope, lines: list[int], unknown: Mapping[int, str]) -> None:
-        """Append events of one record."""
-        n = len(events)
-        self.events.extend(events)
-        self.records.extend([record] * n)
-        self.senders.extend([sender] * n)
-        self.lines.extend(lines)
-        self.unknown.extend([unknown.get(line, "") for line in lines] if unknown else [""] * n)
-
     def place(self, index: int) -> Arrival:
         """Give the place of one event."""
         return Arrival(self.records[index], self.senders[index], self.lines[index])
@@ -77,21 +68,25 @@ class Sorted(NamedTuple):
 
 def sort_events(batch: Batch, types: Mapping[type, TimeOf]) -> Sorted:
     """Read a batch. `types` says which events belong on the topic, and which of their times must be in range."""
-    found = {kind: Arrivals([], [], [], [], []) for kind in types}
+    events, counts, unknown = read_records([record.value for record in batch.records])
+    senders = batch.senders or list(map(envelope, batch.records))
+    whole = Arrivals(events, _each(batch.records, counts), _each(senders, counts), list(chain.from_iterable(map(range, counts))), unknown)
+    kinds = list(map(type, events))
+    found: dict[type, Arrivals] = {}
     dead: list[DeadLetter] = []
-    for record in batch.records:
-        sender = envelope(record)
-        events, unknown = read_record(record.value)
-        kinds = list(map(type, events))
-        for kind in dict.fromkeys(kinds):
-            mask = [each is kind for each in kinds]
-            lines = list(compress(range(len(mask)), mask))
-            if kind in found:
-                found[kind].extend(list(compress(events, mask)), record, sender, lines, unknown)
-            else:
-                dead += [_bury(events[line], Arrival(record, sender, line), "event does not belong on this topic") for line in lines]
-    checked = {kind: _check(batch, kind, group, types[kind], dead) for kind, group in found.items() if group.events}
+    for kind in dict.fromkeys(kinds):
+        mask = [each is kind for each in kinds]
+        found[kind] = Arrivals(*(list(compress(column, mask)) for column in whole))
+        if kind not in types:
+            group = found.pop(kind)
+            dead += [_bury(event, group.place(i), "event does not belong on this topic") for i, event in enumerate(group.events)]
+    checked = {kind: _check(batch, kind, found[kind], time_of, dead) for kind, time_of in types.items() if kind in found}
     return Sorted({kind: group for kind, group in checked.items() if group.events}, dead)
+
+
+def _each(values: Sequence[Any], counts: list[int]) -> list[Any]:
+    """Repeat what belongs to a record for each of its lines."""
+    return list(chain.from_iterable(map(repeat, values, counts)))
 
 
 def _check(batch: Batch, kind: type, group: Arrivals, time_of: TimeOf, dead: list[DeadLetter]) -> Arrivals:
@@ -100,7 +95,8 @@ def _check(batch: Batch, kind: type, group: Arrivals, time_of: TimeOf, dead: lis
     for index in doubts:
         group.events[index], group.unknown[index] = read_slowly(_line(group.place(index)))
     oldest, newest = (batch.time_ms - OLDEST_MS) * 1_000_000, (batch.time_ms + AHEAD_MS) * 1_000_000
-    if not doubts and oldest <= min(map(time_of, group.events)) and max(map(time_of, group.events)) <= newest:
+    times = [] if doubts else list(map(time_of, group.events))
+    if times and oldest <= min(times) and max(times) <= newest:
         return group
     keep = [type(event) is kind and oldest <= time_of(event) <= newest for event in group.events]
     dead.extend(_bury(group.events[i], group.place(i), "time out of range") for i, kept in enumerate(keep) if not kept)
@@ -159,5 +155,6 @@ def portions(batch: Batch) -> Iterator[Batch]:
     for end, record in enumerate(batch.records, 1):
         size += len(record.value or b"")
         if size >= PORTION_BYTES or end == len(batch.records):
-            yield batch if end - start == len(batch.records) else replace(batch, records=batch.records[start:end])
+            whole = end - start == len(batch.records)
+            yield batch if whole else replace(batch, records=batch.records[start:end], senders=batch.senders[start:end])
             start, size = end, 0

@@ -158,6 +158,17 @@ def test_an_envelope_is_read_as_its_lines_are(lines: list[bytes]) -> None:
     ]
 
 
+@given(st.lists(st.lists(st.sampled_from(_PIECES), max_size=3).map(b"\n".join) | st.none(), max_size=4))
+def test_many_records_are_read_as_each_is(values: list[bytes | None]) -> None:
+    expected = [wire.read_record(value)[0] for value in values]
+    events, counts, unknown = wire.read_records(values)
+    assert counts == [len(each) for each in expected]
+    assert len(unknown) == len(events)
+    assert [event.raw if isinstance(event, Malformed) else plain(event) for event in events] == [
+        event.raw if isinstance(event, Malformed) else plain(event) for each in expected for event in each
+    ]
+
+
 def test_content_that_is_no_utf8_is_found() -> None:
     events, _ = wire.read_record(LINES["openai_streaming"].replace(b"plain text", b"plain \xff text") + b"\n" + LINES["request"])
     assert [type(event).__name__ for event in events] == ["Malformed", "RequestEvent"]

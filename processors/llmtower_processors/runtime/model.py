@@ -2,7 +2,10 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from llmtower_processors.runtime.envelopes import Envelope
 
 
 class Record(NamedTuple):
@@ -33,6 +36,8 @@ class Batch:
     last: int
     time_ms: int
     records: Sequence[Record]
+    senders: Sequence["Envelope"] = ()
+    """What the headers of each record say, where that was read already."""
 
 
 @dataclass(frozen=True, slots=True)

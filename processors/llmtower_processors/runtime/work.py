@@ -27,7 +27,10 @@ def blocks(processor: Processor, pending: Pending, records: Sequence[Record], en
     if not records:
         return []
     duplicate = duplicates(envelopes, known)
-    fresh = [r for r, d in zip(records, duplicate, strict=True) if not d] if True in duplicate else records
+    fresh, senders = records, envelopes
+    if True in duplicate:
+        fresh = [r for r, d in zip(records, duplicate, strict=True) if not d]
+        senders = [e for e, d in zip(envelopes, duplicate, strict=True) if not d]
     made: Sequence[Block] = ()
     if fresh:
         first = records[0]
@@ -41,6 +44,7 @@ def blocks(processor: Processor, pending: Pending, records: Sequence[Record], en
                 pending.last,
                 max(pending.time_ms, max(record.timestamp_ms for record in records)),
                 fresh,
+                senders,
             )
         )
     checked = [block for block in made if _checked(processor, block).rows]
