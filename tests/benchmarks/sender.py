@@ -1,6 +1,7 @@
 """The load generator: a process of its own that sends envelopes made beforehand, at a rate or as fast as the store keeps up.
 
-The events' times are set when an envelope is sent, by one replacement of a marker in its bytes; nothing else is computed then.
+The events' times are set when an envelope is sent, by one replacement of a marker in its bytes; nothing else is computed then but the
+compression, with zstd: aiokafka's lz4 (level 9, nothing else to be had) takes 18 µs of CPU per call, four times as much.
 """
 
 import asyncio
@@ -109,7 +110,9 @@ async def _send(job: Job, bodies: list[bytes], sent: Any, stored: Any) -> Outcom
     records: list[Sent] = []
     began, cpu = time.monotonic(), time.process_time()
     number = 0
-    async with AIOKafkaProducer(bootstrap_servers=job.bootstrap, compression_type="lz4", linger_ms=5, max_request_size=4 << 20) as producer:
+    async with AIOKafkaProducer(
+        bootstrap_servers=job.bootstrap, compression_type="zstd", linger_ms=5, max_request_size=4 << 20
+    ) as producer:
         while time.monotonic() - began < job.seconds:
             await _wait_turn(job, began, number * calls_each, stored)
             body = bodies[number % len(bodies)].replace(MARKER, b"%d" % time.time_ns())

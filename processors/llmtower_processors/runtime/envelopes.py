@@ -35,19 +35,23 @@ class Envelope(NamedTuple):
 def envelope(record: Record) -> Envelope:
     """Read a record's headers; one bad value makes it anonymous, never an error."""
     header = dict(record.headers).get
-    project, app = _text(header("project")), _text(header("app"))
-    producer, seq, count = _text(header("producer")), _number(header("seq")), _number(header("count"))
+    producer, project, app = _names(_bounded(header("producer")), _bounded(header("project")), _bounded(header("app")))
+    seq, count = _number(header("seq")), _number(header("count"))
     if not producer or seq is None or count is None or count >= _COUNT_LIMIT:
         return Envelope("", 0, 0, project, app)
     return Envelope(producer, seq, count, project, app)
 
 
-def _text(value: bytes | None) -> str:
-    return _decoded(value) if value and len(value) <= _LONGEST else ""
+def _bounded(value: bytes | None) -> bytes:
+    return value if value and len(value) <= _LONGEST else b""
 
 
 @lru_cache(maxsize=4096)
-def _decoded(value: bytes) -> str:
+def _names(*values: bytes) -> tuple[str, ...]:
+    return tuple(map(_text, values))
+
+
+def _text(value: bytes) -> str:
     try:
         return value.decode()
     except UnicodeDecodeError:
