@@ -12,6 +12,7 @@ from llmtower_processors.arrivals import Arrivals, position
 from llmtower_processors.native import Constant, Writer, writer, zero
 from llmtower_processors.packed import Packed
 from llmtower_processors.runtime.model import Batch, Block
+from llmtower_processors.runtime.work import BlockError
 from llmtower_schemas.migrations import column_types
 
 Column = Sequence[Any]
@@ -102,20 +103,27 @@ class _Table:
         self._rows = 0
 
     def add(self, columns: Columns) -> None:
-        """Take a portion; a column that was spare so far begins with its default."""
+        """Take a portion; a column that was spare so far begins with its default. Raises BlockError for a value that does not fit."""
         rows = len(next(iter(columns.values())))
         if not rows:
             return
         for name, column in columns.items():
-            made = self._writers.get(name)
-            if made is None:
+            if name not in self._writers:
                 if _is_spare(name, column):
                     continue
-                made = self._writers[name] = writer(self._types[name])
-                if self._rows:
-                    made.add(Constant(zero(self._types[name]), self._rows))
-            made.add(column)
+                self._begin(name)
+            try:
+                self._writers[name].add(column)
+            except (TypeError, ValueError, OverflowError, AttributeError) as error:
+                reason = f"a value does not fit its type {self._types[name]} ({type(error).__name__})"
+                raise BlockError(f"table {self._name}, column {name}: {reason}") from None
         self._rows += rows
+
+    def _begin(self, name: str) -> None:
+        of = self._types[name]
+        made = self._writers[name] = writer(of)
+        if self._rows:
+            made.add(Constant(zero(of), self._rows))
 
     def block(self) -> Block:
         """Give the block of all portions."""

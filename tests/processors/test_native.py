@@ -10,9 +10,12 @@ from clickhouse_connect.driver.transform import NativeTransform
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from llmtower_processors.columns import blocks
 from llmtower_processors.native import Constant, UnpackableError, writer
 from llmtower_processors.packed import Packed, block_bytes, pack
+from llmtower_processors.runtime.work import BlockError
 
+ID = "0192f0c1-2b3c-7def-8123-456789abcdef"
 texts = st.text(max_size=5) | st.text(max_size=300) | st.sampled_from(["a", "b", ""])
 words = st.text(max_size=4)
 VALUES: dict[str, st.SearchStrategy[Any]] = {
@@ -106,3 +109,13 @@ def test_what_does_not_fit_is_refused(type_: str, value: Any) -> None:
 def test_types_that_are_not_written(type_: str) -> None:
     with pytest.raises(UnpackableError):
         writer(type_)
+
+
+def test_a_column_that_begins_late_has_its_default_before() -> None:
+    (block,) = blocks([("requests", {"call_id": [ID] * 2, "route": ["", ""]}), ("requests", {"call_id": [ID], "route": ["/a"]})])
+    assert block.columns == {"call_id": [ID] * 3, "route": ["", "", "/a"]}
+
+
+def test_a_value_that_does_not_fit_is_named_by_table_and_column_only() -> None:
+    with pytest.raises(BlockError, match=r"^table calls, column http_status: .* Nullable\(UInt16\) \(OverflowError\)$"):
+        blocks([("calls", {"http_status": [70_000]})])
