@@ -12,7 +12,7 @@ from clickhouse_connect.driver.client import Client
 from llmtower_processors.native import UnpackableError
 from llmtower_processors.packed import Packed, block_bytes, pack
 from llmtower_processors.runtime import fitness
-from llmtower_processors.runtime.edges import StoreRefusedError, StoreUnavailableError, TopicPartition
+from llmtower_processors.runtime.edges import EdgeError, StoreRefusedError, StoreUnavailableError, TopicPartition
 from llmtower_processors.runtime.envelopes import LEDGER
 from llmtower_processors.runtime.model import Block
 from llmtower_processors.runtime.refusals import judge
@@ -152,37 +152,49 @@ class ClickHouseStore:
     def insert(self, block: Block, token: str) -> None:
         """Insert under the token; returns when table and views have it."""
         client, names = self._client(), list(block.columns)
+        settings = {**_INSERT, "insert_deduplication_token": token}
         try:
-            body = block_bytes(self._packed(block))
-            encoding = client.write_compression
-            client.raw_insert(
-                block.table,
-                names,
-                lz4.frame.compress(body) if encoding else body,
-                settings={**_INSERT, "insert_deduplication_token": token},
-                fmt="Native",
-                compression="lz4" if encoding else None,
-            )
-        except StoreRefusedError:
+            packed = self._packed(block)
+            if packed is None:
+                self._insert_values(client, block, settings)
+                return
+            body, encoding = block_bytes(packed), "lz4" if client.write_compression else None
+            body = lz4.frame.compress(body) if encoding else body
+            client.raw_insert(block.table, names, body, settings=settings, fmt="Native", compression=encoding)
+        except EdgeError:
             self._types.pop(block.table, None)
             raise
         except Exception as error:
             self._types.pop(block.table, None)
             raise judge(error, block.table, names) from error
 
-    def _packed(self, block: Block) -> dict[str, Packed]:
-        """Columns that the function left as values are packed as the table has them. Raises StoreRefusedError."""
+    def _packed(self, block: Block) -> dict[str, Packed] | None:
+        """Pack what the function left as values, as the table has it; None if a type is not written by us. Raises StoreRefusedError."""
         types, packed = self._columns(block.table), {}
         for name, column in block.columns.items():
             if name not in types:
                 raise StoreRefusedError(f"table {block.table}, column {name}: does not exist; run `llmtower migrate`")
             try:
                 packed[name] = pack(types[name], column)
-            except UnpackableError as error:
-                raise StoreRefusedError(f"table {block.table}, column {name}: blocks cannot hold its type {types[name]}") from error
+            except UnpackableError:
+                return None
             except Exception as error:
                 raise judge(error, block.table, (name,), name) from error
         return packed
+
+    def _insert_values(self, client: Client, block: Block, settings: Mapping[str, Any]) -> None:
+        """Let the client write the columns: tuples, decimals and the like, which no table of many rows has."""
+        types, names = self._columns(block.table), list(block.columns)
+        context = client.create_insert_context(
+            block.table, names, column_type_names=[types[name] for name in names], column_oriented=True, settings=dict(settings)
+        )
+        try:
+            context.data = [list(column) for column in block.columns.values()]
+            client.data_insert(context)
+        except Exception as error:
+            raise judge(error, block.table, names, str(getattr(context, "column_name", "") or "")) from error
+        finally:
+            vars(context).clear()  # it refers to itself, and would keep the block until cyclic garbage is collected
 
     def _columns(self, table: str) -> dict[str, str]:
         known = self._types.get(table)
