@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmtower_processors.runtime.envelopes import Envelope, duplicates, envelope, keys, ledger_block
+from llmtower_processors.runtime.envelopes import SPAN_GAP, Envelope, duplicates, envelope, keys, ledger_block, spans
 from llmtower_processors.runtime.model import Record
 from llmtower_processors.runtime.pending import Pending
 
@@ -81,3 +81,19 @@ def test_the_ledgers_minute_is_the_records_own_unless_that_is_absurd(timestamp_m
     block = ledger_block("calls", Pending("i", 3, 3, NOW), records, [envelope(r) for r in records], [True])
     assert block.columns["minute"] == [counted_ms // 60_000 * 60]
     assert (block.columns["offset"], block.columns["duplicate"], block.columns["partition"]) == ([3], [1], [2])
+
+
+@given(st.sets(st.tuples(st.sampled_from("ab"), st.integers(0, 5) | st.integers(SPAN_GAP - 2, 3 * SPAN_GAP))))
+def test_spans_hold_every_key_and_no_wide_gap(sought: set[tuple[str, int]]) -> None:
+    found = spans(sought)
+    inside = [[key for key in sought if key[0] == producer and low <= key[1] <= high] for producer, low, high in found]
+    assert sorted(key for keys_ in inside for key in keys_) == sorted(sought)
+    for (_, low, high), held in zip(found, inside, strict=True):
+        seqs = sorted(seq for _, seq in held)
+        assert (seqs[0], seqs[-1]) == (low, high)
+        assert all(after - before <= SPAN_GAP for before, after in zip(seqs, seqs[1:], strict=False))
+
+
+def test_records_of_one_producer_are_one_span() -> None:
+    assert spans(("a", seq) for seq in range(0, 100_000, 4)) == [("a", 0, 99_996)]
+    assert spans([("a", 0), ("b", 1), ("a", SPAN_GAP + 1)]) == [("a", 0, 0), ("a", SPAN_GAP + 1, SPAN_GAP + 1), ("b", 1, 1)]

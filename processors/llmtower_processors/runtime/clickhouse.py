@@ -13,14 +13,14 @@ from llmtower_processors.native import UnpackableError
 from llmtower_processors.packed import Packed, block_bytes, pack
 from llmtower_processors.runtime import fitness
 from llmtower_processors.runtime.edges import EdgeError, StoreRefusedError, StoreUnavailableError, TopicPartition
-from llmtower_processors.runtime.envelopes import LEDGER
+from llmtower_processors.runtime.envelopes import LEDGER, spans
 from llmtower_processors.runtime.model import Block
 from llmtower_processors.runtime.refusals import judge
 
 TIMEOUT_S: Final = 25
 """Of one insert or look-up, on the server and on the socket; shorter than `pending.SETTLE_MS`."""
 
-_KEYS_A_QUERY: Final = 2_000
+_SPANS_A_QUERY: Final = 200
 
 _INSERT: Final[Mapping[str, Any]] = {
     "async_insert": 0,
@@ -39,8 +39,8 @@ WHERE processor = {processor:String} AND incarnation IN {incarnations:Array(Stri
 """
 _KNOWN: Final = """
 SELECT DISTINCT producer, first_seq FROM ledger
-WHERE processor = %(processor)s AND producer IN %(producers)s AND first_seq IN %(seqs)s
-  AND topic = %(topic)s AND partition = %(partition)s AND (incarnation != %(incarnation)s OR offset < %(before)s)
+WHERE processor = %(processor)s AND topic = %(topic)s AND partition = %(partition)s
+  AND (incarnation != %(incarnation)s OR offset < %(before)s) AND (
 """
 _COLUMNS: Final = "SELECT table, name, type FROM system.columns WHERE database = {database:String} AND table IN {tables:Array(String)}"
 
@@ -119,21 +119,16 @@ class ClickHouseStore:
     def known(
         self, processor: str, incarnation: str, partition: TopicPartition, before: int, keys: Iterable[tuple[str, int]]
     ) -> set[tuple[str, int]]:
-        """Envelopes that the ledger has already, found by its sorting key."""
+        """Envelopes that the ledger has already, found by its sorting key: thousands of them are a few spans."""
         wanted = set(keys)
-        ordered = iter(sorted(wanted))
+        ordered = iter(spans(wanted))
         found: set[tuple[str, int]] = set()
-        while some := list(islice(ordered, _KEYS_A_QUERY)):
-            parameters = {
-                "processor": processor,
-                "producers": tuple({producer for producer, _ in some}),
-                "seqs": tuple({seq for _, seq in some}),
-                "topic": partition.topic,
-                "partition": partition.partition,
-                "incarnation": incarnation,
-                "before": before,
-            }
-            found.update((str(producer), int(seq)) for producer, seq in self._ask(_KNOWN, parameters, LEDGER))
+        place = {"processor": processor, "topic": partition.topic, "partition": partition.partition, "incarnation": incarnation}
+        while some := list(islice(ordered, _SPANS_A_QUERY)):
+            any_of = " OR ".join(f"(producer = %(p{i})s AND first_seq BETWEEN {low} AND {high})" for i, (_, low, high) in enumerate(some))
+            producers = {f"p{i}": producer for i, (producer, _, _) in enumerate(some)}
+            rows = self._ask(f"{_KNOWN}{any_of})", {**place, "before": before, **producers}, LEDGER)
+            found.update((str(producer), int(seq)) for producer, seq in rows)
         return found & wanted
 
     def present(

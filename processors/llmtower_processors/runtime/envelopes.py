@@ -17,6 +17,9 @@ AHEAD_MS: Final = 3_600_000
 
 NO_TEXTS: Final[Mapping[int, int]] = MappingProxyType({})
 
+SPAN_GAP: Final = 10_000
+"""A producer's records are spread over partitions, so those of one partition follow each other with gaps."""
+
 _LONGEST: Final = 256
 _LIMIT: Final = 1 << 62
 _COUNT_LIMIT: Final = 1 << 31
@@ -68,6 +71,17 @@ def _number(value: bytes | None) -> int | None:
 def keys(envelopes: Iterable[Envelope]) -> set[tuple[str, int]]:
     """What identifies the envelopes that can be recognised when they are sent again."""
     return {(e.producer, e.seq) for e in envelopes if e.producer}
+
+
+def spans(keys: Iterable[tuple[str, int]]) -> list[tuple[str, int, int]]:
+    """Cover keys by (producer, first seq, last seq), each without a gap of more than SPAN_GAP."""
+    found: list[tuple[str, int, int]] = []
+    for producer, seq in sorted(keys):
+        if found and found[-1][0] == producer and seq - found[-1][2] <= SPAN_GAP:
+            found[-1] = (producer, found[-1][1], seq)
+        else:
+            found.append((producer, seq, seq))
+    return found
 
 
 def duplicates(envelopes: Sequence[Envelope], known: Container[tuple[str, int]]) -> list[bool]:
