@@ -1,5 +1,7 @@
 """Headers may be anything: a record whose envelope cannot be told is anonymous, never an error and never a duplicate."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -91,7 +93,7 @@ def test_spans_hold_every_key_and_no_wide_gap(sought: set[tuple[str, int]]) -> N
     for (_, low, high), held in zip(found, inside, strict=True):
         seqs = sorted(seq for _, seq in held)
         assert (seqs[0], seqs[-1]) == (low, high)
-        assert all(after - before <= SPAN_GAP for before, after in zip(seqs, seqs[1:], strict=False))
+        assert all(after - before <= SPAN_GAP for before, after in pairwise(seqs))
 
 
 def test_records_of_one_producer_are_one_span() -> None:

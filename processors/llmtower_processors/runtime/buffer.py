@@ -1,7 +1,10 @@
 """What was read of one partition and not yet taken into a range: bounded, in order, with its size in rows and bytes."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
+from operator import attrgetter
 from typing import Final
 
 from llmtower_processors.runtime.envelopes import Envelope, envelope
@@ -97,18 +100,14 @@ class Buffer:
         return held
 
     def _until(self, last: int) -> int:
-        return sum(record.offset <= last for record in self.records)
+        return bisect_right(self.records, last, key=attrgetter("offset"))
 
     def _within(self, limits: Limits) -> int:
         if self.rows <= limits.rows and self.bytes <= limits.bytes:
             return len(self.records)
-        rows = size = 0
-        for number, (record, sender) in enumerate(zip(self.records, self._envelopes, strict=True)):
-            rows += _rows([sender])
-            size += _bytes([record])
-            if number and (rows > limits.rows or size > limits.bytes):
-                return number
-        return len(self.records)
+        rows = list(accumulate(_row_counts(self._envelopes)))
+        sizes = list(accumulate(len(record.value or b"") for record in self.records))
+        return max(1, min(bisect_right(rows, limits.rows), bisect_right(sizes, limits.bytes)))
 
     def restore(self, held: Held) -> None:
         """Put a range back in front, as it was never begun."""
@@ -119,7 +118,11 @@ class Buffer:
 
 
 def _rows(senders: Sequence[Envelope]) -> int:
-    return sum([n if 0 < (n := sender.events) <= _ROWS_OF_A_RECORD else 1 for sender in senders])
+    return sum(_row_counts(senders))
+
+
+def _row_counts(senders: Sequence[Envelope]) -> list[int]:
+    return [n if 0 < (n := sender.events) <= _ROWS_OF_A_RECORD else 1 for sender in senders]
 
 
 def _bytes(records: Sequence[Record]) -> int:
