@@ -44,6 +44,14 @@ class Constant(Sequence[Any]):
     def __getitem__(self, index: Any) -> Any:
         return [self.value] * len(range(self._rows)[index]) if isinstance(index, slice) else self.value
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]  # equal to lists, which have none
+
+    def __repr__(self) -> str:
+        return repr(list(self))
+
 
 def _same(values: Sequence[Any]) -> bool:
     """Whether all values are one; rarely looks further than the last."""

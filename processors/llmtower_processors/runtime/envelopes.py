@@ -3,9 +3,13 @@
 from collections import Counter
 from collections.abc import Container, Iterable, Mapping, Sequence
 from functools import lru_cache
+from itertools import chain
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
+import numpy as np
+
+from llmtower_processors.native import Constant
 from llmtower_processors.runtime.model import Block, Record
 from llmtower_processors.runtime.pending import Pending
 
@@ -97,7 +101,8 @@ def duplicates(envelopes: Sequence[Envelope], known: Container[tuple[str, int]])
 
 def texts(blocks: Iterable[Block]) -> Counter[int]:
     """Count the rows of `contents` by offset: the ledger keeps it, as nothing else says that an event had texts."""
-    return Counter(int(offset) for block in blocks if block.table == "contents" for offset in block.columns["kafka_offset"])
+    offsets = (np.asarray(block.columns["kafka_offset"], dtype=np.int64).tolist() for block in blocks if block.table == "contents")
+    return Counter(chain.from_iterable(offsets))
 
 
 def ledger_block(
@@ -108,15 +113,18 @@ def ledger_block(
     duplicate: Sequence[bool],
     texts: Mapping[int, int] = NO_TEXTS,
 ) -> Block:
-    """One ledger row per record; `minute` is the record's own, from 400 days before the range to an hour after; `texts` by offset."""
+    """One ledger row per record of a range (one partition); `minute` is its own time, from 400 days before the range to an hour after.
+
+    `texts` says how many rows of `contents` each record made, by offset.
+    """
     n = len(records)
     return Block(
         LEDGER,
         {
-            "processor": [processor] * n,
-            "incarnation": [pending.incarnation] * n,
-            "topic": [r.topic for r in records],
-            "partition": [r.partition for r in records],
+            "processor": Constant(processor, n),
+            "incarnation": Constant(pending.incarnation, n),
+            "topic": Constant(records[0].topic, n),
+            "partition": Constant(records[0].partition, n),
             "offset": [r.offset for r in records],
             "producer": [e.producer for e in envelopes],
             "first_seq": [e.seq for e in envelopes],
