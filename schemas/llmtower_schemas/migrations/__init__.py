@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -10,7 +10,9 @@ from importlib import resources
 _END = re.compile(r";\s*$", re.MULTILINE)
 _NAME = re.compile(r"^(\d{4})_([a-z0-9_]+)\.sql$")
 _TABLE = re.compile(r"CREATE TABLE (?:IF NOT EXISTS )?(\w+)\n\(\n(.*?)\n\)\nENGINE", re.DOTALL)
-_COLUMN = re.compile(r"^ {4}([a-z_]\w*) ([A-Z].*?)(?: CODEC\(.*\))?(?: COMMENT '.*')?,?$", re.MULTILINE)
+_OPTIONS = r"(?: DEFAULT .*?)?(?: CODEC\(.*\))?(?: COMMENT '.*')?(?: AFTER \w+| FIRST)?"
+_COLUMN = re.compile(rf"^ {{4}}([a-z_]\w*) ([A-Z].*?){_OPTIONS},?$", re.MULTILINE)
+_ADDED = re.compile(rf"^ALTER TABLE (\w+)\s+ADD COLUMN (?:IF NOT EXISTS )?(\w+) ([A-Z].*?){_OPTIONS}$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +50,16 @@ def migrations() -> list[Migration]:
 
 @cache
 def column_types() -> Mapping[str, Mapping[str, str]]:
-    """Give the types of the columns of every table, as the migrations create it."""
-    return {name: dict(_COLUMN.findall(body)) for migration in migrations() for name, body in _TABLE.findall(migration.sql)}
+    """Give the types of the columns of every table, as the migrations create it; a column is added by an ALTER TABLE of its own."""
+    return read_columns([migration.sql for migration in migrations()])
+
+
+def read_columns(scripts: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
+    """Read the tables and columns that scripts make."""
+    tables = {name: dict(_COLUMN.findall(body)) for sql in scripts for name, body in _TABLE.findall(sql)}
+    for table, name, of in (added for sql in scripts for added in _ADDED.findall(sql.replace(";", ""))):
+        tables[table][name] = of
+    return tables
 
 
 def _replicate(statement: str) -> str:

@@ -7,7 +7,7 @@ import pytest
 from clickhouse_connect.driver.client import Client
 
 from llmtower_processors.migrate import MigrationError, migrate, plan, require_current
-from llmtower_schemas.migrations import Migration, migrations
+from llmtower_schemas.migrations import Migration, column_types, migrations, read_columns
 from llmtower_schemas.settings import RetentionSettings
 from llmtower_schemas.tables import TABLES, VIEWS
 
@@ -52,6 +52,25 @@ def test_every_table_of_the_list_is_created_and_no_other(empty: Client) -> None:
     migrate(empty, RETENTION)
     views = {f"{name}_view" for name, spec in TABLES.items() if spec.view_of}
     assert set(tables(empty)) == set(TABLES) | views | set(VIEWS)
+
+
+def test_the_columns_that_blocks_are_packed_for_are_those_of_the_engine(empty: Client) -> None:
+    migrate(empty, RETENTION)
+    sql = "SELECT table, name, type FROM system.columns WHERE database = currentDatabase()"
+    engine: dict[str, dict[str, str]] = {}
+    for table, name, of in empty.query(sql).result_rows:
+        engine.setdefault(str(table), {})[str(name)] = "".join(str(of).split())
+    ours = {table: {name: "".join(of.split()) for name, of in columns.items()} for table, columns in column_types().items()}
+    assert ours == {table: engine[table] for table in ours}
+    assert set(ours) == set(TABLES) - {"migrations"}
+
+
+def test_columns_added_later_are_read_too() -> None:
+    created = (
+        "CREATE TABLE IF NOT EXISTS calls\n(\n    app LowCardinality(String),\n    n UInt8 DEFAULT 1 CODEC(T64)\n)\nENGINE = MergeTree;"
+    )
+    added = "ALTER TABLE calls ADD COLUMN IF NOT EXISTS cut_off Bool DEFAULT has(finish_reasons, 'length');\nALTER TABLE calls ADD COLUMN m Int8;"
+    assert read_columns([created, added]) == {"calls": {"app": "LowCardinality(String)", "n": "UInt8", "cut_off": "Bool", "m": "Int8"}}
 
 
 def test_a_second_run_changes_nothing(empty: Client) -> None:
