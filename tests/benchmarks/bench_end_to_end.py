@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+import psutil  # type: ignore[import-untyped]  # ships no types
+
 from tests.benchmarks.figures import Figure, at_least, at_most, main
 from tests.benchmarks.sender import Job, Outcome, Sender
 from tests.benchmarks.stand import Stand, cpu_seconds, memory_mib, stand, wait_until
@@ -47,11 +49,13 @@ def run(quick: bool) -> list[Figure]:
 
 def _sustained(running: Stand, seconds: float) -> tuple[float, list[Figure]]:
     sender = Sender(Job(running.endpoints.kafka, rate=0, seconds=seconds + 5))
-    before = {role: cpu_seconds(running.pid(role)) for role in ("kafka", "clickhouse", "worker")}
-    first = running.count()
+    before = {role: cpu_seconds(pid) for role, pid in running.pids().items() if role != "up"}
+    first, idle = running.count(), psutil.cpu_times().idle
     progress, outcome = watch(running, sender, lambda rows: _tell(sender, rows - first), every_s=0.25)
-    used = {role: cpu_seconds(running.pid(role)) - cpu for role, cpu in before.items()} | {"load generator": outcome.cpu_s}
+    idle = psutil.cpu_times().idle - idle
+    used = {role: cpu_seconds(running.pids()[role]) - cpu for role, cpu in before.items()} | {"load generator": outcome.cpu_s}
     wall = progress.times[-1] - progress.times[0]
+    used |= {"idle": idle, "all others on the machine": wall * (os.cpu_count() or 1) - idle - sum(used.values())}
     rate = progress.rate(progress.times[0] + 5, progress.times[0] + 5 + seconds)
     shares = ", ".join(f"{role} {cpu / wall:.0%}" for role, cpu in used.items())
     name = f"end to end, sustained {seconds:.0f} s, {os.cpu_count()} cores"
