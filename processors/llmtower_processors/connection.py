@@ -58,6 +58,7 @@ def clickhouse_client(settings: Settings, *, with_database: bool = True) -> "Cli
     from clickhouse_connect.driver.exceptions import ClickHouseError, OperationalError
 
     where = clickhouse_address(settings)
+    _without_pandas()
     logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
     options = settings.clickhouse.client_options()
     if not with_database:
@@ -96,6 +97,13 @@ def _clickhouse_of(settings: Settings, url: str, role: Role) -> ClickHouseSettin
         ) from error
     login = {"host": address.hostname, "port": address.port, "user": role, "password": SecretStr(passwords[role])}
     return settings.clickhouse.model_copy(update=login)
+
+
+def _without_pandas() -> None:
+    """Save half a second and 50 MB per process: at its first insert the driver would load pandas, to ask if it got a data frame."""
+    from clickhouse_connect.driver import options
+
+    vars(options).update(pd=None, pd_time_test=None)
 
 
 def _sentence(location: tuple[int | str, ...], message: str) -> str:

@@ -10,7 +10,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from llmtower_processors.engine.credentials import load_or_create
 from llmtower_processors.local.endpoints import DataDirLock, read_credentials, remove_endpoints
+from llmtower_processors.local.errors import LocalStackError
 from llmtower_processors.local.kafka import KafkaProcess, answers
 from llmtower_processors.local.ports import LOOPBACK, PortReservation
 from llmtower_processors.local.supervisor import ChildSpec
@@ -44,6 +46,7 @@ class Site:
             self._lock = DataDirLock(self.data_dir)
             undo.callback(self._lock.release)
             remove_endpoints(self.data_dir)
+            _make_credentials(self.data_dir)
             self.clickhouse = PortReservation(options.clickhouse_port, purpose="the ClickHouse engine", option="--clickhouse-port")
             undo.callback(self.clickhouse.release)
             self.worker_web = PortReservation(0, purpose="the worker's health page", option="LLMTOWER_WORKER__WEB_PORT")
@@ -99,6 +102,14 @@ class Site:
         self._undo.close()
 
 
+def _make_credentials(data_dir: Path) -> None:
+    """Before anything starts: Kafka's track needs the environment, which names them, perhaps before the engine runs."""
+    try:
+        load_or_create(data_dir)
+    except ValueError as error:
+        raise LocalStackError(str(error)) from error
+
+
 @dataclass(frozen=True)
 class Part:
     """A long-running child: its name (the role in `endpoints.json`), its specification, the address it is known by."""
@@ -118,7 +129,8 @@ class Step:
     arguments: tuple[str, ...]
 
 
-Plan = tuple[tuple[Part | Step, ...], ...]
+Track = tuple[Part | Step, ...]
+Plan = tuple[tuple[Track, ...], ...]
 
 
 def _kafka(site: Site) -> ChildSpec:
@@ -188,19 +200,19 @@ def _scoring(site: Site) -> ChildSpec:
 _PYTHON = (sys.executable, "-P", "-m")
 CLI = (*_PYTHON, "llmtower_processors.cli")
 
-# Started stage by stage, the entries of a stage together; stopped in reverse order. A new child or step is one more entry.
+# Started stage by stage, the tracks of a stage side by side, the entries of a track one after the other; stopped in reverse order.
+# A new child or step is one more entry. Kafka takes longest to start: the tables are made meanwhile.
 PLAN: Plan = (
     (
-        Part("kafka", _kafka, lambda site: site.kafka.bootstrap_servers),
-        Part("clickhouse", _clickhouse, lambda site: f"http://{site.clickhouse.address}"),
+        (Part("kafka", _kafka, lambda site: site.kafka.bootstrap_servers), Step("topics", ("topics", "create"))),
+        (Part("clickhouse", _clickhouse, lambda site: f"http://{site.clickhouse.address}"), Step("migrations", ("migrate",))),
     ),
-    (Step("migrations", ("migrate",)), Step("topics", ("topics", "create"))),
     (
-        Part("worker", _worker),
-        Part("web", _web, lambda site: f"http://{site.web.address}", needs=("nicegui",)),
-        Part("gateway", _gateway, lambda site: f"http://{site.gateway.address}", needs=("fastapi", "opentelemetry", "uvicorn")),
+        (Part("worker", _worker),),
+        (Part("web", _web, lambda site: f"http://{site.web.address}", needs=("nicegui",)),),
+        (Part("gateway", _gateway, lambda site: f"http://{site.gateway.address}", needs=("fastapi", "opentelemetry", "uvicorn")),),
     ),
-    (Part("scoring", _scoring),),
+    ((Part("scoring", _scoring),),),
 )
 
 

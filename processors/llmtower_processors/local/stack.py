@@ -14,7 +14,7 @@ from llmtower_processors.local.bound_exec import bind
 from llmtower_processors.local.endpoints import Endpoints, find_endpoints, remove_endpoints, write_endpoints
 from llmtower_processors.local.errors import ChildFailedError
 from llmtower_processors.local.logs import last_line, open_log
-from llmtower_processors.local.plan import CLI, PLAN, Part, Plan, Site, StackOptions, Step
+from llmtower_processors.local.plan import CLI, PLAN, Part, Plan, Site, StackOptions, Step, Track
 from llmtower_processors.local.supervisor import Supervisor, describe_exit
 
 __all__ = ["Endpoints", "Stack", "StackOptions", "find_endpoints", "run_up"]
@@ -40,8 +40,8 @@ class Stack:
         try:
             for stage in self._plan:
                 async with asyncio.TaskGroup() as group:
-                    for entry in stage:
-                        group.create_task(self._enter(entry))
+                    for track in stage:
+                        group.create_task(self._follow(track))
         except BaseException as error:
             await self.__aexit__()
             if isinstance(error, BaseExceptionGroup):
@@ -68,13 +68,17 @@ class Stack:
     @property
     def endpoints(self) -> Endpoints:
         """Where everything listens, and the pids of what lives at this moment."""
-        parts = [entry for stage in self._plan for entry in stage if isinstance(entry, Part) and not _missing(entry)]
+        parts = [entry for stage in self._plan for track in stage for entry in track if isinstance(entry, Part) and not _missing(entry)]
         addresses = {part.name: part.address(self._site) for part in parts if part.address}
         return Endpoints(**addresses, pids={"up": os.getpid(), **self.supervisor.pids})
 
     def _publish(self) -> None:
         if self._ready:
             write_endpoints(self._site.data_dir, self.endpoints)
+
+    async def _follow(self, track: Track) -> None:
+        for entry in track:
+            await self._enter(entry)
 
     async def _enter(self, entry: Part | Step) -> None:
         began = time.monotonic()

@@ -34,6 +34,14 @@ def test_migrate_says_first_what_it_would_do(command: Command) -> None:
     assert command("migrate", "--dry-run")[1] == "-- 0 migration(s) pending, 0 retention change(s)\n"
 
 
+def test_a_command_that_inserts_loads_no_pandas(command: Command) -> None:
+    """`migrate` writes its books; the driver alone would load pandas for that, in the worker too."""
+    migrate = "from llmtower_processors.cli.app import build; build()(['migrate'], standalone_mode=False)"
+    code = f"import sys; {migrate}; print('pandas' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout.splitlines()[-1] == "False", done.stderr
+
+
 def test_topics_say_first_what_they_would_do(command: Command) -> None:
     command("topics", "create")
     assert command("topics", "create") == (0, "created: nothing, all are there\n", "")

@@ -37,7 +37,7 @@ from llmtower_processors.errors import LlmtowerError
 from llmtower_processors.local.plan import PLAN
 from llmtower_processors.local.stack import StackOptions, run_up
 try:
-    sys.exit(run_up(StackOptions(data_dir=Path(sys.argv[1])), plan=PLAN[:2]))
+    sys.exit(run_up(StackOptions(data_dir=Path(sys.argv[1])), plan=PLAN[:1]))
 except LlmtowerError as error:
     sys.exit(str(error))
 """
@@ -189,7 +189,7 @@ def test_a_taken_port_is_refused_with_the_option_and_leaves_nothing_behind(tmp_p
 
 def test_a_step_that_fails_stops_what_has_started(tmp_path: Path) -> None:
     said: list[str] = []
-    plan = (PLAN[0], (Step("topics", ("topics", "no-such-command")),))
+    plan = (PLAN[0], ((Step("again", ("topics", "no-such-command")),),))
     stack = Stack(StackOptions(data_dir=tmp_path, kafka_port=0, clickhouse_port=0, web_port=0), say=said.append, plan=plan)
     pids: dict[str, int] = {}
 
@@ -206,12 +206,12 @@ def test_a_step_that_fails_stops_what_has_started(tmp_path: Path) -> None:
             pids.update(stack.supervisor.pids)
             await asyncio.sleep(0.05)
 
-    with pytest.raises(ChildFailedError, match=r"^topics ended with status 2: .*\(see .*topics\.log\)$"):
+    with pytest.raises(ChildFailedError, match=r"^again ended with status 2: .*\(see .*again\.log\)$"):
         asyncio.run(scenario())
     assert pids.keys() == {"kafka", "clickhouse"}
     assert all(is_gone(pid) for pid in pids.values())
     assert not (tmp_path / "endpoints.json").exists()
-    assert [line.partition(":")[0] for line in sorted(said)] == ["clickhouse", "kafka"]
+    assert [line.partition(":")[0] for line in sorted(said)] == ["clickhouse", "kafka", "migrations", "topics"]
 
 
 def test_children_get_the_stacks_addresses_and_not_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
