@@ -35,7 +35,7 @@ def run(quick: bool) -> list[Figure]:
         with clickhouse_connect.get_client(**address) as server:
             create_database(server, "bench")
         with clickhouse_connect.get_client(**address, database="bench") as client:
-            migrate(client, RetentionSettings())
+            migrate(client, RetentionSettings(requests_days=0, rollup_1m_days=0))
             end = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
             begin = end - timedelta(days=days)
             for day in range(days):
