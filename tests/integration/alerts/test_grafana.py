@@ -27,18 +27,22 @@ def test_grafanas_statements_give_what_the_evaluator_reads(engine: EngineProcess
     now_us = time.time_ns() // 1_000
     spacing = DAYS * 86_400e6 / CALLS
     client.command(made, parameters={"start_us": now_us - DAYS * 86_400_000_000, "spacing_us": spacing, "first": 0, "count": CALLS})
-    address: dict[str, Any] = {"host": engine.host, "port": engine.port, "database": database, "username": Role.DASHBOARDS.value}
-    address["password"] = engine.credentials.password(Role.DASHBOARDS)
+    tables = ClickHouseTables(_address(engine, database, Role.WRITER))
     compared = 0
-    with clickhouse_connect.get_client(**address) as reader:
+    with clickhouse_connect.get_client(**_address(engine, database, Role.DASHBOARDS)) as reader:
         for shipped in RULES:
             plain = shipped.model_copy(update={"min_sample": 0.0, "sure": 0.0, "top": 1_000})
             plain = plain.model_copy(update={"baseline": plain.baseline.model_copy(update={"near": 0.0})}) if plain.baseline else plain
-            compared += _compare(plain, reader, ClickHouseTables(address))
+            compared += _compare(plain, reader, tables)
             reader.query(grafana_sql(shipped))
         (row,) = reader.query(HEARTBEAT_SQL).result_rows
     assert compared > 150
     assert row[1] > 86_400, "nobody has ever written a watermark: it fires"
+
+
+def _address(engine: EngineProcess, database: str, role: Role) -> dict[str, Any]:
+    password = engine.credentials.password(role)
+    return {"host": engine.host, "port": engine.port, "database": database, "username": role.value, "password": password}
 
 
 def _compare(rule: Rule, reader: Client, tables: ClickHouseTables) -> int:
@@ -49,7 +53,9 @@ def _compare(rule: Rule, reader: Client, tables: ClickHouseTables) -> int:
         meter.close()
     rows = {tuple(map(str, row[:-1])): row[-1] for row in reader.query(grafana_sql(rule)).result_rows}
     expected = {group: one.value for group, one in readings.items() if one.value is not None}
-    assert set(rows) == set(expected), rule.name
-    for group, value in expected.items():
-        assert rows[group] == pytest.approx(value, rel=0.02, abs=1e-9), (rule.name, group)
+    assert len(rows) == len(expected), rule.name
+    if len(rows) < rule.top:  # of more, those with equal samples are chosen by chance
+        assert set(rows) == set(expected), rule.name
+    for group in rows.keys() & expected.keys():
+        assert rows[group] == pytest.approx(expected[group], rel=0.02, abs=1e-9), (rule.name, group)
     return len(rows)
