@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 
+from llmtower_processors.alerts.listing import alerts, silences
 from llmtower_processors.alerts.load import load_rules, parse_rules
 from llmtower_processors.alerts.model import MemoryRouter
+from llmtower_processors.alerts.silences import publish_silence
 from llmtower_processors.leader import Firing
+from llmtower_schemas.silences import Silence
 
 pytestmark = pytest.mark.integration
 
@@ -53,9 +56,26 @@ def test_a_failing_application_is_told_once_and_stands_in_topic_and_tables(place
             assert it.rows("SELECT count(), uniqExact(transition_id) FROM alert_events") == [(1, 1)]
             assert it.rows("SELECT route, outcome FROM alert_sends") == [("default", "sent")]
             assert len(router.told) == 1
+            (listed,) = alerts(it.client)
+            assert (listed.state, listed.rule, listed.group, listed.untold) == ("firing", "error_rate", "app=chat, project=default", ())
+            await _silence(it, service)
             await service.resign()
 
     asyncio.run(run())
+
+
+async def _silence(it: Any, service: Any) -> None:
+    """A silence goes the way of the command line: registry, leader, table."""
+    now = time.time_ns() // 1_000
+    silence = Silence(silence_id="s1", rule="error*", group={"app": "chat"}, starts_at_us=now, ends_at_us=now + 3_600_000_000, by="me")
+    await publish_silence(it.kafka, silence, topic=it.registry)
+    await asyncio.sleep(2)
+    await service.fire(firing())
+    assert [row[:4] for row in silences(it.client)] == [("s1", "silence", "error*", "app=chat")]
+    await publish_silence(it.kafka, silence.model_copy(update={"deleted": True}), topic=it.registry)
+    await asyncio.sleep(2)
+    await service.fire(firing())
+    assert silences(it.client) == []
 
 
 def test_every_shipped_rule_is_answered_by_the_engine(place: Callable[[], Any]) -> None:
