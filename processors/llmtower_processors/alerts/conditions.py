@@ -1,6 +1,7 @@
 """From a figure to a verdict: is it bad, how bad, is it good again, or is there nothing to judge? Pure."""
 
 from dataclasses import dataclass
+from functools import cache
 from math import sqrt
 from statistics import NormalDist
 from typing import Literal
@@ -89,9 +90,14 @@ def against(now: Reading, usual: float | None, floor: float) -> Reading:
     return Reading(now.value / denominator, now.sample, None if now.sure is None else now.sure / denominator)
 
 
+@cache
+def _deviations(certainty: float) -> float:
+    return NormalDist().inv_cdf(certainty)
+
+
 def bound(share: float, sample: float, certainty: float, *, upper: bool = False) -> float:
     """Give the end of Wilson's one-sided interval: what a share is at least (or at most), seen in so large a sample (Wilson 1927)."""
-    z = NormalDist().inv_cdf(certainty)
+    z = _deviations(certainty)
     share, spread = min(max(share, 0.0), 1.0), z * z / sample
     half = sqrt(spread * (share * (1 - share) + spread / 4))
     return (share + spread / 2 + (half if upper else -half)) / (1 + spread)
