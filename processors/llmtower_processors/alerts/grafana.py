@@ -92,8 +92,10 @@ def _since(rule: Rule, metric: Metric, begin: str) -> str:
     keys = ", ".join(rule.group_by)
     head = f"{keys}, " if keys else "1 AS one_, "
     where = f"{column} >= {begin} AND {column} <= now('UTC'){_filter(rule)}"
-    grouped = f" GROUP BY {keys} ORDER BY sample DESC" if keys else ""
-    return f"SELECT {head}{metric.value} AS value, toFloat64({metric.sample}) AS sample FROM {table} WHERE {where}{grouped}"  # noqa: S608
+    grouped = f" GROUP BY {keys} ORDER BY s_ DESC" if keys else ""
+    # Some tables have a column `value`, so that is no name within.
+    inner = f"SELECT {head}{metric.value} AS v_, toFloat64({metric.sample}) AS s_ FROM {table} WHERE {where}{grouped}"  # noqa: S608
+    return f"SELECT {f'{keys}, ' if keys else 'one_, '}v_ AS value, s_ AS sample FROM ({inner})"  # noqa: S608
 
 
 def _against_days(rule: Rule, metric: Metric) -> str:
