@@ -134,6 +134,8 @@ def test_thousands_of_envelopes_are_looked_up_at_once(backend: StoreBackend) -> 
     backend.store.insert(ledger([record(n, f"p{n % 3}", n) for n in range(0, 5_000, 2)]), "a")
     asked = {(f"p{n % 3}", n) for n in range(5_000)}
     assert backend.store.known("calls", "one", P, 5_000, asked) == {(f"p{n % 3}", n) for n in range(0, 5_000, 2)}
+    scattered = [*asked, *((f"p{n % 3}", n * 1_000_003) for n in range(5, 5_000))]  # as a gateway's records are
+    assert backend.store.known("calls", "one", P, 5_000, scattered) == {(f"p{n % 3}", n) for n in range(0, 5_000, 2)}
     assert backend.store.known("calls", "one", P, 5_000, ()) == set()
 
 

@@ -21,6 +21,7 @@ TIMEOUT_S: Final = 25
 """Of one insert or look-up, on the server and on the socket; shorter than `pending.SETTLE_MS`."""
 
 _SPANS_A_QUERY: Final = 200
+_KEYS_A_QUERY: Final = 2_000
 
 _INSERT: Final[Mapping[str, Any]] = {
     "async_insert": 0,
@@ -119,15 +120,12 @@ class ClickHouseStore:
     def known(
         self, processor: str, incarnation: str, partition: TopicPartition, before: int, keys: Iterable[tuple[str, int]]
     ) -> set[tuple[str, int]]:
-        """Envelopes that the ledger has already, found by its sorting key: thousands of them are a few spans."""
+        """Envelopes that the ledger has already, found by its sorting key: thousands of a run's are a few spans, a gateway's are not."""
         wanted = set(keys)
-        ordered = iter(spans(wanted))
-        found: set[tuple[str, int]] = set()
         place = {"processor": processor, "topic": partition.topic, "partition": partition.partition, "incarnation": incarnation}
-        while some := list(islice(ordered, _SPANS_A_QUERY)):
-            any_of = " OR ".join(f"(producer = %(p{i})s AND first_seq BETWEEN {low} AND {high})" for i, (_, low, high) in enumerate(some))
-            producers = {f"p{i}": producer for i, (producer, _, _) in enumerate(some)}
-            rows = self._ask(f"{_KNOWN}{any_of})", {**place, "before": before, **producers}, LEDGER)
+        found: set[tuple[str, int]] = set()
+        for condition, values in _conditions(spans(wanted)):
+            rows = self._ask(f"{_KNOWN}{condition})", {**place, "before": before, **values}, LEDGER)
             found.update((str(producer), int(seq)) for producer, seq in rows)
         return found & wanted
 
@@ -202,3 +200,14 @@ class ClickHouseStore:
         """Close the clients of all threads."""
         while self._clients:
             self._clients.pop().close()
+
+
+def _conditions(found: Sequence[tuple[str, int, int]]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Give conditions on the ledger's sorting key, and the values they bind: wide spans one by one, single numbers as a set."""
+    wide = iter([span for span in found if span[1] < span[2]])
+    while some := list(islice(wide, _SPANS_A_QUERY)):
+        any_of = " OR ".join(f"(producer = %(p{i})s AND first_seq BETWEEN {low} AND {high})" for i, (_, low, high) in enumerate(some))
+        yield any_of, {f"p{i}": producer for i, (producer, _, _) in enumerate(some)}
+    single = iter([(producer, low) for producer, low, high in found if low == high])
+    while pairs := list(islice(single, _KEYS_A_QUERY)):
+        yield "(producer, first_seq) IN %(pairs)s", {"pairs": tuple(pairs)}
