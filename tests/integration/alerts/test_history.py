@@ -1,11 +1,14 @@
 """What a rule's figures were, read for days at once, is what the evaluator would have read at each time."""
 
+import json
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from clickhouse_connect.driver.client import Client
+from pydantic import SecretStr
 from tests.benchmarks.bench_dashboard import MAKE
 
 from llmtower_processors.alerts.history import BacktestError, tracks
@@ -14,7 +17,9 @@ from llmtower_processors.alerts.measure import Meter
 from llmtower_processors.alerts.questions import MINUTE_US, Moment
 from llmtower_processors.alerts.rules import Rule
 from llmtower_processors.alerts.tables import ClickHouseTables
+from llmtower_processors.cli.backtests import run_backtest
 from llmtower_processors.engine import EngineProcess, Role
+from llmtower_schemas.settings import ClickHouseSettings, Settings
 
 pytestmark = pytest.mark.integration
 
@@ -111,3 +116,23 @@ def test_a_hundred_thousand_groups_are_bounded_and_said(tables: tuple[ClickHouse
         meter.close()
     assert measured.cut == {"many"}
     assert len(measured.readings["many"]) == rule.top == 100
+
+
+def test_the_command_says_when_how_long_how_right_and_which_level(
+    engine: EngineProcess, database: str, tables: tuple[ClickHouseTables, int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rules, labels = tmp_path / "alerts.yaml", tmp_path / "incidents.yaml"
+    rules.write_text("rules: [{name: often, metric: error_rate, group_by: [app], window: 15m, levels: {warning: {above: 0.1}}}]", "utf-8")
+    labels.write_text("- {from: 2020-01-01T10:00Z, to: 2020-01-01T11:00Z}", "utf-8")
+    password = SecretStr(engine.credentials.password(Role.WRITER))
+    login = ClickHouseSettings(host=engine.host, port=engine.port, user="writer", password=password, database=database)
+    options: dict[str, Any] = {"name": "often", "last_s": 2 * 86_400.0, "labels_file": labels, "per_week": 5.0, "file": rules}
+    run_backtest(Settings(clickhouse=login), **options, output="table")
+    said = capsys.readouterr().out
+    assert "often would have fired" in said
+    assert "8 groups, looked at every 3 min" in said
+    assert "Of 1 named incidents it finds 0 (recall 0.0%)" in said
+    assert "For at most 5 false alarms a week: {above:" in said
+    run_backtest(Settings(clickhouse=login), **options, output="json")
+    first = json.loads(capsys.readouterr().out.splitlines()[0])
+    assert set(first) == {"fired", "lasted", "severity", "worst", "group"}
