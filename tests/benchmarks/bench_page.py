@@ -97,7 +97,7 @@ def _fill(client: Client, calls: int) -> None:
     migrate(client, KEEP_ALL)
     for first in range(0, calls, BLOCK):
         client.command(MAKE, parameters={"start_us": START_US, "spacing_us": DAY_US / calls, "first": first, "count": BLOCK})
-    wait_until("merges end", lambda: client.command("SELECT count() FROM system.merges") == 0, 60, every_s=0.5)
+    wait_until("merges end", lambda: client.command("SELECT count() FROM system.merges") == 0, 180, every_s=0.5)
 
 
 def _idle(pid: int, seconds: float) -> float:
