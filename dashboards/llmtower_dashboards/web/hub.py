@@ -30,6 +30,8 @@ SELDOM: Final = frozenset({"overview_changed"})
 """Panels that cost much and say what moves slowly."""
 SELDOM_S, CHOICES_S, COLOURS_S = 20.0, 120.0, 300.0
 """For so many seconds an answer of that kind serves."""
+FIRST_S: Final = 2.0
+"""The same as long as nothing has arrived: what comes first is to be seen at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class Hub:
         self.silencer = silencer
         self.bootstrap = bootstrap
         self._kept: OrderedDict[Any, tuple[float, asyncio.Future[Any]]] = OrderedDict()
+        self._named = False
 
     async def close(self) -> None:
         """Give the connections back."""
@@ -83,7 +86,9 @@ class Hub:
             found = await asyncio.gather(*(self._asker.values(order(name), frame) for name in DIMENSIONS))
             return palette(zip(DIMENSIONS, found, strict=True))
 
-        return await self._quietly("colours", COLOURS_S, ask, Palette())
+        found = await self._quietly("colours", COLOURS_S if self._named else FIRST_S, ask, Palette())
+        self._named = bool(found.names.get("app"))
+        return found
 
     async def marks(self, frame: Frame) -> list[Mark]:
         """Give the events of a range: deploys, new prompt versions, new models."""
@@ -102,7 +107,8 @@ class Hub:
             found = await asyncio.gather(*(self._asker.values(VARIABLES[name], one) for name, one in zip(LISTED, frames, strict=True)))
             return dict(zip(LISTED, found, strict=True))
 
-        return await self._quietly(("choices", frame.end - frame.start, int(frame.end.timestamp() // CHOICES_S)), CHOICES_S, ask, {})
+        key = ("choices", frame.end - frame.start, int(frame.end.timestamp() // CHOICES_S))
+        return await self._quietly(key, CHOICES_S if self._named else FIRST_S, ask, {})
 
     async def alerts(self, frame: Frame) -> Alerts:
         """Give what is firing. Raises AskError."""
