@@ -17,15 +17,14 @@ from typing import Any
 
 import clickhouse_connect
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from clickhouse_connect.driver.client import Client
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from llmtower_processors.engine import EngineProcess, Role
 from llmtower_processors.local.ports import PortReservation
 from llmtower_processors.migrate import create_database, migrate
-from llmtower_schemas import topics
-from llmtower_schemas.settings import RetentionSettings
+from llmtower_processors.topics import create_topics
+from llmtower_schemas.settings import KafkaSettings, RetentionSettings
 from tests.browser.seed import seed
 
 CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
@@ -68,20 +67,10 @@ def served(engine: EngineProcess, kafka: str, tmp_path_factory: pytest.TempPathF
             migrate(client, RetentionSettings())
             end = datetime.now(UTC).replace(second=0, microsecond=0)
             seed(client, end)
-            asyncio.run(_make_topic(kafka))
+            asyncio.run(create_topics(KafkaSettings(bootstrap_servers=kafka), RetentionSettings()))
             environment = _environment(engine, database, kafka)
             with _page(environment, tmp_path_factory.mktemp("page") / "page.log") as port:
                 yield Served(f"http://127.0.0.1:{port}", port, client, kafka, end - timedelta(hours=1), end)
-
-
-async def _make_topic(kafka: str) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
-    await admin.start()
-    try:
-        if topics.REGISTRY not in await admin.list_topics():
-            await admin.create_topics([NewTopic(topics.REGISTRY, 1, 1)])
-    finally:
-        await admin.close()
 
 
 def _environment(engine: EngineProcess, database: str, kafka: str) -> dict[str, str]:
@@ -126,9 +115,9 @@ def answers(port: int) -> bool:
         return False
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """A headless Chromium."""
+    """A headless Chromium; no longer than its module: as long as Playwright runs, no other test of this process may start a loop."""
     if CHROMIUM is None:
         pytest.skip("no Chromium: the live page is not tested in a browser here (`make browser` installs one)")
     with sync_playwright() as playwright:

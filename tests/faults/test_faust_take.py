@@ -3,11 +3,13 @@
 import asyncio
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import GroupCoordinatorNotAvailableError
 
 EVENTS = 2_000
 
@@ -59,9 +61,10 @@ async def _acknowledged(kafka: str, topic: str, process: "subprocess.Popen[bytes
     await admin.start()
     try:
         while process.poll() is None:
-            committed = await admin.list_consumer_group_offsets(f"take-{topic}", partitions=[TopicPartition(topic, 0)])
-            if committed[TopicPartition(topic, 0)].offset >= EVENTS:
-                return
+            with suppress(GroupCoordinatorNotAvailableError):  # a broker that has just started has none yet
+                committed = await admin.list_consumer_group_offsets(f"take-{topic}", partitions=[TopicPartition(topic, 0)])
+                if committed[TopicPartition(topic, 0)].offset >= EVENTS:
+                    return
             await asyncio.sleep(0.2)
     finally:
         await admin.close()

@@ -115,8 +115,9 @@ def test_other_sources_are_asked_the_same_way(client: Client, insert: Insert) ->
     insert("dead_letters", letters | {"at": [NOON // 1_000 + 5] * 3}, "two")
     found = ask(client, total([METRICS["dead_letters"]], SCOPE, by=["reason"]))
     assert [(row["reason"], row["dead_letters_value"]) for row in found] == [("not JSON", 2), ("time out of range", 1)]
-    said = {"project": ["default"] * 4, "app": ["chat"] * 4, "score": [1.0, -1.0, None, None], "label": ["", "", "thumbs_down", "good"]}
-    insert("feedback", said | {"at": [NOON + 5] * 4}, "three")
+    said = {"project": ["default"] * 5, "app": ["chat"] * 5, "target_id": ["a", "b", "c", "d", "d"]}
+    words = {"score": [1.0, -1.0, None, None, None], "label": ["", "", "thumbs_down", "bad", "good"]}  # of `d` the last word counts
+    insert("feedback", said | words | {"at": [NOON + 5, NOON + 5, NOON + 5, NOON + 5, NOON + 6]}, "three")
     (row,) = ask(client, total([METRICS["negative_feedback"]], SCOPE))
     assert (row["negative_feedback_value"], row["negative_feedback_sample"]) == (0.5, 4)
 
