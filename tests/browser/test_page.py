@@ -117,8 +117,11 @@ def test_keys_filter_and_open_a_call_and_the_address_says_it(served: Served, ope
     page.keyboard.press("?")
     assert page.locator("#help").is_visible()
     page.keyboard.press("Escape")
+    page.locator("#help").wait_for(state="hidden")
     page.keyboard.press("/")
-    page.keyboard.type("model: gpt-4o")
+    page.keyboard.type("model: ")
+    page.evaluate("at = document.getElementById('filter').closest('label').parentElement; at.innerHTML = at.innerHTML")
+    page.keyboard.type("gpt-4o")  # the controls were written anew meanwhile, as when the values to choose from have come
     page.keyboard.press("Enter")
     page.wait_for_function("location.search.includes('model=gpt-4o')")
     settled(page)

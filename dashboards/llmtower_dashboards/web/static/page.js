@@ -152,8 +152,23 @@
       change((query) => { query.delete(at.dataset.filter); if (at.value) query.set(at.dataset.filter, at.value); });
     } else if ("range" in at.dataset && at.value) {
       change((query) => { query.delete("to"); query.set("from", at.value); });
-    } else if (at.id === "filter" && at.value && filter(at.value)) at.value = "";
+    } else if (at.id === "filter") apply(at);
   });
+
+  // What is being typed outlives the controls, which are written anew when the values to choose from have come.
+  let field = null, draft = "", held = false;
+  const apply = (at) => { if (at.value && filter(at.value)) at.value = draft = ""; };
+  document.addEventListener("input", (event) => { if (event.target.id === "filter") draft = event.target.value; });
+  document.addEventListener("focusin", (event) => { held = event.target.id === "filter"; });
+  document.addEventListener("focusout", (event) => { if (event.target.id === "filter") setTimeout(() => { held &&= !event.target.isConnected; }); });
+  new MutationObserver(() => {
+    const now = document.getElementById("filter");
+    if (now === field) return;
+    field = now;
+    if (!now || !(draft || held)) return;
+    now.value = draft;
+    if (held) now.focus();
+  }).observe(document.documentElement, { childList: true, subtree: true });
   const theme = () => {
     const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
     root.dataset.theme = dark ? "light" : "dark";
@@ -186,6 +201,7 @@
   document.addEventListener("keydown", (event) => {
     const typing = event.target.closest("input, textarea, select, dialog");
     if (event.key === "Escape" && typing?.blur) typing.blur();
+    if (event.key === "Enter" && event.target.id === "filter") apply(event.target);
     if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
     if (leading && Date.now() - leading < 1000 && PAGES[event.key]) { leading = 0; go(PAGES[event.key] + location.search); return; }
     const act = {
