@@ -115,7 +115,7 @@
   };
   const change = (edit) => { const url = new URL(location.href); edit(url.searchParams); url.hash = ""; go(url); };
   const filter = (words) => {
-    const found = /^\s*(project|environment|app|model|provider|prompt|user|session|call)\s*[:=]\s*(.+?)\s*$/i.exec(words);
+    const found = /^\s*(project|environment|app|model|provider|prompt|user|session|call)\s*[:=]\s*(\S.*?)\s*$/i.exec(words);
     if (!found) { say("Write what and which: model: gpt-4o, user: u-17, prompt: support/answer …"); return false; }
     change((query) => query.append(found[1].toLowerCase(), found[2]));
     return true;
@@ -152,7 +152,7 @@
       change((query) => { query.delete(at.dataset.filter); if (at.value) query.set(at.dataset.filter, at.value); });
     } else if ("range" in at.dataset && at.value) {
       change((query) => { query.delete("to"); query.set("from", at.value); });
-    } else if (at.id === "filter") apply(at);
+    } else if (at.id === "filter") setTimeout(() => { if (at.isConnected) apply(at); });
   });
 
   // What is being typed outlives the controls, which are written anew when the values to choose from have come.
