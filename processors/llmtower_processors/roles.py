@@ -6,7 +6,7 @@ PIPELINE: Final = ("calls", "signals")
 """What must be stored within seconds."""
 SCORING: Final = ("sketches",)
 """What computes for long: in a process of its own at low priority, so that nothing of the pipeline ever waits for it."""
-NICENESS: Final = 10
+NICENESS: Final = 19
 """By how much a process that only scores steps back."""
 RANGE_ROWS: Final = 4_000
 """Events per range of a processor that scores: some seconds of work at most, also where others take the machine."""

@@ -116,7 +116,7 @@ class KafkaSink:
                     client_id="llmtower-gateway",
                     acks="all",
                     enable_idempotence=True,
-                    compression_type="lz4",
+                    compression_type="zstd",  # aiokafka's lz4 is fixed at its slowest level: 13 µs more for each span
                     max_request_size=MAX_RECORD_BYTES,
                     max_batch_size=MAX_RECORD_BYTES,
                 )
