@@ -152,6 +152,8 @@ def test_the_command_starts_everything_with_the_worker_and_stops_it(tmp_path: Pa
         until(lambda: asked(data, endpoints, "SELECT count() FROM llmtower.calls") or None)
         nicer = min(19, os.getpriority(os.PRIO_PROCESS, 0) + NICENESS)
         until(lambda: os.getpriority(os.PRIO_PROCESS, endpoints.pids["scoring"]) == nicer or None)
+        group = Path(f"/proc/{endpoints.pids['scoring']}/autogroup")
+        assert not group.exists() or group.read_text().endswith(f"nice {NICENESS}\n"), "Linux weighs sessions, not processes"
         up.send_signal(signal.SIGTERM)
         assert up.wait(60) == 0
     assert all(is_gone(pid) for pid in endpoints.pids.values())
