@@ -12,13 +12,20 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
 
+from aiokafka.producer.message_accumulator import BatchBuilder
+
+from llmtower_processors.cli.policy import content_writer
 from llmtower_processors.local.kafka import KafkaProcess
 from llmtower_processors.local.ports import PortReservation
+from llmtower_processors.otel import protobuf
+from llmtower_processors.otel.convert import Converted, convert
+from llmtower_processors.otel.model import Span
+from llmtower_schemas.settings import Settings
 from tests.benchmarks.figures import Figure, at_least, at_most, main
 from tests.benchmarks.prose import documents
 from tests.benchmarks.stand import cpu_seconds, wait_until
@@ -42,12 +49,44 @@ def run(quick: bool) -> list[Figure]:
         cpu = (cpu_seconds(process.pid) - before) / seconds
         _send(port, senders=200, seconds=seconds / 2)
         peak = _peak_mib(process.pid)
+    stages = [Figure(f"gateway, {name}", us, "µs of CPU per span") for name, us in _stages().items()]
     rate = statistics.median(rates)
     note = f"samples {', '.join(f'{one:,.0f}' for one in rates)}; gateway {cpu:.0%} of a core"
     return [
         at_least("gateway, spans acknowledged by Kafka", rate, "per second", 20_000, note),
         at_most("gateway, peak memory under 200 concurrent senders", peak, "MiB", 400 / 1.048576, "bodies of 0.8 MB each"),
+        *stages,
     ]
+
+
+def _stages() -> dict[str, float]:
+    """CPU of each step in this process, the least of five."""
+    body, write, now_ns = make_body(), content_writer(Settings()), time.time_ns()
+    spans = [found for found in protobuf.read_spans(body) if isinstance(found, Span)]
+    events = [made.event for found in spans if isinstance(made := convert(found, "p", now_ns), Converted) and made.event is not None]
+    lines = [write(event) for event in events]
+
+    def batch() -> None:
+        made = BatchBuilder(2 << 20, 4)  # 4: zstd, as the sink sends
+        for line in lines:
+            made.append(timestamp=None, key=None, value=line)
+        made._build()
+
+    return {
+        "reading protobuf": _least_us(lambda: list(protobuf.read_spans(body))),
+        "attributes into an event": _least_us(lambda: [convert(found, "p", now_ns) for found in spans]),
+        "redaction and JSON": _least_us(lambda: [write(event) for event in events]),
+        "Kafka's batch": _least_us(batch),
+    }
+
+
+def _least_us(work: Callable[[], object]) -> float:
+    taken = []
+    for _ in range(5):
+        begun = time.process_time()
+        work()
+        taken.append(time.process_time() - begun)
+    return min(taken) * 1e6 / SPANS
 
 
 @contextmanager

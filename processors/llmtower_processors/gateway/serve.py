@@ -31,7 +31,7 @@ _GARBAGE = 200_000
 def run_gateway(settings: Settings, kafka: KafkaSettings, write: Write) -> None:
     """Serve until SIGINT or SIGTERM; requests under way are answered first."""
     gc.freeze()
-    gc.set_threshold(_GARBAGE)  # spans are trees without cycles: looking through them for garbage cost a tenth
+    gc.set_threshold(_GARBAGE)  # spans are trees without cycles: there is nothing to find among them
     asyncio.run(_serve(settings, kafka, write))
 
 

@@ -93,11 +93,6 @@ class KafkaSink:
                 answers.append(asyncio.shield(answer))
         await asyncio.gather(*answers)
 
-    @property
-    def ready(self) -> bool:
-        """Whether a producer is connected."""
-        return self._producer is not None
-
     async def connect(self) -> None:
         """Connect now rather than at the first request; a failure is said and tried again then."""
         try:
@@ -116,7 +111,7 @@ class KafkaSink:
                     client_id="llmtower-gateway",
                     acks="all",
                     enable_idempotence=True,
-                    compression_type="zstd",  # aiokafka's lz4 is fixed at its slowest level: 13 µs more for each span
+                    compression_type="zstd",  # aiokafka's lz4 is fixed at its slowest level, and takes the longest of all steps
                     max_request_size=MAX_RECORD_BYTES,
                     max_batch_size=MAX_RECORD_BYTES,
                 )

@@ -5,9 +5,7 @@ The first attribute that is there decides. Dots in names are kept as they are on
 """
 
 from collections.abc import Mapping
-from typing import Any, Final, Literal, NamedTuple
-
-Source = Literal["span", "resource"]
+from typing import Any, Final, NamedTuple
 
 
 class Field(NamedTuple):
