@@ -23,7 +23,7 @@ class Names:
 
 def test_the_first_app_is_seen_at_once_and_the_next_one_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     names, now = Names(), 100.0
-    monkeypatch.setattr(hub.time, "monotonic", lambda: now)
+    monkeypatch.setattr("llmtower_dashboards.web.hub.time.monotonic", lambda: now)
     page = hub.Hub(cast(Asker, names), None, cast(Silencer, None))
 
     async def seen() -> tuple[str, ...]:
