@@ -282,6 +282,23 @@ def test_feedback_said_twice_is_the_same_and_changed_is_another(desk: Desk) -> N
     assert desk.post("/v1/feedback", "[]", JSON).status_code == 400
 
 
+def test_feedback_that_names_itself_is_a_word_of_its_own_and_sent_again_is_one(desk: Desk) -> None:
+    given = {"target_id": "trace-1", "target_kind": "trace_id", "label": "bad", "comment": "no", "correction": "yes"}
+    for number in (1, 2, 2):
+        said = given | {"feedback_id": f"01234567-89ab-4def-8123-45678900000{number}"}
+        assert desk.post("/v1/feedback", json.dumps(said), JSON).status_code == 200
+    first, second, third = (line.event_id for line in desk.sink.lines)
+    assert first != second == third
+    assert all(event.items() >= given.items() for event in desk.events())
+
+
+def test_the_thumbs_are_served_to_everyone_and_small(desk: Desk) -> None:
+    answer = desk.post("/thumbs.js", None, {}, method="GET")
+    assert (answer.status_code, answer.headers["content-type"].partition(";")[0]) == (200, "text/javascript")
+    assert 1_000 < len(answer.content) <= 2_048
+    assert b"/v1/feedback" in answer.content
+
+
 def test_browsers_of_listed_origins_alone_may_send_feedback() -> None:
     desk = Desk(cors_origins="https://shop.example")
     asked = {"access-control-request-method": "POST", "access-control-request-headers": "content-type"}

@@ -30,16 +30,43 @@ GROUP BY project, app, environment, target_kind, target_id, user_id, name
 ) AS said"""  # noqa: S608 - literals
 
 
+_TARGETS: Final = "uniqExact(target_kind, target_id)"
+SHARE: Final = Column("share", "Of its calls", "ratio")
+_SHARE: Final = {"share": "answers_ / nullIf(made.calls, 0)"}
+"""Stands beside every rate: people who say something are not like those who do not."""
+
+
+def _calls(by: tuple[str, ...]) -> str:
+    def build(of: Resolution) -> str:
+        values = {name: name for name in by} | {"calls": "sum(calls)"}
+        return select(values, of.table, f"{of.within()} AND {filters(OF_SCOPE)}", list(by))
+
+    return outer([*by, "calls"], resolutions(build))
+
+
+_SAID: Final = f"SELECT {_TARGETS} AS answers FROM feedback WHERE {_ROWS.within()} AND {filters(OF_SCOPE)}"  # noqa: S608 - literals
+
+
+def _calls_over_time() -> str:
+    """Calls by bucket; none where calls are kept in coarser buckets than the panel's."""
+
+    def build(of: Resolution) -> str:
+        where = f"{of.within(of.bucket_s)} AND greatest($__interval_s, 60) = {of.bucket_s} AND {filters(OF_SCOPE)}"
+        return select({"time": of.bucket(), "calls": "sum(calls)"}, of.table, where, ["time"])
+
+    return outer(["time", "calls"], resolutions(build))
+
+
 NEGATIVE_NOW = Panel(
     name="feedback_negative_now",
     title="Negative feedback",
     question="Which share of the feedback is bad (a score below 0, or a label that says so)?",
     kind="stat",
     unit="ratio",
-    sql=f"SELECT {aliased({'value': 'negative_ / given_', **_SHOWN})}\nFROM (\n"
-    + select(_COUNTED, last_words(_ROWS.within()), "1 = 1", tail="\nHAVING count() > 0")
-    + "\n)",
-    columns=(Column("value", "Negative feedback", "ratio"), *_COLUMNS),
+    sql=f"SELECT {aliased({'value': 'negative_ / given_', **_SHOWN, **_SHARE})}\nFROM (\n"  # noqa: S608 - literals
+    + select({**_COUNTED, "answers": _TARGETS}, last_words(_ROWS.within()), "1 = 1", tail="\nHAVING count() > 0")
+    + f"\n) AS found\nCROSS JOIN (\nSELECT sum(calls) AS calls FROM (\n{_calls(())}\n)\n) AS made",
+    columns=(Column("value", "Negative feedback", "ratio"), *_COLUMNS, SHARE),
     no_data=NO_FEEDBACK,
     thresholds=LEVELS,
     worse="up",
@@ -54,10 +81,10 @@ NEGATIVE_SERIES = Panel(
     question="Do people like the answers less, and how sure is that?",
     kind="timeseries",
     unit="ratio",
-    sql=f"SELECT {aliased({'time': 'time_', 'rate': 'negative_ / given_', **_SHOWN})}\nFROM (\n"
-    + select({"time": _SAID_AT.bucket(), **_COUNTED}, last_words(_ROWS.within_buckets()), "1 = 1", ["time"])
-    + "\n)\nORDER BY time",
-    columns=(TIME, Column("rate", "Negative feedback", "ratio"), *_COLUMNS),
+    sql=f"SELECT {aliased({'time': 'time_', 'rate': 'negative_ / given_', **_SHOWN, **_SHARE})}\nFROM (\n"
+    + select({"time": _SAID_AT.bucket(), "answers": _TARGETS, **_COUNTED}, last_words(_ROWS.within_buckets()), "1 = 1", ["time"])
+    + f"\n) AS found\nLEFT JOIN (\n{_calls_over_time()}\n) AS made ON found.time_ = made.time\nORDER BY time",
+    columns=(TIME, Column("rate", "Negative feedback", "ratio"), *_COLUMNS, SHARE),
     no_data=NO_FEEDBACK,
     thresholds=LEVELS,
     worse="up",
@@ -65,16 +92,6 @@ NEGATIVE_SERIES = Panel(
 )
 
 
-def _calls(by: tuple[str, ...]) -> str:
-    def build(of: Resolution) -> str:
-        values = {name: name for name in by} | {"calls": "sum(calls)"}
-        return select(values, of.table, f"{of.within()} AND {filters(OF_SCOPE)}", list(by))
-
-    return outer([*by, "calls"], resolutions(build))
-
-
-_TARGETS: Final = "uniqExact(target_kind, target_id)"
-_SAID: Final = f"SELECT {_TARGETS} AS answers FROM feedback WHERE {_ROWS.within()} AND {filters(OF_SCOPE)}"  # noqa: S608 - literals
 SHARE_NOW = Panel(
     name="feedback_share",
     title="Calls with feedback",
@@ -109,7 +126,7 @@ BY_APP = Panel(
         Column("feedback", "Feedback", "text"),
         Column("rate", "Negative", "ratio"),
         *_COLUMNS,
-        Column("share", "Of its calls", "ratio"),
+        SHARE,
     ),
     no_data=NO_FEEDBACK,
     worse="up",

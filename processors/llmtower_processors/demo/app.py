@@ -7,7 +7,7 @@ import random
 import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
@@ -165,8 +165,16 @@ class Desk:
             return _joined(reply) if question.stream else _whole(reply)
 
 
-def create_app(desk: Desk) -> FastAPI:
-    """Give the web application of one desk."""
+@dataclass(frozen=True)
+class Thumbs:
+    """Where an app's page sends what its readers think: the gateway's address, and a key of the scope `feedback`."""
+
+    gateway: str
+    key: str
+
+
+def create_app(desk: Desk, thumbs: Thumbs | None = None) -> FastAPI:
+    """Give the web application of one desk; with `thumbs` its page lets readers rate answers."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -191,6 +199,10 @@ def create_app(desk: Desk) -> FastAPI:
 
     app.post(desk.profile.route)(ask_blocking if desk.profile.sync else ask)
 
+    @app.get("/")
+    async def page() -> Response:
+        return Response(chat_page(desk.profile, thumbs), media_type="text/html")
+
     @app.post("/feedback")
     async def rate(opinion: Opinion) -> None:
         desk.others += 1
@@ -204,6 +216,30 @@ def create_app(desk: Desk) -> FastAPI:
             llmtower.record(_deploy(desk.profile, UPGRADE_RELEASE if desk.upgraded else desk.profile.release))
 
     return app
+
+
+def chat_page(profile: AppProfile, thumbs: Thumbs | None) -> str:
+    """A page to ask on. What an application has to do for thumbs: one script, and for each answer its id."""
+    script = f'<script src="{thumbs.gateway}/thumbs.js" data-key="{thumbs.key}" data-app="{profile.name}" defer></script>' if thumbs else ""
+    return _PAGE.replace("APP", profile.name).replace("ROUTE", profile.route).replace("THUMBS", script)
+
+
+_PAGE = """<!doctype html>
+<meta charset="utf-8"><title>APP</title>THUMBS
+<form><input name="text" aria-label="Question"><button>Ask</button></form><main></main>
+<script>
+document.forms[0].onsubmit = async (event) => {
+  event.preventDefault()
+  const question = {text: event.target.text.value, user_id: "web", session_id: "web", request_id: "web"}
+  const reply = await fetch("ROUTE", {method: "POST", headers: {"content-type": "application/json"}, body: JSON.stringify(question)})
+  const answer = await reply.json(), shown = document.createElement("p")
+  shown.textContent = answer.text
+  shown.dataset.llmtower = "response_id"
+  shown.dataset.id = answer.response_id
+  document.querySelector("main").append(shown)
+}
+</script>
+"""
 
 
 def _feedback(profile: AppProfile, opinion: Opinion) -> FeedbackEvent:

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 import orjson
@@ -28,6 +29,8 @@ log = logging.getLogger(__name__)
 
 FOLLOW_S: Final = 1.0
 _TAKERS: Final = {"/v1/traces": ("rejectedSpans", take_spans), "/v1/logs": ("rejectedLogRecords", take_logs)}
+THUMBS: Final = Path(__file__).with_name("thumbs.js").read_bytes()
+"""A snippet for web pages: thumbs under answers, sent to /v1/feedback."""
 _NDJSON: Final = ("application/x-ndjson", "application/jsonl", JSON)
 NAMES: Final = {
     "llmtower_gateway_records": "spans, log records and events, by path, outcome and reason",
@@ -212,7 +215,14 @@ def _pages(app: FastAPI, gateway: Gateway) -> None:
     app.add_api_route("/v1/metrics", metrics_of_otlp, methods=["POST"])
     app.add_api_route("/v1/events", events, methods=["POST"])
     app.add_api_route("/v1/feedback", feedback, methods=["POST"])
+    app.add_api_route("/thumbs.js", _thumbs)
     _health(app, gateway)
+
+
+async def _thumbs() -> Response:
+    """Thumbs for other people's web pages: a file without secrets, for everyone."""
+    headers = {"Cache-Control": "public, max-age=3600", "Cross-Origin-Resource-Policy": "cross-origin"}
+    return Response(THUMBS, headers=headers, media_type="text/javascript")
 
 
 def _health(app: FastAPI, gateway: Gateway) -> None:

@@ -104,11 +104,17 @@ def feedback_now(look: Look) -> Found:
     if not rows:
         return {}
     found = negative(rows)
-    return {(): {"value": found.pop("rate"), **found}}
+    return {(): {"value": found.pop("rate"), **found, "share": share(len({row["target_id"] for row in rows}), len(look.calls()))}}
 
 
 def feedback_series(look: Look) -> Found:
-    return grouped(last_words(whole(look, "feedback", time="at")), lambda row: (at(row["at"], wide(look)),), negative)
+    made = look.by_time(lambda row: (), lambda rows: {"calls": len(rows)})
+
+    def figures(rows: Sequence[Row]) -> Values:
+        calls = made.get((at(rows[0]["at"], wide(look)),), {}).get("calls", 0)
+        return negative(rows) | {"share": share(len({row["target_id"] for row in rows}), calls)}
+
+    return grouped(last_words(whole(look, "feedback", time="at")), lambda row: (at(row["at"], wide(look)),), figures)
 
 
 def feedback_share(look: Look) -> Found:
