@@ -10,12 +10,13 @@ NOW = 1_795_000_000_000
 OFFSETS = st.integers(0, 2**62)
 TIMES = st.integers(0, 2**53)
 PENDING = st.builds(
-    lambda incarnation, first, extra, time_ms, salt: Pending(incarnation, first, first + extra, time_ms, salt),
-    st.text(min_size=1),
+    lambda incarnation, first, extra, time_ms, salt, parameter: Pending(incarnation, first, first + extra, time_ms, salt, parameter),
+    st.text(st.characters(exclude_characters="|"), min_size=1),
     OFFSETS,
     st.integers(-1, 10_000),
     TIMES,
     st.one_of(st.just(""), TIMES.map(str)),
+    st.one_of(st.just(""), st.text()),
 )
 
 
@@ -29,6 +30,17 @@ def test_two_ranges_have_two_tokens(one: Pending, other: Pending) -> None:
     tokens = [pending.token("calls", "t", 0) for pending in (one, other)]
     same = (one.incarnation, one.first, one.last, one.salt) == (other.incarnation, other.first, other.last, other.salt)
     assert (tokens[0] == tokens[1]) is same
+
+
+def test_a_state_written_before_there_were_parameters_is_read() -> None:
+    assert parse(5, "c.t:9:5:") == Pending("c.t", 5, 9, 5)
+    assert parse(5, "c.t:9:5:7") == Pending("c.t", 5, 9, 5, "7")
+
+
+def test_a_parameter_stays_with_its_range_and_out_of_its_token() -> None:
+    pending = Pending("c.t", 5, 9, NOW, parameter="share=0.05")
+    assert pending.salted(NOW).parameter == "share=0.05"
+    assert pending.token("calls", "t", 0) == Pending("c.t", 5, 9, NOW).token("calls", "t", 0)
 
 
 def test_the_token_names_incarnation_processor_topic_partition_and_range() -> None:

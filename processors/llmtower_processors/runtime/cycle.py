@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from llmtower_processors.runtime import steps
-from llmtower_processors.runtime.buffer import Limits
 from llmtower_processors.runtime.edges import (
     Clock,
     CommitNotSentError,
@@ -33,7 +32,7 @@ CHECK_S = 1.0
 class Cycle:
     """Turns over the partitions of a life: whenever something is due, and at least every CHECK_S."""
 
-    def __init__(self, life: "Life", log_edge: Log, *, metrics: Metrics, limits: Limits, clock: Clock) -> None:
+    def __init__(self, life: "Life", log_edge: Log, *, metrics: Metrics, clock: Clock) -> None:
         self.wake = asyncio.Event()
         self.lock = asyncio.Lock()
         self.seen = (0, 0)
@@ -41,7 +40,6 @@ class Cycle:
         self._name = life.processor.name
         self._log = log_edge
         self._metrics = metrics
-        self._limits = limits
         self._clock = clock
         self._checked = 0.0
 
@@ -64,7 +62,7 @@ class Cycle:
     async def _sleep(self) -> None:
         shares = self._life.membership.shares.values() if self._life.membership else ()
         now = self._clock.monotonic()
-        until = min((share.next_due(self._limits) for share in shares), default=float("inf"))
+        until = min((share.next_due(self._life.limits) for share in shares), default=float("inf"))
         delay = max(0.0, min(until, self._checked + CHECK_S, now + CHECK_S) - now)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(max(delay, 0.001)):  # wait_for() of Python 3.11 can swallow a cancellation
@@ -73,12 +71,12 @@ class Cycle:
 
     async def _turn(self, m: Membership) -> None:
         now = self._clock.monotonic()
-        due = [s for s in m.shares.values() if s.due(self._limits, now, self._log.position(s.partition))]
+        due = [s for s in m.shares.values() if s.due(self._life.limits, now, self._log.position(s.partition))]
         if not due and not any(s.commit for s in m.shares.values()) and now < self._checked + CHECK_S:
             return
         if due:
-            along = now + self._limits.flush_s / 2
-            due += [s for s in m.shares.values() if s.buffer.records and s not in due and s.due(self._limits, along, 0)]
+            along = now + self._life.limits.flush_s / 2
+            due += [s for s in m.shares.values() if s.buffer.records and s not in due and s.due(self._life.limits, along, 0)]
         upto = {share: share.buffer.last for share in due}
         found = await self._log.incarnations(sorted({p.topic for p in m.shares}))
         self._checked, self._life.failures = now, 0
@@ -108,12 +106,13 @@ class Cycle:
         if nothing:
             self._life.do(share, share.ranges.step(steps.Idle(self._clock.now_ms())))
         else:
-            share.held = held = share.buffer.cut(self._limits, now, take.last, upto)
+            share.held = held = share.buffer.cut(self._life.limits, now, take.last, upto)
             self.seen = (self.seen[0] + held.rows, self.seen[1] + len(held.records))
             if take.last is not None:
                 self._metrics.replays.labels(self._name).inc()
             last = held.last if take.last is None else take.last
-            self._life.do(share, share.ranges.step(steps.Taken(last, self._clock.now_ms())))
+            parameter = self._life.parameter(share, held) if take.last is None else ""
+            self._life.do(share, share.ranges.step(steps.Taken(last, self._clock.now_ms(), parameter)))
         self._life.relieve(share)
 
     async def _commit(self, m: Membership, commits: Mapping[Share, Pending]) -> None:

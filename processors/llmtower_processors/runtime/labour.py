@@ -17,6 +17,7 @@ from llmtower_processors.runtime.edges import Clock, EdgeError, Store
 from llmtower_processors.runtime.envelopes import LEDGER
 from llmtower_processors.runtime.metrics import Metrics
 from llmtower_processors.runtime.model import Block, Processor
+from llmtower_processors.runtime.pace import Pace
 from llmtower_processors.runtime.pending import SETTLE_MS, Pending
 from llmtower_processors.runtime.share import Share
 from llmtower_processors.runtime.work import BlockError, blocks, look_up, missing
@@ -49,6 +50,7 @@ class Labour:
         self._clock = clock
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix=processor.name)
         self._one_function = asyncio.Lock()
+        self.pace = Pace(processor.range_s)
 
     async def thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a blocking call in one of the threads."""
@@ -108,7 +110,9 @@ class Labour:
         async with self._one_function:
             begun = time.perf_counter()
             made = await self.thread(blocks, self._processor, pending, held.records, held.envelopes, known)
-            self._metrics.run_seconds.labels(self._processor.name).observe(time.perf_counter() - begun)
+            took_s = time.perf_counter() - begun
+        self._metrics.run_seconds.labels(self._processor.name).observe(took_s)
+        self.pace.ran(held.rows, took_s)
         return await self.thread(missing, self.store, pending, made, share.partition) if pending.by_rows else made
 
     async def _insert(self, share: Share, action: steps.Insert) -> steps.Event:

@@ -7,7 +7,7 @@ from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from llmtower_processors.runtime import steps
-from llmtower_processors.runtime.buffer import Limits
+from llmtower_processors.runtime.buffer import Held, Limits
 from llmtower_processors.runtime.cycle import Cycle
 from llmtower_processors.runtime.edges import (
     Clock,
@@ -20,7 +20,7 @@ from llmtower_processors.runtime.edges import (
 )
 from llmtower_processors.runtime.labour import Labour, back_off
 from llmtower_processors.runtime.metrics import Metrics
-from llmtower_processors.runtime.model import Processor, Record
+from llmtower_processors.runtime.model import Processor, Record, Situation
 from llmtower_processors.runtime.ranges import Phase
 from llmtower_processors.runtime.share import Membership, Share
 
@@ -51,7 +51,7 @@ class Life:
         self._clock = clock
         self._resume = resume
         self._read_wanted = asyncio.Event()
-        self._cycle = Cycle(self, log_edge, metrics=metrics, limits=limits, clock=clock)
+        self._cycle = Cycle(self, log_edge, metrics=metrics, clock=clock)
 
     async def start(self, tasks: asyncio.TaskGroup) -> None:
         """Join the group, however long it takes, and work in tasks of the group."""
@@ -86,6 +86,19 @@ class Life:
     def lag(self, share: Share) -> int:
         """Events of a partition that are not stored yet."""
         return share.lag(self._log.end(share.partition), self._cycle.seen)
+
+    @property
+    def limits(self) -> Limits:
+        """When a range is cut at present."""
+        return self._labour.pace.within(self._limits)
+
+    def parameter(self, share: Share, held: Held) -> str:
+        """Ask the processor what it fixes for a range that is about to be announced."""
+        ask = self.processor.parameter
+        if ask is None or not held.records:
+            return ""
+        behind_ms = max(0, self._clock.now_ms() - held.records[0].timestamp_ms)
+        return ask(Situation(behind_ms, self.lag(share)))
 
     async def failed(self, what: str, error: Exception) -> None:
         """Count a failure that passes, say so now and then, and wait."""
@@ -240,7 +253,7 @@ class Life:
             first = not share.buffer.records
             waited_s = (self._clock.now_ms() - records[0].timestamp_ms) / 1000
             share.buffer.add(records, now, min(max(waited_s, 0.0), self._limits.flush_s / 2))
-            if first or share.due(self._limits, now, self._log.position(partition)):
+            if first or share.due(self.limits, now, self._log.position(partition)):
                 self._cycle.wake.set()
             if share.buffer.rows >= self._limits.full_rows or share.buffer.bytes >= self._limits.full_bytes:
                 share.paused = True

@@ -38,6 +38,8 @@ class Batch:
     records: Sequence[Record]
     senders: Sequence["Envelope"] = ()
     """What the headers of each record say, where that was read already."""
+    parameter: str = ""
+    """What the processor's `parameter` gave when the range was taken, also when it is replayed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +56,30 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True)
+class Situation:
+    """How things stand when a range is taken: the age of its oldest record, and the events of its partition that are not stored."""
+
+    behind_ms: int
+    lag_events: int
+
+
+@dataclass(frozen=True, slots=True)
 class Processor:
-    """A name, the topics it reads, the tables it writes, and a pure, deterministic function from batch to blocks."""
+    """A name, the topics it reads, the tables it writes, and a pure, deterministic function from batch to blocks.
+
+    What the function needs to know of the situation (a share to sample, say) is not its to look up: a replay would see another one. So
+    `parameter` is asked once per range, when the range is taken; its answer is stored with the pending commit and handed to the function,
+    in a replay as well. `range_s` bounds how long (seconds) the function may take for a range: ranges are cut to that by what the last
+    ones took.
+    """
 
     name: str
     topics: tuple[str, ...]
     tables: tuple[str, ...]
     function: Callable[[Batch], Sequence[Block]]
+    parameter: Callable[[Situation], str] | None = None
+    """At most 256 printable characters."""
+    range_s: float | None = None
 
 
 POSITION = ("incarnation", "kafka_topic", "kafka_partition", "kafka_offset", "event_index")

@@ -10,6 +10,8 @@ SETTLE_MS: Final = 30_000
 """Within this time an insert that was sent has landed or is dead: the server stops it and the client gives up."""
 STALE_MS: Final = OLD_MS - 2 * SETTLE_MS
 """An owner starts no insert under the token of a range older than this, so that none is under way when the range is old."""
+_MARK: Final = "|"
+"""Before a processor's parameter; neither cluster nor topic ids contain it, so a state without one reads as it always did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,8 @@ class Pending:
     last: int
     time_ms: int
     salt: str = ""
+    parameter: str = ""
+    """What the processor fixed for this range when it was taken (see `model.Processor.parameter`); a replay is given the same."""
 
     @property
     def empty(self) -> bool:
@@ -35,7 +39,8 @@ class Pending:
     @property
     def metadata(self) -> str:
         """The metadata of the Kafka commit whose offset is `first`."""
-        return f"{self.incarnation}:{self.last}:{self.time_ms}:{self.salt}"
+        state = f"{self.incarnation}:{self.last}:{self.time_ms}:{self.salt}"
+        return f"{state}{_MARK}{self.parameter}" if self.parameter else state
 
     def token(self, processor: str, topic: str, partition: int) -> str:
         """The deduplication token of this range: one per table, as a range makes at most one insert into each."""
@@ -67,12 +72,13 @@ class Pending:
 
 def parse(offset: int, metadata: str) -> Pending | None:
     """Read a commit back; None if its metadata was not written by this runtime (a tool's reset, another client)."""
-    incarnation, *numbers = metadata.rsplit(":", 3)
+    state, _, parameter = metadata.partition(_MARK)
+    incarnation, *numbers = state.rsplit(":", 3)
     if len(numbers) != 3 or not incarnation:
         return None
     last, time_ms, salt = numbers
     try:
-        pending = Pending(incarnation, offset, int(last), int(time_ms), salt and str(int(salt)))
+        pending = Pending(incarnation, offset, int(last), int(time_ms), salt and str(int(salt)), parameter)
     except ValueError:
         return None
     return pending if pending.last >= offset - 1 else None

@@ -147,7 +147,7 @@ class Ranges:
             if event.last != pending.last:
                 raise RuntimeError(f"replay of {pending.first}-{pending.last} was handed {pending.first}-{event.last}")
             return self._commit(pending.salted(event.now_ms)) if self._shrunk or pending.old(event.now_ms) else self._run()
-        fresh = Pending(pending.incarnation, pending.first, event.last, event.now_ms)
+        fresh = Pending(pending.incarnation, pending.first, event.last, event.now_ms, parameter=event.parameter)
         return self._commit(replace(fresh, salt=self._rows_salt) if pending.first <= self._rows_until else fresh)
 
     def _idle(self, event: steps.Idle) -> tuple[steps.Action, ...]:
@@ -156,7 +156,7 @@ class Ranges:
             return self._read(Phase.TAKING)
         if self._acknowledged:
             return self._begin()
-        return self._commit(replace(self.pending, time_ms=event.now_ms, salt=""))
+        return self._commit(replace(self.pending, time_ms=event.now_ms, salt="", parameter=""))
 
     def _commit(self, pending: Pending) -> tuple[steps.Action, ...]:
         self.phase = Phase.COMMITTING

@@ -94,10 +94,11 @@ class ReadFailed:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """Records up to `last` are at hand."""
+    """Records up to `last` are at hand; `parameter` is what the processor fixes for them, if this is no replay."""
 
     last: int
     now_ms: int
+    parameter: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,7 @@ def blocks(processor: Processor, pending: Pending, records: Sequence[Record], en
                 max(pending.time_ms, max(record.timestamp_ms for record in records)),
                 fresh,
                 senders,
+                pending.parameter,
             )
         )
     checked = [block for block in made if _checked(processor, block).rows]
