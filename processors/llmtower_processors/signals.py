@@ -1,4 +1,4 @@
-"""The `signals` processor: late facts about calls (feedback, scores), deploys, and the producers' own books."""
+"""The `signals` processor: late facts about calls (feedback, scores, texts), deploys, and the producers' own books."""
 
 from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
@@ -6,23 +6,27 @@ from typing import Any
 
 from llmtower_processors.arrivals import Arrivals, dead_letter_columns, portions, sort_events
 from llmtower_processors.columns import Columns, blocks, content, fields, origin, ticks
+from llmtower_processors.jsontext import content_bytes
 from llmtower_processors.runtime.model import Batch, Block, Processor
 from llmtower_processors.structs import STRUCTS
 from llmtower_schemas import topics
-from llmtower_schemas.events import DeployEvent, FeedbackEvent, HeartbeatEvent, ScoreEvent
+from llmtower_schemas.events import ContentEvent, DeployEvent, FeedbackEvent, HeartbeatEvent, ScoreEvent
 
 NAME = "signals"
-TABLES = ("feedback", "scores", "deploys", "heartbeats", "contents", "dead_letters", "dead_letter_bytes")
+TABLES = ("feedback", "scores", "late_contents", "deploys", "heartbeats", "contents", "dead_letters", "dead_letter_bytes")
 NIL = "00000000-0000-0000-0000-000000000000"
 """Stands in `contents` for an event that has no id of its own."""
 
-_FEEDBACK, _SCORE, _DEPLOY, _HEARTBEAT = (STRUCTS[model] for model in (FeedbackEvent, ScoreEvent, DeployEvent, HeartbeatEvent))
+_FEEDBACK, _SCORE, _CONTENT, _DEPLOY, _HEARTBEAT = (
+    STRUCTS[model] for model in (FeedbackEvent, ScoreEvent, ContentEvent, DeployEvent, HeartbeatEvent)
+)
 _WHO = ("project", "app", "environment", "release")
 _FEEDBACK_FIELDS = ("feedback_id", *_WHO, "target_kind", "target_id", "name", "score", "label", "user_id")
 _SCORE_FIELDS = (
     *("score_id", *_WHO, "target_kind", "target_id", "name", "value", "label", "scorer", "scorer_version", "status", "reason", "weight"),
     *("request_model", "prompt_name", "prompt_version"),
 )
+_CONTENT_FIELDS = ("content_id", "call_id", *_WHO, "name", "trace_id", "span_id", "capture", "instrumentation")
 _DEPLOY_FIELDS = ("deploy_id", *_WHO, "version", "note")
 _HEARTBEAT_FIELDS = ("producer", *_WHO, "emitted", "delivered", "spooled", "dropped", "dropped_by_reason", "closing", "sdk")
 
@@ -65,6 +69,13 @@ def _scores(batch: Batch, found: Arrivals) -> tuple[Columns, Columns]:
     return columns | origin(batch, found), content(batch, found, "score", carried, {})
 
 
+def _late_contents(batch: Batch, found: Arrivals) -> tuple[Columns, Columns]:
+    source = fields(found.events, (*_CONTENT_FIELDS, "input", "output"))
+    columns = source | {name: content_bytes(source[name]) for name in ("input", "output")} | _at(found)
+    carried = {"call_id": columns["content_id"], "project": columns["project"], "app": columns["app"], "started_at": columns["at"]}
+    return columns | origin(batch, found), content(batch, found, "content", carried, {})
+
+
 def _deploys(batch: Batch, found: Arrivals) -> tuple[Columns, Columns]:
     columns = fields(found.events, _DEPLOY_FIELDS) | _at(found)
     carried = {"call_id": columns["deploy_id"], "project": columns["project"], "app": columns["app"], "started_at": columns["at"]}
@@ -84,11 +95,12 @@ def _at(found: Arrivals) -> Columns:
     return {"at": ticks(event.at_ns for event in found.events)}
 
 
-_TYPES = {kind: attrgetter("at_ns") for kind in (_FEEDBACK, _DEPLOY, _HEARTBEAT)} | {_SCORE: _scored}
-_TABLE_OF = {_FEEDBACK: "feedback", _SCORE: "scores", _DEPLOY: "deploys", _HEARTBEAT: "heartbeats"}
+_TYPES = {kind: attrgetter("at_ns") for kind in (_FEEDBACK, _CONTENT, _DEPLOY, _HEARTBEAT)} | {_SCORE: _scored}
+_TABLE_OF = {_FEEDBACK: "feedback", _SCORE: "scores", _CONTENT: "late_contents", _DEPLOY: "deploys", _HEARTBEAT: "heartbeats"}
 _MAKERS: dict[type, Callable[[Batch, Arrivals], tuple[Columns, Columns]]] = {
     _FEEDBACK: _feedback,
     _SCORE: _scores,
+    _CONTENT: _late_contents,
     _DEPLOY: _deploys,
     _HEARTBEAT: _heartbeats,
 }

@@ -220,6 +220,24 @@ class ScoreEvent(_Event):
     started_at_ns: Nanoseconds | None = None
 
 
+class ContentEvent(_Event):
+    """Texts of a call that travel apart from it, as OpenTelemetry's log events do: before or after it; each adds to the others."""
+
+    type: Literal["content"] = "content"
+    content_id: Uuid
+    call_id: Uuid
+    at_ns: Nanoseconds
+    """Orders the messages of a call."""
+    name: Name = ""
+    """What kind of text it is, as OpenTelemetry names its events: `gen_ai.user.message`, `gen_ai.choice` …"""
+    trace_id: Name = ""
+    span_id: Name = ""
+    capture: Literal["off", "hash", "full"] = "full"
+    input: Any = None
+    output: Any = None
+    instrumentation: Name = ""
+
+
 class DeployEvent(_Event):
     """A version of an application went live."""
 
@@ -247,7 +265,7 @@ class HeartbeatEvent(_Event):
 
 
 Event = Annotated[
-    RequestEvent | ResponseEvent | StepEvent | FeedbackEvent | ScoreEvent | DeployEvent | HeartbeatEvent,
+    RequestEvent | ResponseEvent | StepEvent | FeedbackEvent | ScoreEvent | ContentEvent | DeployEvent | HeartbeatEvent,
     Field(discriminator="type"),
 ]
 """Anything that may stand on one line of an envelope."""
@@ -258,6 +276,7 @@ EVENTS: dict[str, type[_Event]] = {
     "step": StepEvent,
     "feedback": FeedbackEvent,
     "score": ScoreEvent,
+    "content": ContentEvent,
     "deploy": DeployEvent,
     "heartbeat": HeartbeatEvent,
 }

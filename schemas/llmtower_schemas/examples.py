@@ -1,6 +1,7 @@
 """Named examples of every event, each run in the tests through encode → decode → process → insert → read back."""
 
 from llmtower_schemas.events import (
+    ContentEvent,
     DeployEvent,
     ErrorClass,
     Event,
@@ -226,6 +227,25 @@ EXAMPLES: dict[str, Event] = {
     ),
     "skipped_score": ScoreEvent(
         app="support-chat", score_id=_id(15), at_ns=AT_NS, target_id=_id(2), name="faithfulness", status="skipped", reason="budget spent"
+    ),
+    "late_question": ContentEvent(
+        app="support-chat",
+        content_id=_id(17),
+        call_id=_id(1),
+        at_ns=AT_NS - 900_000_000,
+        name="gen_ai.user.message",
+        trace_id="4bf92f3577b34da6a3ce929d0e0e4736",
+        span_id="00f067aa0ba902b7",
+        input={"role": "user", "content": "Where is my parcel?"},
+        instrumentation="opentelemetry.instrumentation.openai_v2",
+    ),
+    "late_answer": ContentEvent(
+        app="support-chat",
+        content_id=_id(18),
+        call_id=_id(1),
+        at_ns=AT_NS,
+        name="gen_ai.choice",
+        output={"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "At the depot."}},
     ),
     "deploy": DeployEvent(app="support-chat", deploy_id=_id(16), at_ns=AT_NS, version="2026.5.1", note="new prompt"),
     "heartbeat": HeartbeatEvent(

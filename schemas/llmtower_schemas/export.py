@@ -14,6 +14,7 @@ TOPIC_OF: dict[str, str] = {
     "step": CALLS,
     "feedback": SIGNALS,
     "score": SIGNALS,
+    "content": SIGNALS,
     "deploy": SIGNALS,
     "heartbeat": SIGNALS,
 }

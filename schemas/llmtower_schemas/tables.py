@@ -28,6 +28,9 @@ TABLES: dict[str, TableSpec] = {
         TableSpec("scores", "scores of calls: toxicity, quality, evaluations, judges", retention="calls_days"),
         TableSpec("feedback", "what people said of answers, without their words", retention="calls_days", time_column="at"),
         TableSpec("heartbeats", "the books of every producer run", retention="heartbeats_days", time_column="at"),
+        TableSpec(
+            "late_contents", "texts that travelled apart from their call", restricted=True, retention="contents_days", time_column="at"
+        ),
         TableSpec("deploys", "versions that went live", retention="calls_days", time_column="at"),
         TableSpec("ledger", "one row per Kafka record and processor: what was stored", retention="calls_days", time_column="minute"),
         TableSpec("dead_letters", "events that could not be stored, with the reason", retention="calls_days", time_column="at"),

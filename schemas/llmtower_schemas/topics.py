@@ -40,7 +40,7 @@ TOPICS: dict[str, TopicSpec] = {
     spec.name: spec
     for spec in (
         TopicSpec(CALLS, 4, "delete", 7 * DAY_MS, 8 << 30, "request, response and step events"),
-        TopicSpec(SIGNALS, 4, "delete", 7 * DAY_MS, 1 << 30, "feedback, scores, deploys and producer heartbeats"),
+        TopicSpec(SIGNALS, 4, "delete", 7 * DAY_MS, 1 << 30, "feedback, scores, late texts, deploys and producer heartbeats"),
         TopicSpec(REGISTRY, 1, "compact", -1, -1, "prompts, labels, models, silences (latest value per key)"),
         TopicSpec(ALERTS, 1, "delete", 30 * DAY_MS, 1 << 30, "alert transitions; its owner is the leader of all timers"),
     )

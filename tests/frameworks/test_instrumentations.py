@@ -18,10 +18,13 @@ import uvicorn
 from anthropic import Anthropic
 from openinference.instrumentation.langchain import LangChainInstrumentor
 from openinference.instrumentation.openai import OpenAIInstrumentor as OpenInference
+from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.instrumentation.anthropic import AnthropicInstrumentor
 from opentelemetry.instrumentation.openai import OpenAIInstrumentor as OpenLLMetry
 from opentelemetry.instrumentation.openai_v2 import OpenAIInstrumentor as OpenAIV2
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk._logs.export import SimpleLogRecordProcessor
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -32,7 +35,7 @@ from llmtower_processors.gateway.keyring import Keyring
 from llmtower_processors.gateway.serve import server_config
 from llmtower_processors.gateway.sink import MemorySink
 from llmtower_processors.registry_topic import RegistryRecord
-from llmtower_schemas.events import ResponseEvent
+from llmtower_schemas.events import ContentEvent, ResponseEvent
 from llmtower_schemas.settings import GatewaySettings
 from tests.standins.anthropic import USAGE as ANTHROPIC_USAGE
 from tests.standins.anthropic import script
@@ -69,9 +72,11 @@ class Receiver:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server.servers[0].sockets[0].getsockname()[1]}"
 
+    def events(self) -> list[dict[str, Any]]:
+        return [orjson.loads(line.raw) for line in self.sink.lines]
+
     def calls(self) -> list[dict[str, Any]]:
-        events = [orjson.loads(line.raw) for line in self.sink.lines]
-        return [event for event in events if event["type"] == "response"]
+        return [event for event in self.events() if event["type"] == "response"]
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +130,31 @@ def test_openai_as_others_instrument_it(name: str, stream: bool, openai_url: str
     assert our_cost(event) is not None
 
 
+def test_texts_that_openai_v2_sends_apart_from_their_span(
+    openai_url: str, receiver: Receiver, provider: TracerProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", "true")
+    logger = LoggerProvider(resource=Resource({"service.name": "support-bot"}))
+    logger.add_log_record_processor(SimpleLogRecordProcessor(OTLPLogExporter(endpoint=f"{receiver.url}/v1/logs")))
+    instrumentor = OpenAIV2()
+    instrumentor.instrument(tracer_provider=provider, logger_provider=logger, skip_dep_check=True)
+    try:
+        with openai.OpenAI(base_url=openai_url, api_key="k", max_retries=0) as client:
+            client.chat.completions.create(model="gpt-4o", messages=[{"role": "system", "content": "Be brief."}, *MESSAGES])
+    finally:
+        instrumentor.uninstrument()
+        logger.shutdown()
+    (call,) = receiver.calls()
+    texts = [event for event in receiver.events() if event["type"] == "content"]
+    for event in texts:
+        ContentEvent.model_validate(event)
+    assert {(event["call_id"], event["app"]) for event in texts} == {(call["call_id"], "support-bot")}
+    asked = [event["input"] for event in texts if "input" in event]
+    assert asked == [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "hi"}]
+    (answer,) = [event["output"] for event in texts if "output" in event]
+    assert (answer["finish_reason"], answer["message"]["content"]) == ("stop", "hello world")
+
+
 @pytest.mark.parametrize("name", INSTRUMENTORS)
 def test_errors_as_others_instrument_them(name: str, openai_url: str, receiver: Receiver, provider: TracerProvider) -> None:
     instrumentor = INSTRUMENTORS[name]()
@@ -167,7 +197,7 @@ def test_langchain_as_openinference_instruments_it(openai_url: str, receiver: Re
         instrumentor.uninstrument()
     (event,) = receiver.calls()
     assert event["usage"]["cache_read_tokens"] == 8
-    steps = [found for line in receiver.sink.lines if (found := orjson.loads(line.raw))["type"] == "step"]
+    steps = [event for event in receiver.events() if event["type"] == "step"]
     assert {step["kind"] for step in steps} == {"workflow"}
 
 

@@ -261,6 +261,69 @@ def test_an_evaluation_result_becomes_a_score(desk: Desk) -> None:
     )
 
 
+def message(name: str, body: Any, at_ns: int = NOW_NS, **given: Any) -> dict[str, Any]:
+    return {"name": name, "body": body, "at_ns": at_ns, **given}
+
+
+MESSAGES = [
+    message("gen_ai.system.message", {"content": "Be brief."}, NOW_NS - 3),
+    message("gen_ai.user.message", {"content": "My key is sk-proj-Abcdefghijklmnop1234567890"}, NOW_NS - 2),
+    message("gen_ai.tool.message", {"id": "call_1", "content": "42"}, NOW_NS - 1),
+    message("gen_ai.choice", {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "Done."}}),
+]
+
+
+@pytest.mark.parametrize("as_proto", [True, False])
+def test_messages_that_come_apart_from_their_span_are_tied_to_its_call(desk: Desk, as_proto: bool) -> None:
+    request = logs(MESSAGES)
+    body, headers = (request.SerializeToString(), PROTOBUF) if as_proto else (as_json(request), JSON)
+    assert desk.post("/v1/logs", body, headers).status_code == 200
+    assert desk.post("/v1/traces", CALL, PROTOBUF).status_code == 200
+    *texts, call = desk.events()
+    assert [event["type"] for event in texts] == ["content"] * 4
+    assert {event["call_id"] for event in texts} == {call["call_id"]}
+    assert [event.get("input") or event["output"] for event in texts] == [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "My key is [redacted:api-key]"},
+        {"role": "tool", "id": "call_1", "content": "42"},
+        {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "Done."}},
+    ]
+    assert {line.topic for line in desk.sink.lines[:4]} == {"llmtower.signals"}
+
+
+def test_all_messages_of_a_call_in_one_event(desk: Desk) -> None:
+    said = {
+        "gen_ai.input.messages": '[{"role":"user","parts":[{"type":"text","content":"hi"}]}]',
+        "gen_ai.system_instructions": '["Be brief."]',
+    }
+    answered = {"gen_ai.output.messages": [{"role": "assistant", "parts": [{"type": "text", "content": "hello"}]}]}
+    given = {"name": "gen_ai.client.inference.operation.details", "attributes": said | answered}
+    assert desk.post("/v1/logs", logs([given, {**given, "attributes": {}}]).SerializeToString(), PROTOBUF).status_code == 200
+    (event,) = desk.events()
+    assert [one["role"] for one in event["input"]] == ["system", "user"]
+    assert event["output"][0]["parts"][0]["content"] == "hello"
+
+
+def test_a_message_sent_again_is_the_same_and_one_without_text_is_left_out(desk: Desk) -> None:
+    for _ in range(2):
+        desk.post("/v1/logs", logs(MESSAGES).SerializeToString(), PROTOBUF)
+    assert len({line.event_id for line in desk.sink.lines}) == len(MESSAGES)
+    silent = [message("gen_ai.user.message", None), message("gen_ai.choice", {"index": 0, "message": {"role": "assistant"}})]
+    before = len(desk.sink.lines)
+    assert desk.post("/v1/logs", as_json(logs(silent)), JSON).json() == {}
+    lost = desk.post("/v1/logs", as_json(logs([message("gen_ai.user.message", {"content": "?"}, trace_id="", span_id="")])), JSON)
+    assert lost.json()["partialSuccess"]["errorMessage"] == "1 x message without the span it belongs to"
+    assert len(desk.sink.lines) == before
+
+
+def test_texts_that_come_late_are_hashed_or_left_out_as_the_settings_say(desk: Desk) -> None:
+    event = {"type": "content", "app": "a", "call_id": "x", "input": {"content": "secret"}}
+    for capture in ("hash", "off"):
+        line = content_writer(Settings(capture=capture))(event)
+        assert b"secret" not in line
+        assert orjson.loads(line)["capture"] == capture
+
+
 def test_our_own_events_line_by_line(desk: Desk) -> None:
     good = {"type": "deploy", "app": "a", "deploy_id": "01234567-89ab-7def-8123-456789abcdef", "at_ns": NOW_NS, "version": "1.8"}
     body = b"\n".join([orjson.dumps(good), b"{broken", orjson.dumps({**good, "project": "other"}), orjson.dumps({"type": "deploy"})])

@@ -9,7 +9,7 @@ def test_a_key_is_recognised_and_never_stored() -> None:
     text, key = make_key("shop", SCOPES, name="checkout", at_us=5)
     stored = encode_key(key)
     assert text.encode() not in stored
-    assert text.rpartition("_")[2].encode() not in stored
+    assert text.split("_", 2)[2].encode() not in stored
     assert decode_key(key.key.encode(), stored) == key
     assert key_id_of(text) == key.key_id
     assert key.fits(text)

@@ -53,7 +53,7 @@ def traces(spans: Sequence[dict[str, Any]], resource: dict[str, Any] | None = No
 
 
 def logs(records: Sequence[dict[str, Any]]) -> ExportLogsServiceRequest:
-    """Build a request of log records: name, attributes, trace_id, span_id, at_ns."""
+    """Build a request of log records: name, attributes, body, trace_id, span_id, at_ns."""
     request = ExportLogsServiceRequest()
     of_resource = request.resource_logs.add()
     of_resource.resource.attributes.extend(pairs(RESOURCE))
@@ -62,7 +62,8 @@ def logs(records: Sequence[dict[str, Any]]) -> ExportLogsServiceRequest:
         made = of_scope.log_records.add()
         made.trace_id, made.span_id = bytes.fromhex(given.get("trace_id", TRACE)), bytes.fromhex(given.get("span_id", SPAN))
         made.event_name, made.time_unix_nano = given["name"], given.get("at_ns", NOW_NS)
-        made.attributes.extend(pairs(given["attributes"]))
+        made.attributes.extend(pairs(given.get("attributes", {})))
+        made.body.CopyFrom(_value(given.get("body")))
     return request
 
 

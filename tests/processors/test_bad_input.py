@@ -21,7 +21,7 @@ from tests.processors.blocks import encode as encode_block
 KNOWN = build_processors(PriceBook())
 PROCESSORS = {name: KNOWN[name] for name in PIPELINE}
 """Those that store events; scoring sums them up, and leaves what it cannot read to their dead letters."""
-ROW_TABLES = {"calls", "requests", "steps", "feedback", "scores", "deploys", "heartbeats", "dead_letters"}
+ROW_TABLES = {"calls", "requests", "steps", "feedback", "scores", "late_contents", "deploys", "heartbeats", "dead_letters"}
 GOOD = {
     name: [encode_event(event) for event in EXAMPLES.values() if TOPIC_OF[event.type] in processor.topics]
     for name, processor in PROCESSORS.items()

@@ -2,6 +2,7 @@
 
 import pytest
 
+from llmtower_processors.audit.model import AUDITED
 from llmtower_processors.columns import USUALLY_EMPTY, USUALLY_NULL
 from llmtower_processors.pricing import PriceBook
 from llmtower_processors.registry import build_processors
@@ -44,6 +45,11 @@ def test_every_column_of_every_table_is_filled(chosen: Processor) -> None:
         assert missing <= USUALLY_EMPTY | USUALLY_NULL
         assert not set(block.columns) - set(ddl()[block.table])
         assert encode_block(block)
+
+
+def test_the_audit_knows_every_table_of_what_it_audits() -> None:
+    for one in AUDITED:
+        assert {*one.homes, *one.sides} == set(PROCESSORS[one.processor].tables)
 
 
 def test_every_event_type_has_an_example() -> None:

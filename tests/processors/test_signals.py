@@ -40,6 +40,15 @@ def test_a_score_is_kept_beside_its_call() -> None:
     assert (second["started_at"], second["value"], second["status"]) == (AT_NS // 1_000, None, "skipped")
 
 
+def test_late_texts_are_kept_apart_from_what_their_call_carries() -> None:
+    rows = process(line("late_question"), line("late_answer"), line("late_question", input=None))
+    question, answer, nothing = rows["late_contents"]
+    assert question["call_id"] == answer["call_id"] != question["content_id"]
+    assert (question["name"], orjson.loads(question["input"])["role"], question["output"]) == ("gen_ai.user.message", "user", "")
+    assert (orjson.loads(answer["output"])["finish_reason"], answer["input"], answer["capture"]) == ("stop", "", "full")
+    assert (nothing["input"], "contents" in rows) == ("", False)
+
+
 def test_deploys_and_heartbeats() -> None:
     rows = process(line("deploy"), line("heartbeat"), line("heartbeat", oldest_unsent_ns=None))
     assert rows["deploys"][0]["version"] == "2026.5.1"
@@ -48,7 +57,10 @@ def test_deploys_and_heartbeats() -> None:
     assert [row["oldest_unsent_at"] for row in rows["heartbeats"]] == [AT_NS // 1_000 - 200_000, None]
 
 
-@pytest.mark.parametrize(("name", "kind"), [("feedback", "feedback"), ("score", "score"), ("deploy", "deploy"), ("heartbeat", "heartbeat")])
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("feedback", "feedback"), ("score", "score"), ("deploy", "deploy"), ("heartbeat", "heartbeat"), ("late_answer", "content")],
+)
 def test_unknown_fields_are_kept(name: str, kind: str) -> None:
     (row,) = process(line(name, colour="blue"))["contents"]
     assert (row["kind"], row["extra"]) == (kind, '{"colour":"blue"}')

@@ -4,7 +4,7 @@ from typing import Final
 
 from llmtower_dashboards.panel import Column, Dashboard, Panel, Row
 from llmtower_dashboards.panels.common import APP, MODEL, PROMPT, PROVIDER, TIME, VERSION
-from llmtower_dashboards.panels.sql import END, OF_CALLS, OF_ROLLUPS, START, filters
+from llmtower_dashboards.panels.sql import END, OF_CALLS, OF_ROLLUPS, START, filters, messages
 
 LISTED: Final = 100
 _RANGE: Final = f"started_at >= {START} AND started_at < {END}"
@@ -270,10 +270,17 @@ CONTENT = Panel(
     kind="table",
     unit="text",
     sql=f"""
-SELECT kind, input, output, retrieved, parameters, error_message
-FROM contents
-WHERE call_id = {_THIS}
-LIMIT 1
+SELECT argMin(kind, late) AS kind, argMinIf(input, late, input != '') AS input, argMinIf(output, late, output != '') AS output,
+    max(retrieved) AS retrieved, max(parameters) AS parameters, max(error_message) AS error_message
+FROM (
+    SELECT 0 AS late, toString(kind) AS kind, input, output, retrieved, parameters, error_message
+    FROM contents WHERE call_id = {_THIS} LIMIT 1
+    UNION ALL
+    SELECT 1, 'messages', {messages("input")}, {messages("output")}, '', '', ''
+    FROM (SELECT input, output FROM late_contents WHERE call_id = {_THIS} ORDER BY at, kafka_offset, event_index LIMIT 1000)
+    HAVING count() > 0
+)
+HAVING count() > 0
 """,  # noqa: S608 - literals
     columns=tuple(
         Column(name, name.replace("_", " ").capitalize(), "text")

@@ -41,9 +41,10 @@ class Ledgered:
     sides: tuple[str, ...]
 
 
+_SIDES: Final = ("contents", "dead_letter_bytes")
 AUDITED: Final[tuple[Ledgered, ...]] = (
-    Ledgered("calls", topics.CALLS, ("calls", "requests", "steps", "dead_letters"), ("contents", "dead_letter_bytes")),
-    Ledgered("signals", topics.SIGNALS, ("feedback", "scores", "deploys", "heartbeats", "dead_letters"), ("contents", "dead_letter_bytes")),
+    Ledgered("calls", topics.CALLS, ("calls", "requests", "steps", "dead_letters"), _SIDES),
+    Ledgered("signals", topics.SIGNALS, ("feedback", "scores", "late_contents", "deploys", "heartbeats", "dead_letters"), _SIDES),
 )
 """The processors whose promise can be read back event by event."""
 

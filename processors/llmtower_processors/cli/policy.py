@@ -30,7 +30,7 @@ def content_writer(settings: Settings) -> Write:
 
 def _cleaned(event: dict[str, Any], policy: Policy, limits: Limits) -> dict[str, Any]:
     made = dict(event)
-    if event["type"] == "response" and policy.capture != "full":
+    if event["type"] in ("response", "content") and policy.capture != "full":
         made["capture"] = policy.capture
     for name in _CONTENTS:
         if name in event:

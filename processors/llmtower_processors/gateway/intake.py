@@ -12,7 +12,7 @@ from llmtower_processors.gateway.sink import Line
 from llmtower_processors.otel import json_form, protobuf
 from llmtower_processors.otel.convert import convert, outermost
 from llmtower_processors.otel.ids import content_uuid
-from llmtower_processors.otel.logs import convert_log
+from llmtower_processors.otel.logs import LeftOut, convert_log
 from llmtower_processors.otel.model import Rejected, Span
 from llmtower_schemas.codec import Malformed, decode_line
 from llmtower_schemas.topics import CALLS, SIGNALS
@@ -31,6 +31,7 @@ _IDS: Final[Mapping[str, str]] = {
     "step": "step_id",
     "feedback": "feedback_id",
     "score": "score_id",
+    "content": "content_id",
     "deploy": "deploy_id",
 }
 _OF_CALLS: Final = ("request", "response", "step")
@@ -77,13 +78,13 @@ async def take_logs(body: bytes, *, is_json: bool, project: str, now_ns: int, wr
     """Take the log records of an export request. Raises UnreadableError."""
     taken = Taken()
     async for record in _slowly(json_form.read_logs(body) if is_json else protobuf.read_logs(body)):
-        event, refused = (None, record) if isinstance(record, Rejected) else convert_log(record, project, now_ns)
-        if refused is not None:
-            taken.rejected[refused.reason] += 1
-        elif event is None:
-            taken.left_out["no evaluation result"] += 1
+        made = record if isinstance(record, Rejected) else convert_log(record, project, now_ns)
+        if isinstance(made, Rejected):
+            taken.rejected[made.reason] += 1
+        elif isinstance(made, LeftOut):
+            taken.left_out[made.reason] += 1
         else:
-            _add(taken, event, write)
+            _add(taken, made, write)
     return taken
 
 

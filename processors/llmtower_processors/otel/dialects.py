@@ -173,6 +173,15 @@ PARAMETERS: Final = "gen_ai.request."
 """Everything below it but model, user and stream is a parameter; OpenInference has all in `llm.invocation_parameters`."""
 INVOCATION: Final = ("llm.invocation_parameters", "embedding.invocation_parameters")
 
+EVALUATION: Final = "gen_ai.evaluation.result"
+DETAILS: Final = "gen_ai.client.inference.operation.details"
+CHOICE: Final = "gen_ai.choice"
+MESSAGES: Final[Mapping[str, tuple[str, str]]] = {
+    **{f"gen_ai.{role}.message": ("input", role) for role in ("system", "user", "assistant", "tool")},
+    CHOICE: ("output", ""),
+}
+"""Events (of spans, or log records) that are one message each → the side of the call it stands on, and whose words it is."""
+
 LEFT_OUT: Final = Field(
     "reported_cost_nano_usd",
     (),

@@ -24,7 +24,7 @@ Beyond loopback every request needs a key: `llmtower keys create --scope emit --
 | path | takes | scope |
 |---|---|---|
 | `/v1/traces` | OTLP traces, protobuf or JSON | `emit` |
-| `/v1/logs` | OTLP logs: `gen_ai.evaluation.result` becomes a score | `emit` |
+| `/v1/logs` | OTLP logs: `gen_ai.evaluation.result` becomes a score, messages become the texts of their call | `emit` |
 | `/v1/events` | our own events, one JSON object a line (`llmtower schema export` describes them) | `emit` |
 | `/v1/feedback` | one feedback as JSON: `target_id`, `score`, `label`, `comment`, `user_id` … | `feedback` |
 
@@ -40,12 +40,19 @@ gateway follows its topics (`otlp_proto` or `otlp_json`).
 A span with an operation of an LLM call becomes a call, other GenAI spans become steps around calls, everything else is counted
 (`llmtower_gateway_records_total{outcome="left_out"}`) and left out. Where two instrumentations of one process saw the same call, the
 outermost of one export counts. Secrets are redacted and long texts cut as in the SDK (`LLMTOWER_CAPTURE`, `LLMTOWER_SDK__CONTENT_BYTES`).
+
+Some instrumentations send texts apart from the span, as log events; `opentelemetry-instrumentation-openai-v2` does, once
+`OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=true` asks for them. They come to `/v1/logs` before or after the span, are tied to its call
+by trace and span id, and stand in `late_contents`, shown with the call where it carries no texts itself. What scores or sums up texts
+(toxicity, quality, drift) looks only at those that come with the call. Log events so taken:
+
+{messages}
 """
 
 
 def page() -> str:
     """Give the page."""
-    return "\n".join((_HEAD, *_kinds(), "", *_fields(), ""))
+    return "\n".join((_HEAD.replace("{messages}", f"{_names((*dialects.MESSAGES, dialects.DETAILS))}."), *_kinds(), "", *_fields(), ""))
 
 
 def _kinds() -> Iterator[str]:

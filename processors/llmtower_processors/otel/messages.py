@@ -3,13 +3,11 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from llmtower_processors.otel.dialects import CHOICE, DETAILS, MESSAGES
 from llmtower_processors.otel.flat import Lists, loads
 from llmtower_processors.otel.model import Span
 
 _SYSTEM: Final = "gen_ai.system_instructions"
-_DETAILS: Final = "gen_ai.client.inference.operation.details"
-_MESSAGES: Final = {f"gen_ai.{role}.message": role for role in ("system", "user", "assistant", "tool")}
-_CHOICE: Final = "gen_ai.choice"
 
 
 def asked(span: Span, lists: Lists) -> Any:
@@ -26,7 +24,11 @@ def asked(span: Span, lists: Lists) -> Any:
             or _plain(given, ("gen_ai.retrieval.query.text", "input.value"))
             or [_unwrap(item, "embedding").get("text") for item in lists.get("embedding.embeddings", ())]
         )
-    system = loads(given.get(_SYSTEM))
+    return with_system(found, loads(given.get(_SYSTEM)))
+
+
+def with_system(found: Any, system: Any) -> Any:
+    """Put system instructions before what was asked."""
     if system and isinstance(found, list):
         return [{"role": "system", "content": system}, *found]
     return found or (system or None)
@@ -40,7 +42,7 @@ def answered(span: Span, lists: Lists) -> Any:
         or lists.get("gen_ai.completion")
         or [_unwrap(item, "message") for item in lists.get("llm.output_messages", ())]
         or _of_events(span, "gen_ai.output.messages", "gen_ai.completion", ("gen_ai.content.completion",))
-        or [dict(event.attributes) for event in span.events if event.name == _CHOICE]
+        or [dict(event.attributes) for event in span.events if event.name == CHOICE]
         or _plain(given, ("gen_ai.completion", "gen_ai.content.completion", "traceloop.entity.output"))
         or _plain(given, ("gen_ai.tool.call.result", "output.value"))
         or None
@@ -90,12 +92,13 @@ def _unwrap(item: Any, name: str) -> dict[str, Any]:
 
 
 def _role(event: str) -> dict[str, Any]:
-    return {"role": _MESSAGES[event]} if event in _MESSAGES else {}
+    role = MESSAGES.get(event, ("", ""))[1]
+    return {"role": role} if role else {}
 
 
 def _of_events(span: Span, name: str, older: str, events: tuple[str, ...]) -> Any:
     for event in span.events:
-        if event.name == _DETAILS and name in event.attributes:
+        if event.name == DETAILS and name in event.attributes:
             return loads(event.attributes[name])
         if event.name in events and older in event.attributes:
             return loads(event.attributes[older])

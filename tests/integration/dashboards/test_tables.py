@@ -53,6 +53,16 @@ def test_one_call(places: dict[str, Place]) -> None:
     assert len(rows(place, "call_feedback", frame)) == len(said) > 0
     (texts,) = rows(place, "call_content", frame)
     assert (texts["input"], texts["output"]) == ("what?", "that.")
+    with place.client() as client:
+        late = {name: shared[name] for name in ("project", "app")} | {"call_id": one["call_id"], "at": moment}
+        said = [late | {"input": text, "output": ""} for text in ('{"role":"user"}', '[{"role":"tool"}]')]
+        insert(client, "late_contents", [*said, late | {"input": "", "output": '{"index":0}'}])
+    (texts,) = rows(place, "call_content", frame)
+    assert (texts["kind"], texts["input"], texts["output"]) == ("call", "what?", "that."), "what the call itself carries comes first"
+    with place.client() as client:
+        client.command("DELETE FROM contents WHERE call_id = {call:UUID}", parameters={"call": call})
+    (texts,) = rows(place, "call_content", frame)
+    assert (texts["kind"], texts["input"], texts["output"]) == ("messages", '[{"role":"user"},{"role":"tool"}]', '[{"index":0}]')
     for nonsense in ("", "no id at all", "00000000-0000-0000-0000-00000000dead"):
         nothing = Frame(frame.start, frame.end, 60, {"call": [nonsense]})
         of_one = [panel for panel in PANELS.values() if panel.name.startswith("call_")]
