@@ -42,8 +42,8 @@ A span with an operation of an LLM call becomes a call, other GenAI spans become
 outermost of one export counts. Secrets are redacted and long texts cut as in the SDK (`LLMTOWER_CAPTURE`, `LLMTOWER_SDK__CONTENT_BYTES`).
 
 Some instrumentations send texts apart from the span, as log events; `opentelemetry-instrumentation-openai-v2` does, once
-`OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=true` asks for them. They come to `/v1/logs` before or after the span, are tied to its call
-by trace and span id, and stand in `late_contents`, shown with the call where it carries no texts itself. What scores or sums up texts
+`OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=true` asks for them. They come to `/v1/logs` before or after the span, are tied to its
+call by trace and span id, and stand in `late_contents`, shown with the call where it carries no texts itself. What scores or sums up texts
 (toxicity, quality, drift) looks only at those that come with the call. Log events so taken:
 
 {messages}
