@@ -1,4 +1,4 @@
-"""What the leader of the timers does: watermarks every 5 s, alerts, a word on new dead letters every minute, an audit of closed hours."""
+"""What the leader of the timers does: watermarks every 5 s, alerts, the registry's audit rows, a word on new dead letters, an audit."""
 
 import asyncio
 import logging
@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Final
 from prometheus_client import CollectorRegistry
 
 from llmtower_processors.alerts.build import build_alerts
+from llmtower_processors.alerts.tables import ClickHouseTables
 from llmtower_processors.audit import Auditor, KafkaRecords
 from llmtower_processors.connection import clickhouse_client, kafka_settings
 from llmtower_processors.errors import Unreachable
 from llmtower_processors.leader import Firing, KafkaElection, Leader, Timer
+from llmtower_processors.registry_books import RegistryBooks
+from llmtower_processors.registry_topic import RegistryFeed
 from llmtower_processors.runtime.edges import SystemClock
 from llmtower_processors.runtime.model import Processor
 from llmtower_processors.watermark import KafkaBacklog, update_watermarks
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 WATERMARK_S: Final = 5.0
+REGISTRY_S: Final = 2.0
 REPORT_S: Final = 60.0
 _RETRY_S: Final = 5.0
 _NEW_LETTERS: Final = """
@@ -41,6 +45,7 @@ class Timers:
         self._processors = dict(processors)
         self._clients: dict[str, Client] = {}
         self._alerts = build_alerts(settings, registry)
+        self._registry = RegistryBooks(RegistryFeed(self._kafka), ClickHouseTables(settings.clickhouse.client_options()))
 
     async def run(self) -> None:
         """Stand for election until cancelled; when Kafka cannot be reached, wait and begin again."""
@@ -67,6 +72,7 @@ class Timers:
         timers = [
             Timer("watermark", WATERMARK_S, watermark),
             Timer("alerts", self._settings.alerts.period_s, self._alerts.fire, self._alerts.resign),
+            Timer("registry", REGISTRY_S, self._registry.fire, self._registry.resign),
             Timer("dead letters", REPORT_S, letters),
         ]
         minutes = self._settings.worker.audit_minutes

@@ -93,6 +93,11 @@ class Chains:
         entries = self._chains.get(chain)
         return entries[-1] if entries else None
 
+    def before(self, entry: Entry) -> Entry | None:
+        """Give the entry that stood before one; None before the first."""
+        earlier = [one for one in self._chains.get(entry.chain, ()) if one.number < entry.number]
+        return earlier[-1] if earlier else None
+
     def entry(self, chain: str, number: int) -> Entry | None:
         """Give the entry of a number."""
         return next((entry for entry in reversed(self._chains.get(chain, ())) if entry.number == number), None)

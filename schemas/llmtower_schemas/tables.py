@@ -42,6 +42,7 @@ TABLES: dict[str, TableSpec] = {
         TableSpec("alert_events", "what alerts went through", retention="calls_days", time_column="at"),
         TableSpec("alert_sends", "who was told of it", retention="calls_days", time_column="at"),
         TableSpec("silence_events", "every version of every silence", time_column="recorded_at"),
+        TableSpec("registry_events", "who changed what in the registry: prompts, labels, models, datasets", time_column="at"),
         TableSpec("rollup_1m", "calls per minute and dimension", retention="rollup_1m_days", time_column="minute", view_of="calls"),
         TableSpec("rollup_1h", "the same per hour", time_column="hour", view_of="rollup_1m"),
         TableSpec("rollup_user_1h", "calls, tokens and cost per user and hour", time_column="hour", view_of="calls"),
