@@ -58,6 +58,7 @@ TABLES: dict[str, TableSpec] = {
         TableSpec("drift", "how far each segment is from its reference, every minute", retention="calls_days", time_column="at"),
         TableSpec("drift_thresholds", "where each segment's alarms begin", retention="calls_days", time_column="at"),
         TableSpec("drift_baselines", "spans of traffic that people named as right", time_column="set_at"),
+        TableSpec("dataset_items", "rows of datasets: redacted texts of calls, kept as long as the dataset", restricted=True),
         TableSpec("migrations", "which migrations were applied", time_column="applied_at"),
     )
 }

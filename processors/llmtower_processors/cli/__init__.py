@@ -23,6 +23,7 @@ _EXTRA_OF = {
     "numpy": "server",
     "openai": "demo",
     "prometheus_client": "server",
+    "rensa": "datasets",
     "rich": "server",
     "starlette": "demo",
     "typer": "server",
