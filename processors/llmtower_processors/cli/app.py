@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from llmtower_processors.cli import alerts, dashboards, data, drift, gateway, pipeline, stack
+from llmtower_processors.cli import alerts, dashboards, data, datasets, drift, gateway, pipeline, stack
 from llmtower_processors.errors import LlmtowerError, NotConfigured, root
 from llmtower_schemas.settings import OPTION_PREFIX, unknown_names
 
@@ -57,6 +57,15 @@ GROUPS: dict[str, tuple[str, dict[str, Callable[..., Any]]]] = {
             "push": dashboards.dashboards_push,
             "diff": dashboards.dashboards_diff,
             "check": dashboards.dashboards_check,
+        },
+    ),
+    "datasets": (
+        "Training and test data out of calls.",
+        {
+            "build": datasets.datasets_build,
+            "list": datasets.datasets_list,
+            "show": datasets.datasets_show,
+            "diff": datasets.datasets_diff,
         },
     ),
     "drift": ("What changed in what is asked and answered.", {"compare": drift.drift_compare, "explain": drift.drift_explain}),

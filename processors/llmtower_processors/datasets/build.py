@@ -32,7 +32,6 @@ class Target:
 
     project: str
     name: str
-    version: int
     build_id: str
 
 
@@ -97,7 +96,7 @@ class _Build:
         if not self._rows:
             return
         target = self._target
-        head = {"project": target.project, "dataset": target.name, "version": target.version, "build_id": uuid.UUID(target.build_id)}
+        head = {"project": target.project, "dataset": target.name, "build_id": uuid.UUID(target.build_id)}
         names = list(self._rows[0])
         columns = [[value] * len(self._rows) for value in head.values()] + [[row[name] for row in self._rows] for name in names]
         token = f"dataset:{target.build_id}:{self._rows[0]['position']}"
@@ -170,8 +169,8 @@ def forget(client: "Client", build_id: str) -> None:
 def left_over(client: "Client", name: str, known: Sequence[str]) -> list[str]:
     """Give the builds of a name that no manifest knows and that began more than a day ago (their ids are UUIDv7): they were interrupted."""
     rows = client.query(
-        "SELECT DISTINCT toString(build_id) FROM dataset_items WHERE dataset = {name:String} AND toString(build_id) NOT IN {known:Array(String)}"
-        " AND UUIDv7ToDateTime(build_id) < now() - INTERVAL 1 DAY",
+        "SELECT DISTINCT toString(build_id) FROM dataset_items WHERE dataset = {name:String}"
+        " AND toString(build_id) NOT IN {known:Array(String)} AND UUIDv7ToDateTime(build_id) < now() - INTERVAL 1 DAY",
         parameters={"name": name, "known": list(known)},
     ).result_rows
     return [str(build_id) for (build_id,) in rows]

@@ -13,17 +13,33 @@ from llmtower_processors.engine.errors import EngineError
 from llmtower_processors.engine.lexer import Token, tokens
 
 COLUMNS: Final = frozenset(
-    ["call_id", "project", "app", "environment", "release", "user_id", "session_id", "request_id", "route", "trace_id", "span_id", "operation", "provider", "request_model", "response_model", "response_id", "started_at", "duration_us", "ttft_us", "stream", "status", "error_class", "error_type", "http_status", "retries", "finish_reasons", "service_tier", "usage_source", "input_tokens", "cache_read_tokens", "cache_write_tokens", "cache_write_1h_tokens", "output_tokens", "reasoning_tokens", "audio_input_tokens", "audio_output_tokens", "image_input_tokens", "tool_fees", "cost_nano_usd", "cost_input_nano_usd", "cost_cache_nano_usd", "cost_output_nano_usd", "cost_fees_nano_usd", "cost_status", "cost_source", "prompt_name", "prompt_version", "tags", "instrumentation", "capture"]
+    (
+        *("call_id", "project", "app", "environment", "release", "user_id", "session_id", "request_id", "route", "trace_id", "span_id"),
+        *("operation", "provider", "request_model", "response_model", "response_id", "started_at", "duration_us", "ttft_us", "stream"),
+        *("status", "error_class", "error_type", "http_status", "retries", "finish_reasons", "service_tier", "usage_source"),
+        *("input_tokens", "cache_read_tokens", "cache_write_tokens", "cache_write_1h_tokens", "output_tokens", "reasoning_tokens"),
+        *("audio_input_tokens", "audio_output_tokens", "image_input_tokens", "tool_fees", "cost_nano_usd", "cost_input_nano_usd"),
+        *("cost_cache_nano_usd", "cost_output_nano_usd", "cost_fees_nano_usd", "cost_status", "cost_source", "prompt_name"),
+        *("prompt_version", "tags", "instrumentation", "capture"),
+    )
 )
 """Columns of `calls` that a condition may name."""
 
 FUNCTIONS: Final = frozenset(
-    ["abs", "coalesce", "concat", "countSubstrings", "empty", "endsWith", "floor", "greatest", "has", "hasAll", "hasAny", "if", "ifNull", "intDiv", "isNotNull", "isNull", "least", "length", "like", "lower", "mapContains", "match", "modulo", "multiIf", "not", "notEmpty", "now", "position", "round", "startsWith", "substring", "toDate", "toDateTime", "toDayOfWeek", "toHour", "toInt64", "toFloat64", "toStartOfDay", "toStartOfHour", "toString", "upper"]
+    (
+        *("abs", "coalesce", "concat", "countSubstrings", "empty", "endsWith", "floor", "greatest", "has", "hasAll", "hasAny", "if"),
+        *("ifNull", "intDiv", "isNotNull", "isNull", "least", "length", "like", "lower", "mapContains", "match", "modulo", "multiIf"),
+        *("not", "notEmpty", "now", "position", "round", "startsWith", "substring", "toDate", "toDateTime", "toDayOfWeek", "toHour"),
+        *("toInt64", "toFloat64", "toStartOfDay", "toStartOfHour", "toString", "upper"),
+    )
 )
 """Functions of a row alone; names as ClickHouse writes them."""
 
 _WORDS: Final = frozenset(
-    ["AND", "OR", "NOT", "IN", "LIKE", "ILIKE", "BETWEEN", "IS", "NULL", "TRUE", "FALSE", "DIV", "MOD", "INTERVAL", "SECOND", "MINUTE", "HOUR", "DAY", "WEEK", "MONTH", "CASE", "WHEN", "THEN", "ELSE", "END"]
+    (
+        *("AND", "OR", "NOT", "IN", "LIKE", "ILIKE", "BETWEEN", "IS", "NULL", "TRUE", "FALSE", "DIV", "MOD", "INTERVAL", "SECOND"),
+        *("MINUTE", "HOUR", "DAY", "WEEK", "MONTH", "CASE", "WHEN", "THEN", "ELSE", "END"),
+    )
 )
 _SYMBOLS: Final = frozenset("()[]=<>!+-*/%,.|&")
 _LONGEST: Final = 4_000

@@ -1,4 +1,4 @@
-"""Which calls a dataset is made of: the options as a value, and the SQL that they mean. Texts of people are bound, never part of the SQL."""
+"""Which calls a dataset is made of: the options as a value, and the SQL that they mean. Values of people are bound, never SQL."""
 
 import re
 from collections.abc import Mapping

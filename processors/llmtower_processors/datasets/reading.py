@@ -52,7 +52,8 @@ _SAID: Final = """
 SELECT {target} AS target, avg(last) AS score, count() AS words, argMax(correction, (correction != '', at)) AS correction
 FROM
 (
-    SELECT target_id, user_id, name, max(given.at) AS at, argMax(given.score, given.at) AS last, argMax(words.correction, given.at) AS correction
+    SELECT target_id, user_id, name, max(given.at) AS at, argMax(given.score, given.at) AS last,
+        argMax(words.correction, given.at) AS correction
     FROM feedback AS given
     LEFT JOIN
     (

@@ -5,7 +5,6 @@ CREATE TABLE IF NOT EXISTS dataset_items
 (
     project LowCardinality(String),
     dataset LowCardinality(String),
-    version UInt32,
     build_id UUID,
     position UInt32 CODEC(Delta, ZSTD) COMMENT 'from 0, in the order of the build; what an export goes on from',
     item_hash FixedString(16) COMMENT 'of input, output and correction as they are stored',
@@ -29,5 +28,5 @@ CREATE TABLE IF NOT EXISTS dataset_items
     INDEX call_id_bloom call_id TYPE bloom_filter(0.01) GRANULARITY 4
 )
 ENGINE = MergeTree
-ORDER BY (dataset, version, build_id, position)
+ORDER BY (dataset, build_id, position)
 SETTINGS non_replicated_deduplication_window = 100000;

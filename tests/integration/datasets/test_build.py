@@ -31,7 +31,7 @@ def clean(text: str) -> str:
 
 
 def made(client: Client, asked: Question, name: str = "d") -> tuple[Built, list[dict[str, Any]]]:
-    target = Target("default", name, 1, str(uuid.uuid4()))
+    target = Target("default", name, str(uuid.uuid4()))
     built = build(client, asked, target, redact=clean)
     result = client.query("SELECT * FROM dataset_items WHERE build_id = {b:UUID} ORDER BY position", parameters={"b": target.build_id})
     return built, [dict(zip(result.column_names, row, strict=True)) for row in result.result_rows]
@@ -164,11 +164,11 @@ def test_a_build_that_fails_leaves_nothing_behind(client: Client, traffic: Traff
         return text
 
     with pytest.raises(RuntimeError):
-        build(client, question(chance=True, near=0.0), Target("default", "d", 1, str(uuid.uuid4())), redact=broken)
+        build(client, question(chance=True, near=0.0), Target("default", "d", str(uuid.uuid4())), redact=broken)
     assert client.query("SELECT count() FROM dataset_items").result_rows == [(0,)]
 
 
 def test_rows_of_killed_builds_are_known_by_their_age(client: Client) -> None:
     old, young, known = (uuid.UUID(f"{time}-0000-7000-8000-00000000000{n}") for n, time in enumerate(("01900000", "0fff0000", "01910000")))
-    put(client, "dataset_items", [{"dataset": "d", "version": 1, "build_id": one} for one in (old, young, known)])
+    put(client, "dataset_items", [{"dataset": "d", "build_id": one} for one in (old, young, known)])
     assert left_over(client, "d", [str(known)]) == [str(old)]

@@ -1,0 +1,74 @@
+"""Datasets as a user types them, on the real Kafka and the real engine."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import clickhouse_connect
+import pytest
+from clickhouse_connect.driver.client import Client
+from tests.integration.cli.conftest import Command
+from tests.integration.datasets.conftest import BASE, NOON, put
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def client(settings: dict[str, str], command: Command) -> Iterator[Client]:
+    """The writer, beside the commands; forty calls are there, of which four are rated badly."""
+    command("topics", "create")
+    command("migrate")
+    names = {"host": "HOST", "port": "PORT", "username": "USER", "password": "PASSWORD", "database": "DATABASE"}
+    address: dict[str, Any] = {name: settings[f"LLMTOWER_CLICKHOUSE__{variable}"] for name, variable in names.items()}
+    with clickhouse_connect.get_client(**address | {"port": int(address["port"])}) as client:
+        ids = [f"00000000-0000-7000-8000-{number:012}" for number in range(40)]
+        head = [{"call_id": one, "project": "default", "started_at": NOON} for one in ids]
+        put(client, "calls", [one | BASE | {"app": f"app-{number % 2}"} for number, one in enumerate(head)])
+        texts = [{"kind": "call", "input": f"I am user{number}@example.org", "output": f"answer {number}"} for number in range(40)]
+        put(client, "contents", [one | text for one, text in zip(head, texts, strict=True)])
+        said = {"project": "default", "app": "app", "at": NOON, "target_kind": "call_id", "name": "thumbs", "score": -1.0, "user_id": "ada"}
+        put(client, "feedback", [said | {"feedback_id": one, "target_id": one} for one in ids[:4]])
+        yield client
+
+
+SPAN = ("--from", "2026-11-20", "--to", "2026-11-21")
+
+
+def test_versions_are_built_listed_shown_and_compared(command: Command, client: Client, database: str) -> None:
+    code, out, err = command("datasets", "build", database, *SPAN, "--feedback", "negative", "--note", "why", "--near", "0")
+    assert (code, err) == (0, "")
+    assert out.startswith(f"{database}@1: 4 items. Of 40 calls 4 matched, 4 were read; 0 had no text, 0 were equal and 0 similar")
+    assert "Redacted: email 4." in out
+    assert command("datasets", "build", database, *SPAN, "--random", "--where", "app = 'app-1'", "--near", "0")[0] == 0
+    rows = [json.loads(line) for line in command("datasets", "list", "--format", "json")[1].splitlines()]
+    assert [(row["dataset"], row["items"], row["note"]) for row in rows if row["dataset"].startswith(database)] == [
+        (f"{database}@1", 4, "why"),
+        (f"{database}@2", 20, ""),
+    ]
+    shown = dict(line.split(",", 1) for line in command("datasets", "show", f"{database}@1", "--format", "csv")[1].splitlines())
+    assert (shown["asked: feedback"], shown["calls in span"], shown["items"], shown["redacted: email"]) == ("negative", "40", "4", "4")
+    lines = command("datasets", "diff", f"{database}@1", database, "--format", "csv")[1].splitlines()
+    wanted = {"items,all,4,20", "items,in both,2,2", "items,only here,2,18", "asked,feedback,negative,", "from,app-1 · gpt-4o,2,20"} <= set(
+        lines
+    )
+
+
+def test_nothing_is_written_where_a_build_is_refused_or_only_tried(command: Command, client: Client, database: str) -> None:
+    assert command("datasets", "build", database, *SPAN, "--feedback", "negative", "--dry-run")[1].startswith("4 of the 40 calls")
+    for words, reason in {
+        (): "asks for every one of the 40 calls",
+        ("--app", "nobody"): "None of the 40 calls",
+        ("--where", "app ="): "ClickHouse does not understand --where",
+        ("--where", "app = (SELECT 1)"): "SELECT is no column",
+        ("--bad", "rudeness"): "no score that can be bad",
+        ("--score", "x"): "no condition on a score",
+        ("--stratify", "input"): "cannot spread over 'input'",
+        ("--last", "3y"): "no span of time",
+    }.items():
+        span = SPAN if "--last" not in words else ()
+        code, out, err = command("datasets", "build", database, *span, *words)
+        assert (code, out) == (1, ""), words
+        assert reason in err
+    assert "is no name for a dataset" in command("datasets", "build", "a b", *SPAN, "--random")[2]
+    assert "There is no dataset" in command("datasets", "show", database)[2]
+    assert client.query("SELECT count() FROM dataset_items").result_rows == [(0,)]
