@@ -48,9 +48,8 @@ def test_versions_are_built_listed_shown_and_compared(command: Command, client: 
     shown = dict(line.split(",", 1) for line in command("datasets", "show", f"{database}@1", "--format", "csv")[1].splitlines())
     assert (shown["asked: feedback"], shown["calls in span"], shown["items"], shown["redacted: email"]) == ("negative", "40", "4", "4")
     lines = command("datasets", "diff", f"{database}@1", database, "--format", "csv")[1].splitlines()
-    wanted = {"items,all,4,20", "items,in both,2,2", "items,only here,2,18", "asked,feedback,negative,", "from,app-1 · gpt-4o,2,20"} <= set(
-        lines
-    )
+    wanted = {"items,all,4,20", "items,in both,2,2", "items,only here,2,18", "asked,feedback,negative,", "from,app-1 · gpt-4o,2,20"}
+    assert wanted <= set(lines)
 
 
 def test_nothing_is_written_where_a_build_is_refused_or_only_tried(command: Command, client: Client, database: str) -> None:
