@@ -74,6 +74,11 @@ def test_no_committed_file_names_a_package_registry_or_a_path_of_this_machine() 
     assert not found
 
 
+def test_migrations_are_numbered_without_gaps() -> None:
+    numbers = sorted(path.name[:4] for path in (ROOT / "schemas" / "llmtower_schemas" / "migrations").glob("*.sql"))
+    assert numbers == [f"{number:04}" for number in range(1, len(numbers) + 1)]
+
+
 def test_the_sdk_loads_nothing_heavy() -> None:
     script = "import sys, llmtower; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
     loaded = set(subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split())

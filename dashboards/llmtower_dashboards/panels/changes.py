@@ -45,7 +45,19 @@ WHERE {what} != '' AND (project, app_) IN (SELECT DISTINCT project, app FROM rol
 _PROMPT: Final = "if(prompt_name = '', '', concat(prompt_name, ' ', prompt_version))"
 _PROMPTS: Final = _seen("prompt", "prompt_name, prompt_version", _PROMPT)
 _MODELS: Final = _seen("model", "request_model", "request_model")
-CHANGES: Final = f"{_DEPLOYS}\nUNION ALL{_PROMPTS}\nUNION ALL{_MODELS}"
+_USED: Final = f"""SELECT DISTINCT app AS app_, prompt_name FROM rollup_1h
+    WHERE hour >= toStartOfHour({START}) - toIntervalDay({KNOWN_DAYS}) AND hour < {END}"""  # noqa: S608 - literals
+"""Which app uses which prompt."""
+_MOVES: Final = f"""
+SELECT toDateTime(moves.at, 'UTC') AS time_, moves.action AS kind_, used.app_ AS app_,
+    concat(moves.name, ' ', moves.label, ' ', if(moves.replaced = '', '', concat(moves.replaced, ' → ')), moves.version) AS what_,
+    concat(if(moves.by = '', '', concat('by ', moves.by)), if(moves.note = '', '', concat(': ', moves.note))) AS detail_
+FROM registry_events AS moves
+LEFT JOIN ({_USED} AND {filters(OF_SCOPE)}) AS used ON used.prompt_name = moves.name
+WHERE moves.kind IN ('label', 'model') AND moves.at >= {START} AND moves.at < {END}
+    AND (used.app_ != '' OR moves.name NOT IN (SELECT prompt_name FROM ({_USED})))"""  # noqa: S608 - literals
+"""Labels that were moved, for each app that uses the prompt; of a prompt that nobody uses yet for none in particular."""
+CHANGES: Final = f"{_DEPLOYS}\nUNION ALL{_PROMPTS}\nUNION ALL{_MODELS}\nUNION ALL{_MOVES}"
 
 _FIGURES: Final = {
     "p95 duration, s": metric("duration_p95"),
@@ -126,7 +138,7 @@ _MARK: Final = (Column("time", "Time", "time"), Column("title", "Title", "text")
 
 def _marks(name: str, title: str, question: str, changes: str, words: str) -> Panel:
     sql = f"""
-SELECT time_ AS time, concat('{words} ', what_) AS title, concat(app_, if(detail_ = '', '', concat(': ', detail_))) AS text
+SELECT time_ AS time, concat({words}, ' ', what_) AS title, concat(app_, if(detail_ = '', '', concat(': ', detail_))) AS text
 FROM ({changes}
 )
 ORDER BY time, title
@@ -145,6 +157,7 @@ LIMIT 100
     )
 
 
-DEPLOY_MARKS = _marks("annotation_deploys", "Deploys", "When was what deployed?", _DEPLOYS, "deploy")
-PROMPT_MARKS = _marks("annotation_prompts", "New prompt versions", "When was a prompt version first used?", _PROMPTS, "prompt")
-MODEL_MARKS = _marks("annotation_models", "New models", "When was a model first used by an app?", _MODELS, "model")
+DEPLOY_MARKS = _marks("annotation_deploys", "Deploys", "When was what deployed?", _DEPLOYS, "'deploy'")
+PROMPT_MARKS = _marks("annotation_prompts", "New prompt versions", "When was a prompt version first used?", _PROMPTS, "'prompt'")
+MODEL_MARKS = _marks("annotation_models", "New models", "When was a model first used by an app?", _MODELS, "'model'")
+MOVE_MARKS = _marks("annotation_moves", "Labels moved", "When was which label of a prompt moved, and by whom?", _MOVES, "kind_")

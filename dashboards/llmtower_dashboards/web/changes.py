@@ -10,7 +10,7 @@ from llmtower_dashboards.web.look import Look
 from llmtower_dashboards.web.tags import EMPTY, Html, hidden, join, tag
 
 MOST: Final = 8
-_VERBS: Final = {"deploy": "deployed", "prompt": "new prompt", "model": "new model"}
+_VERBS: Final = {"deploy": "deployed", "prompt": "new prompt", "model": "new model", "promote": "promoted", "rollback": "rolled back"}
 _REDACTED: Final = re.compile(r"(\[redacted:[^\]]{1,60}\])")
 _TEXTS: Final = {"input": "Asked", "output": "Answered", "retrieved": "Retrieved", "parameters": "Parameters", "error_message": "Error"}
 

@@ -33,6 +33,14 @@ UNION ALL
     )
 }
 UNION ALL
+SELECT action AS kind, used.project AS project, used.app AS app, concat(name, ' ', label, ' ', replaced, ' → ', version) AS what,
+    toUnixTimestamp64Micro(toDateTime64(registry_events.at, 6, 'UTC')) AS at
+FROM registry_events INNER JOIN (
+    SELECT DISTINCT project, app, prompt_name FROM rollup_1h WHERE hour >= fromUnixTimestamp64Micro({{known:Int64}})
+) AS used ON used.prompt_name = registry_events.name
+WHERE registry_events.kind IN ('label', 'model') AND registry_events.at >= fromUnixTimestamp64Micro({{since:Int64}})
+    AND registry_events.at <= fromUnixTimestamp64Micro({{until:Int64}})
+UNION ALL
 {_FIRST_SEEN.format(kind="model", what="request_model", columns="request_model", named="request_model != ''")}
 """  # noqa: S608 - literals
 

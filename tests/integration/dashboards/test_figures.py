@@ -151,4 +151,8 @@ def test_annotations(places: dict[str, Place]) -> None:
     assert marks("annotation_deploys", day) == [("deploy version 1.1", "chat: by hand")]
     assert sorted(marks("annotation_prompts", day)) == [("prompt greet 2", "chat"), ("prompt greet 2", "search")]
     assert marks("annotation_models", day) == []
+    idle = ("rollback idle staging 2 → 1", ": by anna")
+    assert marks("annotation_moves", day) == [("promote greet production 1 → 2", f"{app}: by anna") for app in ("chat", "search")] + [idle]
+    one = Frame(day.start, day.end, 600, {"app": ["chat"]})
+    assert marks("annotation_moves", one) == [("promote greet production 1 → 2", "chat: by anna"), idle]
     assert not any(places["empty"].ask(mark, day).rows for mark in ANNOTATIONS.values())

@@ -137,7 +137,7 @@ def test_what_changed(places: dict[str, Place]) -> None:
     assert sorted((row["app"], row["what"]) for row in found if row["kind"] == "prompt") == [("chat", "greet 2"), ("search", "greet 2")]
     moved = {(row["app"], row["what"]): row for row in found if row["kind"] == "figure"}
     assert ("chat", "calls per hour") in moved  # the last six hours have many times the traffic
-    assert moved["chat", "calls per hour"]["coincided"] == "deploy version 1.1, prompt greet 2"
+    assert moved["chat", "calls per hour"]["coincided"] == "deploy version 1.1, promote greet production 1 → 2, prompt greet 2"
 
 
 def test_what_fires(places: dict[str, Place]) -> None:

@@ -100,6 +100,7 @@ def many(count: int = 4_500) -> World:
         world["calls"].append(call(rng, number, END - timedelta(hours=hours) - timedelta(microseconds=1)))
     world["requests"].extend(_requests(world["calls"]))
     world["deploys"].extend(_deploy(END - timedelta(hours=hours), version) for hours, version in ((2, "1.1"), (30, "1.0")))
+    world["registry_events"].extend(_moves())
     world["scores"].extend(_scores(rng, world["calls"]))
     world["feedback"].extend(_feedback(rng, world["calls"]))
     world["drift"].extend(_drift())
@@ -107,6 +108,22 @@ def many(count: int = 4_500) -> World:
     for make in (heartbeats, watermarks, ledger, dead_letters, audits):
         world[make.__name__].extend(make(END))
     return world
+
+
+def _moves() -> Iterable[Row]:
+    """A push, a promotion of a prompt in use, a rollback of one that nobody uses."""
+    told = (("prompt", "push", "greet", "", "2", "1", 4), ("label", "promote", "greet", "production", "2", "1", 3))
+    for kind, action, name, label, version, replaced, hours in (*told, ("label", "rollback", "idle", "staging", "1", "2", 2)):
+        row: Row = {"at": us(END - timedelta(hours=hours)) // 1_000, "kind": kind, "action": action, "name": name, "label": label}
+        yield row | {
+            "number": 1,
+            "version": version,
+            "replaced": replaced,
+            "by": "anna",
+            "note": "",
+            "incarnation": "i",
+            "kafka_offset": hours,
+        }
 
 
 def single() -> World:
