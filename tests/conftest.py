@@ -4,6 +4,7 @@ import os
 import uuid
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 from llmtower_processors.engine import EngineProcess
@@ -11,6 +12,9 @@ from llmtower_processors.local.kafka import KafkaProcess
 from tests.spread import make_scheduler, order
 
 pytest_xdist_make_scheduler = make_scheduler
+
+hypothesis.settings.register_profile("suite", deadline=None)  # how long an example takes depends on what else runs here
+hypothesis.settings.load_profile("suite")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -134,15 +134,11 @@ def build_loop(settings: Settings, processor: Processor, metrics: Metrics, *, re
 def build_app(settings: Settings, loops: list[ProcessorLoop], registry: CollectorRegistry) -> faust.App:
     """Make the Faust application around the loops."""
     kafka = kafka_settings(settings)
-    session_s = settings.worker.session_timeout_ms / 1_000  # Faust's own group is joined before anything starts; its default is 60 s
     part = "worker" if {loop.processor.name for loop in loops} & set(PIPELINE) else "scoring"
     app = faust.App(
         f"{settings.worker.group_prefix}.{part}",
         broker=[f"kafka://{server.strip()}" for server in str(kafka.bootstrap_servers).split(",")],
         broker_credentials=_credentials(kafka),
-        broker_session_timeout=session_s,
-        broker_rebalance_timeout=session_s,
-        broker_heartbeat_interval=min(3.0, session_s / 5),
         autodiscover=False,
         store="memory://",
         datadir=str(settings.data_dir / "faust"),
@@ -151,6 +147,7 @@ def build_app(settings: Settings, loops: list[ProcessorLoop], registry: Collecto
         web_bind=settings.worker.web_host,
         web_port=settings.worker.web_port,
     )
+    app.producer_only = True  # no agents: Faust's own consumer would join a group, fetch and beat for nothing
     for loop in loops:
         app.service(_service(loop))
     _pages(app, loops, registry)

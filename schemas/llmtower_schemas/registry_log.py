@@ -111,7 +111,7 @@ class KafkaRegistryLog:
             async with asyncio.timeout(READ_S + wait_s):
                 consumer = self._consumer or await self._open()
                 found = await self._rest(consumer)
-                return found or (self._records(await consumer.getmany(timeout_ms=int(wait_s * 1_000))) if wait_s else [])
+                return found or (await self._wait(consumer, wait_s) if wait_s else [])
         except (KafkaError, OSError, TimeoutError) as error:
             await self._close_consumer()
             raise self._unavailable("give", error) from error
@@ -144,13 +144,20 @@ class KafkaRegistryLog:
         del consumer, topic
         return ""
 
+    async def _wait(self, consumer: "AIOKafkaConsumer", wait_s: float) -> list[RegistryRecord]:
+        consumer.resume(*consumer.assignment())
+        return self._records(await consumer.getmany(timeout_ms=int(wait_s * 1_000)))
+
     async def _rest(self, consumer: "AIOKafkaConsumer") -> list[RegistryRecord]:
+        """Fetch only while something is there: a consumer that is not paused asks Kafka twice a second for nothing."""
         ends = await consumer.end_offsets(sorted(consumer.assignment()))
         found: list[RegistryRecord] = []
         while True:
             behind = [partition for partition, end in ends.items() if await consumer.position(partition) < end]
             if not behind:
+                consumer.pause(*ends)
                 return found
+            consumer.resume(*behind)
             found += self._records(await consumer.getmany(*behind, timeout_ms=500))
 
     def _records(self, got: dict[Any, Any]) -> list[RegistryRecord]:

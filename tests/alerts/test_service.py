@@ -204,6 +204,66 @@ def test_rules_of_one_source_and_window_share_a_query() -> None:
     assert len([query for query in world.asked if "FROM rollup_1m" in query.sql]) == 1
 
 
+async def rounds(world: World, service: AlertService, seconds: float) -> int:
+    """Judge every two seconds for so long; gives how often figures were asked for."""
+    before = len(world.asked)
+    await play(world, service, [(0.0, 1)] * round(seconds / 2))
+    return sum("FROM rollup_1m" in query.sql for query in world.asked[before:])
+
+
+def test_while_nothing_arrives_rules_rest_and_what_arrives_wakes_them_at_once() -> None:
+    world = World(RULES)
+
+    async def story() -> None:
+        service = world.service()
+        assert await rounds(world, service, 60) in (30, 31)
+        world.arriving = 0
+        assert await rounds(world, service, 60) == 30, "watermarks follow, windows close, for a minute"
+        assert await rounds(world, service, 480) in range(47, 50)
+        await rounds(world, service, 120)
+        assert await rounds(world, service, 300) in range(10, 15), "besides, second looks at the minutes in which something came"
+        world.stored += 1
+        assert world.received == []
+        began_ms = world.clock.now_ms()
+        await play(world, service, [(0.0, 20)])
+        assert [(one.transition.rule, one.transition.at_us) for one in world.received] == [("spend", began_ms * 1_000)]
+        assert await rounds(world, service, 60) in (30, 31)
+
+    run(story)
+    assert [one.to_state for one in world.transitions() if one.rule == "spend"] == ["firing", "resolved"]
+
+
+def test_an_alert_is_followed_at_full_pace_though_nothing_arrives_and_the_others_rest() -> None:
+    world = World(RULES)
+
+    async def story() -> None:
+        service = world.service()
+        await play(world, service, [(0.9, 1)] * 5)
+        world.arriving = 0
+        world.clock.forward(900)
+        await play(world, service, [(0.9, 1)] * 3)
+        before = len(world.asked)
+        await play(world, service, [(0.9, 1)] * 30)
+        asked = [query.sql for query in world.asked[before:] if "FROM rollup_1m" in query.sql]
+        assert sum("error_rate_value" in sql for sql in asked) == 30
+        assert sum("cost_value" in sql for sql in asked) == 2
+        began_ms = world.clock.now_ms()
+        await play(world, service, [(0.0, 1)])
+        assert [one.at_us for one in world.transitions() if one.to_state == "resolved"] == [began_ms * 1_000]
+
+    run(story)
+
+
+def test_an_empty_store_is_no_news_and_one_that_does_not_say_how_full_it_is_always_is() -> None:
+    empty, silent = World(RULES, arriving=0), World(RULES, refused={"system.tables"})
+
+    async def story() -> None:
+        assert await rounds(empty, empty.service(), 120) == 4
+        assert await rounds(silent, silent.service(), 120) == 60
+
+    run(story)
+
+
 def test_a_silence_from_the_registry_counts_in_the_next_round_and_is_kept_in_its_table() -> None:
     world = World(RULES)
 

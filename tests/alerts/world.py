@@ -155,6 +155,9 @@ class World:
     clock: HandClock = field(default_factory=HandClock)
     asked: list[Query] = field(default_factory=list)
     refused: set[str] = field(default_factory=set)
+    arriving: int = 1
+    """Calls that arrive between two looks at how many are stored."""
+    stored: int = 0
 
     def __post_init__(self) -> None:
         self.tables = MemoryTables(self._answer)
@@ -184,16 +187,23 @@ class World:
 
     def _answer(self, query: Query) -> tuple[Sequence[str], Rows]:
         self.asked.append(query)
+        if "FROM system.tables" in query.sql:
+            self.stored += self.arriving
+            self._refuse(query)
+            return ["name", "total_rows"], [["calls", self.stored]]
         if "FROM watermarks" in query.sql:
             return ["project", "mark"], list(self.marks.items())
         if "FROM deploys" in query.sql:
             return ["kind", "project", "app", "what", "at"], [["deploy", "default", "chat", "chat 2", self.clock.now_ms() * 1_000 - 1]]
         return self._figures(query)
 
-    def _figures(self, query: Query) -> tuple[Sequence[str], Rows]:
-        names = [name for name in self.figures if f"AS {name}_value" in query.sql]
+    def _refuse(self, query: Query) -> None:
         if any(name in query.sql for name in self.refused):
             raise QuestionRefusedError("ClickHouse refuses the question: error 47 UNKNOWN_IDENTIFIER")
+
+    def _figures(self, query: Query) -> tuple[Sequence[str], Rows]:
+        names = [name for name in self.figures if f"AS {name}_value" in query.sql]
+        self._refuse(query)
         groups = {group: None for name in names for group in self.figures[name]}
         views = sum(name.startswith("v") and name.endswith("_start") for name in query.parameters)
         by = query.sql.partition("GROUP BY view_, ")[2].partition(" ORDER BY")[0].split(", ")

@@ -59,6 +59,10 @@ class Incidents:
                 found += [(last, route) for route in memory.told_by if (last.transition_id, route) not in self.unsent]
         return found
 
+    def awake(self) -> frozenset[str]:
+        """Give the rules that have an alert pending or firing."""
+        return frozenset(name for name, _ in self.last)
+
     def owe(self, entry: Transition) -> None:
         """Remember that people are to be told."""
         if entry.notify:

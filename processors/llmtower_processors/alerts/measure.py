@@ -1,6 +1,6 @@
 """Ask the tables what the rules want to know: few queries, two at a time, each rule as often as its window needs."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final
@@ -76,12 +76,12 @@ class Meter:
         _, rows = self._tables.ask(Query(_MARKS, {"since": now_us - MARKS_US, "until": now_us}))
         return {str(project): int(mark) for project, mark in rows}
 
-    def due(self, now_us: int) -> list[Rule]:
-        """Give the rules whose turn it is; a clock that was set back makes all of them due."""
+    def due(self, now_us: int, rest_us: int = 0, awake: Collection[str] = ()) -> list[Rule]:
+        """Give the rules whose turn it is, those not `awake` after a rest at the earliest; a clock that was set back makes all due."""
         return [
             rule
             for name, rule in self._rules.items()
-            if not 0 <= now_us - self._asked_us.get(name, -(1 << 62)) < self._every_us[name] - 200_000
+            if not 0 <= now_us - self._asked_us.get(name, -(1 << 62)) < max(self._every_us[name], 0 if name in awake else rest_us) - 200_000
         ]
 
     def closing(self) -> list[Rule]:

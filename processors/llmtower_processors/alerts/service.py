@@ -19,8 +19,10 @@ from llmtower_processors.alerts.links import links
 from llmtower_processors.alerts.measure import Measured, Meter
 from llmtower_processors.alerts.metrics import AlertMetrics
 from llmtower_processors.alerts.model import LeadershipLostError, Notification, Router
+from llmtower_processors.alerts.news import News
 from llmtower_processors.alerts.questions import MINUTE_US, Group, Moment
 from llmtower_processors.alerts.rules import BLIND, Rule, Rules
+from llmtower_processors.alerts.second import SecondLooks
 from llmtower_processors.alerts.sight import Sight
 from llmtower_processors.alerts.silences import SilenceFeed, Silences
 from llmtower_processors.alerts.tables import QuestionRefusedError, Tables
@@ -35,9 +37,6 @@ log = logging.getLogger(__name__)
 REOPEN_S: Final = 5.0
 """After the journal failed: longer than a process that was frozen needs to hear that another leads."""
 FENCED_S: Final = 30.0
-SECOND_LOOK_US: Final = 600_000_000
-"""A window is looked at a second time when its watermark has passed it, or after this time."""
-MOST_LOOKS: Final = 60
 MUTE_ATTEMPTS: Final = 5
 """A receiver that refused so often in a row (half a minute) is an alert of its own, told by the other routes."""
 
@@ -125,10 +124,11 @@ class Term:
         self._router, self._clock, self._metrics = router, clock, metrics
         self._incidents = Incidents(rules, router.routes_of)
         self._meter = Meter(tables, rules.values(), period_s=settings.period_s)
+        self._news = News(tables)
         self._sight = Sight(clock)
         self._silences = Silences()
         self._books = Books(tables)
-        self._second: dict[int, bool] = {}
+        self._second = SecondLooks()
         self._cut: set[str] = set()
         self._lost: LlmtowerError | None = None
 
@@ -179,17 +179,10 @@ class Term:
         """What the tables say, and what the evaluator knows of itself, which it judges alike."""
         found: list[Measured] = []
         try:
-            marks = await asyncio.to_thread(self._meter.marks, now_us)
-            moment = Moment(now_us, marks, round(self._settings.patience_s * 1e6))
-            found = [await asyncio.to_thread(self._meter.measure, self._meter.due(now_us), moment)]
-            for again in self._closed(moment):
-                found.insert(0, await asyncio.to_thread(self._meter.measure, self._meter.closing(), again))
+            await asyncio.to_thread(self._news.listen, now_us)
+            if due := self._meter.due(now_us, self._news.rest_us(now_us), self._incidents.awake()):
+                found = await self._look(due, now_us)
             self._sight.saw("ClickHouse")
-            for name in found[-1].readings:
-                self._sight.saw(f"rule {name}")
-            self._say_cut(found[-1])
-            for name, sentence in found[-1].failed.items():
-                self._sight.failed(f"rule {name}", sentence)
         except (Unreachable, QuestionRefusedError) as error:
             self._metrics.failures.labels("ClickHouse").inc()
             self._sight.failed("ClickHouse", str(error))
@@ -204,28 +197,26 @@ class Term:
             found.append(Measured(Moment(now_us), readings={rule.name: own}))
         return found
 
+    async def _look(self, due: Sequence[Rule], now_us: int) -> list[Measured]:
+        """What the tables say now, after what they say once more of minutes that have closed. Raises Unreachable, QuestionRefusedError."""
+        marks = await asyncio.to_thread(self._meter.marks, now_us)
+        moment = Moment(now_us, marks, round(self._settings.patience_s * 1e6))
+        now = await asyncio.to_thread(self._meter.measure, due, moment)
+        late = [one for one in self._second.ready(moment) if self._news.since(one.now_us - 2 * MINUTE_US)]
+        again = [await asyncio.to_thread(self._meter.measure, self._meter.closing(), one) for one in late]
+        for name in now.readings:
+            self._sight.saw(f"rule {name}")
+        self._say_cut(now)
+        for name, sentence in now.failed.items():
+            self._sight.failed(f"rule {name}", sentence)
+        return [*reversed(again), now]
+
     def _say_cut(self, measured: Measured) -> None:
         """Say once of each rule that not all of its groups are judged, and once when they are again."""
         for name in measured.cut - self._cut:
             top = self._incidents.rules[name].top
             log.warning("alerts: rule %s has more than %d groups; those with the largest sample are judged. Group less finely.", name, top)
         self._cut = (self._cut - measured.readings.keys()) | measured.cut
-
-    def _closed(self, moment: Moment) -> list[Moment]:
-        """Give the minutes whose windows are to be looked at a second time now: late events may have changed them."""
-        end = moment.end_us(None)
-        minute = end // MINUTE_US * MINUTE_US
-        if minute not in self._second and len(self._second) < MOST_LOOKS:
-            self._second[minute] = (moment.completeness(None, minute - MINUTE_US) or 1.0) < 1.0
-        mark = min(moment.marks.values(), default=moment.now_us)
-        ready = [
-            at
-            for at, incomplete in self._second.items()
-            if (incomplete and mark >= at) or not 0 <= moment.now_us - at < SECOND_LOOK_US + MINUTE_US
-        ]
-        for at in ready:
-            del self._second[at]
-        return [Moment(at, moment.marks, moment.patience_us, closed=True, at_us=moment.now_us) for at in ready if at <= moment.now_us]
 
     async def _explained(self, transitions: list[Transition]) -> list[Transition]:
         """Add what changed shortly before; when that cannot be told, people are told without."""

@@ -27,7 +27,7 @@ from llmtower_schemas.settings import GatewaySettings
 
 log = logging.getLogger(__name__)
 
-FOLLOW_S: Final = 1.0
+FOLLOW_S: Final = 2.0
 _TAKERS: Final = {"/v1/traces": ("rejectedSpans", take_spans), "/v1/logs": ("rejectedLogRecords", take_logs)}
 THUMBS: Final = Path(__file__).with_name("thumbs.js").read_bytes()
 """A snippet for web pages: thumbs under answers, sent to /v1/feedback."""
