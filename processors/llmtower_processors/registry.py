@@ -6,6 +6,7 @@
 from llmtower_processors.cost import calls_processor
 from llmtower_processors.drift.embedders import Embedder
 from llmtower_processors.pricing import PriceBook
+from llmtower_processors.quality import quality_processor
 from llmtower_processors.runtime.model import Processor
 from llmtower_processors.signals import signals_processor
 from llmtower_processors.sketches import sketches_processor
@@ -17,4 +18,5 @@ def build_processors(price_book: PriceBook, embedder: Embedder | None = None) ->
         "calls": calls_processor(price_book),
         "signals": signals_processor(),
         "sketches": sketches_processor(embedder),
+        "quality": quality_processor(),
     }

@@ -14,8 +14,13 @@ class TableSpec:
     retention: str | None = None
     """Name of the setting (days) in `Settings.retention`, with `time_column` as its clock."""
     time_column: str = "started_at"
-    view_of: str | None = None
-    """The table whose inserts feed this one through a materialized view."""
+    view_of: tuple[str, ...] = ()
+    """The tables whose inserts feed this one, each through a materialized view."""
+
+    @property
+    def views(self) -> dict[str, str]:
+        """Those views, each with the table it reads: `<name>_view`, and `<name>_<table>_view` for any further one."""
+        return {f"{self.name}_{f'{source}_' if number else ''}view": source for number, source in enumerate(self.view_of)}
 
 
 TABLES: dict[str, TableSpec] = {
@@ -25,7 +30,8 @@ TABLES: dict[str, TableSpec] = {
         TableSpec("contents", "prompts, outputs, retrieved documents", restricted=True, retention="contents_days"),
         TableSpec("requests", "one row per started call", retention="requests_days"),
         TableSpec("steps", "retrieval, tool, agent, workflow and guardrail steps", retention="calls_days"),
-        TableSpec("scores", "scores of calls: toxicity, quality, evaluations, judges", retention="calls_days"),
+        TableSpec("scores", "scores of calls that were sent: evaluations, judges", retention="calls_days"),
+        TableSpec("call_scores", "scores of calls by the scoring processors, one row per call and processor", retention="calls_days"),
         TableSpec("feedback", "what people said of answers, without their words", retention="calls_days", time_column="at"),
         TableSpec("heartbeats", "the books of every producer run", retention="heartbeats_days", time_column="at"),
         TableSpec(
@@ -43,18 +49,26 @@ TABLES: dict[str, TableSpec] = {
         TableSpec("alert_sends", "who was told of it", retention="calls_days", time_column="at"),
         TableSpec("silence_events", "every version of every silence", time_column="recorded_at"),
         TableSpec("registry_events", "who changed what in the registry: prompts, labels, models, datasets", time_column="at"),
-        TableSpec("rollup_1m", "calls per minute and dimension", retention="rollup_1m_days", time_column="minute", view_of="calls"),
-        TableSpec("rollup_1h", "the same per hour", time_column="hour", view_of="rollup_1m"),
-        TableSpec("rollup_user_1h", "calls, tokens and cost per user and hour", time_column="hour", view_of="calls"),
+        TableSpec("rollup_1m", "calls per minute and dimension", retention="rollup_1m_days", time_column="minute", view_of=("calls",)),
+        TableSpec("rollup_1h", "the same per hour", time_column="hour", view_of=("rollup_1m",)),
+        TableSpec("rollup_user_1h", "calls, tokens and cost per user and hour", time_column="hour", view_of=("calls",)),
+        TableSpec(
+            "rollup_scores_1m",
+            "scores of both homes per minute and dimension, with the sums of weighted estimates",
+            retention="rollup_1m_days",
+            time_column="minute",
+            view_of=("call_scores", "scores"),
+        ),
+        TableSpec("rollup_scores_1h", "the same per hour", time_column="hour", view_of=("rollup_scores_1m",)),
         TableSpec("drift_ranges", "what each range of events adds to the sketches", retention="requests_days", time_column="minute"),
         TableSpec(
             "drift_sketches",
             "texts as mergeable sums per minute and segment",
             retention="requests_days",
             time_column="minute",
-            view_of="drift_ranges",
+            view_of=("drift_ranges",),
         ),
-        TableSpec("drift_hours", "the same per hour", retention="rollup_1m_days", time_column="hour", view_of="drift_sketches"),
+        TableSpec("drift_hours", "the same per hour", retention="rollup_1m_days", time_column="hour", view_of=("drift_sketches",)),
         TableSpec("drift", "how far each segment is from its reference, every minute", retention="calls_days", time_column="at"),
         TableSpec("drift_thresholds", "where each segment's alarms begin", retention="calls_days", time_column="at"),
         TableSpec("drift_baselines", "spans of traffic that people named as right", time_column="set_at"),
@@ -67,6 +81,7 @@ TABLES: dict[str, TableSpec] = {
 VIEWS: dict[str, str] = {
     "alert_states": "the present of every alert",
     "feedback_current": "the last word of each user on each target; `feedback` has what was said before",
+    "scores_of_calls": "every score of every call, sent or computed here",
     "silences": "silences and acknowledgements that were not deleted, past ones included",
 }
 """Plain views over those tables, with what they show; every reader may read them."""

@@ -17,7 +17,7 @@ from itertools import compress
 
 from llmtower_processors.audit.evidence import Evidence, Position, Scene, Stored, places
 from llmtower_processors.audit.model import Span
-from llmtower_processors.audit.tables import delete_records, delete_rows, insert
+from llmtower_processors.audit.tables import FEEDING, delete_records, delete_rows, insert
 from llmtower_processors.runtime.envelopes import envelope, ledger_block, texts
 from llmtower_processors.runtime.model import Block, Record
 from llmtower_processors.runtime.pending import Pending
@@ -29,7 +29,7 @@ BeforeDelete = Callable[[set[int]], None]
 def mend(scene: Scene, span: Span, evidence: Evidence, token: str, before_delete: BeforeDelete) -> set[int]:
     """Mend what the evidence shows and give the hours whose calls changed. `token` must be new in every audit."""
     _mark_duplicates(scene, span, evidence, token)
-    hours = {row.hour for row in evidence.surplus if row.table == "calls"}
+    hours = {row.hour for row in evidence.surplus if row.table in FEEDING}
     if hours:
         before_delete(hours)
     for table, rows in _by_table(evidence.surplus):
@@ -105,8 +105,8 @@ def _only(block: Block, wanted: set[Position]) -> Block:
 
 
 def _by_table(rows: Iterable[Stored]) -> list[tuple[str, list[Stored]]]:
-    """Sort rows by table, `calls` last: its hours were announced, the other tables feed no rollup."""
+    """Sort rows by table, last those that feed rollups: their hours were announced."""
     found: dict[str, list[Stored]] = defaultdict(list)
     for row in rows:
         found[row.table].append(row)
-    return sorted(found.items(), key=lambda item: item[0] == "calls")
+    return sorted(found.items(), key=lambda item: item[0] in FEEDING)

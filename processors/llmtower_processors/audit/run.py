@@ -14,7 +14,7 @@ from llmtower_processors.audit.records import Records
 from llmtower_processors.audit.rollups import ROLLUPS, audit_rollup, occupied, repair_rollup
 from llmtower_processors.audit.scope import Window, closed_until, oldest_hour, open_hours, spans, window
 from llmtower_processors.audit.slices import Repair, audit_slice
-from llmtower_processors.audit.tables import insert, touched_hours
+from llmtower_processors.audit.tables import FEEDING, insert, touched_hours
 from llmtower_processors.errors import Unreachable
 from llmtower_processors.runtime.model import Block, Processor
 from llmtower_schemas.settings import RetentionSettings
@@ -86,8 +86,8 @@ class _Run:
                 self._report.findings += findings
                 self.rollup_hours |= hours
             self._report.records += span.last - span.first + 1
-            if "calls" in ledgered.homes:
-                self.rollup_hours |= touched_hours(self._client, span)
+            for table in FEEDING:
+                self.rollup_hours |= touched_hours(self._client, table, span) if table in ledgered.homes else set()
         self._report.audited_to += found
         self._report.findings += self._unprocessed(ledgered, current)
 
@@ -108,7 +108,7 @@ class _Run:
         oldest = oldest_hour(("calls", "rollup_1m"), self._auditor.retention, now_s)
         self.rollup_hours |= {hour for check, hour in open_hours(self._client) if check.startswith("rollup") and self._hours.goes_on}
         self.rollup_hours = {hour for hour in self.rollup_hours if oldest <= hour < closed_until(now_s)}
-        current = self._auditor.records.incarnation(self._auditor.audited[0].topic)
+        current = [self._auditor.records.incarnation(ledgered.topic) for ledgered in self._auditor.audited]
         hours = occupied(self._client, sorted(self.rollup_hours))
         for rollup in ROLLUPS:
             for finding in audit_rollup(self._client, rollup, hours):

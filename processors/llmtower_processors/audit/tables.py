@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 READ: Final = {"max_bytes_before_external_group_by": 500_000_000, "max_bytes_before_external_sort": 500_000_000}
 INSERT: Final = {"async_insert": 0, "deduplicate_blocks_in_dependent_materialized_views": 1}
 DELETE_BATCH: Final = 1_000
+FEEDING: Final = ("calls", "scores")
+"""The homes of events that feed rollups, by `started_at`."""
 
 
 def select(client: "Client", sql: str, parameters: Mapping[str, object] | None = None) -> Sequence[Sequence[Any]]:
@@ -92,7 +94,7 @@ def _delete(client: "Client", table: str, condition: str, parameters: Mapping[st
 def positions(client: "Client", table: str, span: Span, offsets: Iterable[int]) -> list[tuple[int, int, int, str, int]]:
     """Give (offset, event index, hour or duplicate flag, part, position in it) of the rows at some offsets, oldest part first."""
     p = prefix(table)
-    third = {"calls": "toUnixTimestamp(toStartOfHour(started_at, 'UTC'))", "ledger": "duplicate"}.get(table, "0")
+    third = "duplicate" if table == "ledger" else "toUnixTimestamp(toStartOfHour(started_at, 'UTC'))" if table in FEEDING else "0"
     index = "0" if table == "ledger" else "event_index"
     sql = (
         f"SELECT {p}offset, {index}, {third}, _part, _part_offset FROM {table}"  # noqa: S608 - names from literal tables
@@ -102,9 +104,9 @@ def positions(client: "Client", table: str, span: Span, offsets: Iterable[int]) 
     return [(int(a), int(b), int(c), str(d), int(e)) for a, b, c, d, e in rows]
 
 
-def touched_hours(client: "Client", span: Span) -> set[int]:
-    """Give the hours in which calls of these offsets started."""
-    sql = f"SELECT DISTINCT toUnixTimestamp(toStartOfHour(started_at, 'UTC')) FROM calls WHERE {place_filter('calls')}"  # noqa: S608 - names from literal tables
+def touched_hours(client: "Client", table: str, span: Span) -> set[int]:
+    """Give the hours in which the calls of these offsets started, or those that their scores are of."""
+    sql = f"SELECT DISTINCT toUnixTimestamp(toStartOfHour(started_at, 'UTC')) FROM {table} WHERE {place_filter(table)}"  # noqa: S608 - names from literal tables
     return {int(row[0]) for row in select(client, sql, span.parameters())}
 
 

@@ -43,7 +43,12 @@ def _said(raw: msgspec.Raw, *, users_only: bool) -> str:
     value = _read(text)
     if users_only and isinstance(value, list):
         value = _last_of_user(value)
-    return "\n".join(_texts(value, 0))
+    return "\n".join(filter(None, _texts(value, 0)))
+
+
+def is_blank(raw: msgspec.Raw) -> bool:
+    """Say whether there is a place for text and nothing in it: content of other kinds (images, tool calls) is not blank."""
+    return any(True for _ in _texts(_read(bytes(raw)), 0))
 
 
 def _last_of_user(messages: list[Any]) -> Any:
@@ -55,8 +60,7 @@ def _last_of_user(messages: list[Any]) -> Any:
 
 def _texts(value: Any, depth: int) -> Iterator[str]:
     if isinstance(value, str):
-        if value:
-            yield value
+        yield value
     elif depth < _DEEPEST:
         for inner in _inside(value):
             yield from _texts(inner, depth + 1)

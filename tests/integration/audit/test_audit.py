@@ -4,6 +4,7 @@ import pytest
 from tests.integration.audit.plants import PLANTED, ROLLUPS, doubled_contents, lost_minute, missing_contents, missing_row, orphan
 from tests.integration.audit.world import CLOSED, FIRST, HOUR, NOW, World, found, heartbeat, request, response
 
+from llmtower_processors.audit.model import CHECKS
 from llmtower_processors.runtime.model import Record
 from llmtower_schemas.topics import CALLS, SIGNALS
 
@@ -17,7 +18,7 @@ def test_clean_data_has_no_findings(world: World) -> None:
     assert report.clean
     assert report.records == 27
     assert world.count("SELECT count() FROM audits WHERE found != 0") == 0
-    assert world.count("SELECT uniqExact(check) FROM audits") == 13
+    assert world.count("SELECT uniqExact(check) FROM audits") == len(CHECKS)
 
 
 @pytest.mark.parametrize("name", PLANTED)

@@ -1,0 +1,119 @@
+"""A scoring processor: `response` events of `llmtower.calls` through scorers into rows of `call_scores`, one per call and processor."""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import compress
+from math import isfinite
+from operator import attrgetter
+from typing import Final
+
+from llmtower_processors.arrivals import Arrivals, portions, position, sort_events
+from llmtower_processors.columns import Columns, blocks, fields, ticks
+from llmtower_processors.native import Constant
+from llmtower_processors.runtime.model import Batch, Block, Processor
+from llmtower_processors.scoring.model import Score, Scorer, Spoken
+from llmtower_processors.scoring.spoken import SILENT, spoken
+from llmtower_processors.structs import STRUCTS
+from llmtower_schemas import topics
+from llmtower_schemas.events import RequestEvent, ResponseEvent, StepEvent
+
+TABLES: Final = ("call_scores",)
+RANGE_S: Final = 5.0
+"""Seconds of work in a range at most."""
+UNBOUNDED: Final = frozenset({"length"})
+"""Scores that are counts; all others lie between 0 and 1."""
+
+_RESPONSE = STRUCTS[ResponseEvent]
+_TYPES = {STRUCTS[model]: attrgetter("started_at_ns") for model in (ResponseEvent, RequestEvent, StepEvent)}
+_CARRIED: Final = ("call_id", "project", "app", "environment", "release", "request_model", "prompt_name", "prompt_version")
+
+
+def scoring_processor(name: str, scorers: Sequence[Scorer]) -> Processor:
+    """Build a processor that gives the scores of all these scorers."""
+    return Processor(name, (topics.CALLS,), TABLES, partial(process_scores, scorers=tuple(scorers)), range_s=RANGE_S)
+
+
+def process_scores(batch: Batch, *, scorers: Sequence[Scorer]) -> Sequence[Block]:
+    """Turn one batch of `llmtower.calls` into at most one block; what cannot be read is in the dead letters of the processor `calls`."""
+    return blocks(("call_scores", columns) for portion in portions(batch) for columns in _parts(portion, scorers))
+
+
+def _parts(batch: Batch, scorers: Sequence[Scorer]) -> Iterator[Columns]:
+    found = responses(batch)
+    if found is not None:
+        calls = list(map(spoken, found.events))
+        yield score_columns(batch, found, score_all(calls, scorers))
+
+
+def responses(batch: Batch) -> Arrivals | None:
+    """Give the ended calls of a batch that have an answer to be scored; None if there are none."""
+    found = sort_events(batch, _TYPES).arrivals.get(_RESPONSE)
+    if found is None:
+        return None
+    keep = [event.operation not in SILENT for event in found.events]
+    kept = found if all(keep) else Arrivals(*(list(compress(column, keep)) for column in found))
+    return kept if kept.events else None
+
+
+def score_all(calls: Sequence[Spoken], scorers: Sequence[Scorer]) -> list[list[Score]]:
+    """Ask every scorer about every call; a text on which one fails is a score with status `error`, and the others go on."""
+    scores: list[list[Score]] = [[] for _ in calls]
+    for scorer in scorers:
+        for into, given in zip(scores, _ask(scorer, calls), strict=True):
+            into += [_checked(one, scorer) for one in given]
+    return scores
+
+
+def _ask(scorer: Scorer, calls: Sequence[Spoken]) -> Sequence[Sequence[Score]]:
+    """Ask about all calls at once, and one by one where that fails."""
+    try:
+        given = scorer.score(calls)
+        if len(given) == len(calls):
+            return given
+        return [_failed(scorer, "wrong number of scores")] * len(calls)
+    except Exception as error:
+        if len(calls) == 1:
+            return [_failed(scorer, type(error).__name__)]
+        return [scores for call in calls for scores in _ask(scorer, [call])]
+
+
+def _failed(scorer: Scorer, reason: str) -> list[Score]:
+    return [Score(name, None, status="error", reason=reason) for name in scorer.names]
+
+
+def _checked(score: Score, scorer: Scorer) -> Score:
+    """Name the scorer, and keep what is no score out of the sums."""
+    value = score.value
+    if value is not None and not (isfinite(value) and (0 <= value <= 1 or score.name in UNBOUNDED)):
+        score = score._replace(value=None, status="error", reason="out of range" if isfinite(value) else "not a number")
+    return score if score.scorer else score._replace(scorer=scorer.label, version=scorer.version)
+
+
+def score_columns(batch: Batch, found: Arrivals, scores: Sequence[Sequence[Score]]) -> Columns:
+    """Give the columns of `call_scores` for calls and their scores; calls without any get no row."""
+    if not all(scores):
+        keep = list(map(bool, scores))
+        found, scores = Arrivals(*(list(compress(column, keep)) for column in found)), [one for one in scores if one]
+    if not scores:
+        return {}
+    columns = fields(found.events, (*_CARRIED, "started_at_ns"))
+    columns["started_at"] = ticks(columns.pop("started_at_ns"))
+    columns["processor"] = Constant(batch.processor, len(found.events))
+    turned = [tuple(map(list, zip(*one, strict=True))) for one in scores]
+    arrays = dict(zip(Score._fields, map(list, zip(*turned, strict=True)), strict=True))
+    columns |= {column: arrays[name] for column, name in _ARRAYS.items()}
+    return columns | position(batch, found)
+
+
+_ARRAYS: Final = {
+    "names": "name",
+    "score_values": "value",
+    "labels": "label",
+    "scorers": "scorer",
+    "scorer_versions": "version",
+    "statuses": "status",
+    "reasons": "reason",
+    "weights": "weight",
+    "positions": "positions",
+}
+"""Columns of `call_scores` and the fields of a score they hold."""
