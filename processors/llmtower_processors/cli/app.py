@@ -66,6 +66,7 @@ GROUPS: dict[str, tuple[str, dict[str, Callable[..., Any]]]] = {
             "list": datasets.datasets_list,
             "show": datasets.datasets_show,
             "diff": datasets.datasets_diff,
+            "export": datasets.datasets_export,
         },
     ),
     "drift": ("What changed in what is asked and answered.", {"compare": drift.drift_compare, "explain": drift.drift_explain}),

@@ -1,6 +1,7 @@
 """`datasets`: make versions of training and test data out of calls, look at them, hold them against each other, write them to files."""
 
 import getpass
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -9,6 +10,7 @@ from llmtower_processors.cli.options import DATA_DIR, DataDir, Format
 from llmtower_processors.cli.shelves import with_shelf
 from llmtower_processors.connection import clickhouse_client, load_settings
 from llmtower_processors.datasets.shelf import Shelf
+from llmtower_schemas.datasets import Manifest
 
 Name = Annotated[str, typer.Argument(help="Name of the dataset: letters, digits, '.', '_' and '-'.")]
 Reference = Annotated[str, typer.Argument(metavar="NAME[@VERSION]", help="A dataset; without a version, its last one.")]
@@ -116,3 +118,38 @@ def datasets_diff(
         return differences(clickhouse_client(settings), shelf.get(a), shelf.get(b))
 
     show(("what", "value", "a", "b"), with_shelf(settings, work), output)
+
+
+def datasets_export(
+    reference: Reference,
+    out: Annotated[Path, typer.Option("--out", help="File to write.")],
+    form: Annotated[
+        Literal["openai-chat", "preference", "gemini", "alpaca", "csv", "parquet"],
+        typer.Option("--format", help="preference: pairs of a better and a worse answer, from corrections and feedback."),
+    ] = "openai-chat",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it is there.")] = False,
+    data_dir: DataDir = DATA_DIR,
+) -> None:
+    """Write a version to a file for training. Each line is checked by the rules of its form; what cannot be written is counted by reason.
+
+    The file appears when it is whole; an interrupted export goes on where it was when the command is repeated.
+
+    Example: `llmtower datasets export failures@2 --format openai-chat --out failures.jsonl`
+    """
+    from llmtower_processors.cli.bars import bar
+    from llmtower_processors.datasets.errors import DatasetError
+    from llmtower_processors.datasets.exports.write import export
+
+    if out.exists() and not overwrite:
+        raise DatasetError(f"{out} is there already. Choose another file, or replace it with --overwrite.")
+    settings = load_settings(data_dir)
+
+    async def found(shelf: Shelf) -> Manifest:
+        return shelf.get(reference)
+
+    manifest = with_shelf(settings, found)
+    with bar("rows") as told:
+        done = export(clickhouse_client(settings), manifest, form, out, progress=told)
+    typer.echo(f"{out}: {done.lines:,} of {manifest.counts.kept:,} rows of {manifest.reference} as {form}, {done.bytes:,} bytes.")
+    for reason, count in sorted(done.skipped.items()):
+        typer.echo(f"  left out {count:,}: {reason}")

@@ -1,7 +1,9 @@
 """Datasets as a user types them, on the real Kafka and the real engine."""
 
+import csv
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import clickhouse_connect
@@ -71,3 +73,20 @@ def test_nothing_is_written_where_a_build_is_refused_or_only_tried(command: Comm
     assert "is no name for a dataset" in command("datasets", "build", "a b", *SPAN, "--random")[2]
     assert "There is no dataset" in command("datasets", "show", database)[2]
     assert client.query("SELECT count() FROM dataset_items").result_rows == [(0,)]
+
+
+def test_an_export_says_what_it_wrote_and_never_replaces_a_file_unasked(
+    command: Command, client: Client, database: str, tmp_path: Path
+) -> None:
+    assert command("datasets", "build", database, *SPAN, "--random", "--near", "0")[0] == 0
+    out = tmp_path / "train.jsonl"
+    code, said, err = command("datasets", "export", database, "--out", str(out))
+    assert (code, err) == (0, "")
+    assert said.startswith(f"{out}: 40 of 40 rows of {database}@1 as openai-chat, ")
+    lines = [json.loads(line) for line in out.read_text("utf-8").splitlines()]
+    assert [message["role"] for message in lines[0]["messages"]] == ["user", "assistant"]
+    assert "@example.org" not in out.read_text("utf-8")
+    assert "is there already" in command("datasets", "export", database, "--out", str(out))[2]
+    assert command("datasets", "export", database, "--format", "csv", "--out", str(out), "--overwrite")[0] == 0
+    assert len(list(csv.DictReader(out.open()))) == 40
+    assert "no version 7" in command("datasets", "export", f"{database}@7", "--out", str(tmp_path / "x"))[2]

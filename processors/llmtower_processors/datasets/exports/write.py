@@ -1,0 +1,179 @@
+"""Edge: write an export, page by page, beside its file; when it is whole and right it takes the file's place.
+
+`FILE.part` grows, `FILE.part.json` says how far it is (written after the page is on disk); an export that was interrupted goes on there.
+"""
+
+import csv
+import io
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from llmtower_processors.datasets.errors import DatasetError
+from llmtower_processors.datasets.exports.examples import Item, Unusable
+from llmtower_processors.datasets.exports.formats import FORMS, line
+from llmtower_schemas.datasets import Manifest
+
+if TYPE_CHECKING:
+    from clickhouse_connect.driver.client import Client
+
+PAGE: Final = 5_000
+FORMATS: Final = (*FORMS, "csv", "parquet")
+_FLAT: Final = ("position", "call_id", "app", "request_model", "prompt_name", "prompt_version", "started_at", "feedback")
+_TEXTS: Final = ("input", "output", "correction")
+_PAGE: Final = """
+SELECT {columns}, {rejected} AS rejected
+FROM dataset_items AS items {pairs}
+WHERE dataset = {{name:String}} AND build_id = {{build:UUID}} AND position >= {{first:UInt32}}
+ORDER BY position LIMIT {{page:UInt32}}
+"""
+_PAIRS: Final = """
+LEFT JOIN
+(
+    SELECT cityHash64(input) AS asked, argMin(output, (feedback, position)) AS rejected FROM dataset_items
+    WHERE dataset = {name:String} AND build_id = {build:UUID} AND feedback < 0 AND cityHash64(input) IN
+    (
+        SELECT cityHash64(input) FROM dataset_items WHERE dataset = {name:String} AND build_id = {build:UUID} AND feedback > 0
+            AND position >= {first:UInt32} ORDER BY position LIMIT {page:UInt32}
+    )
+    GROUP BY asked
+) AS bad ON bad.asked = cityHash64(items.input)
+"""
+_PARQUET: Final = """
+SELECT {columns} FROM dataset_items
+WHERE dataset = {{name:String}} AND build_id = {{build:UUID}} ORDER BY position
+"""
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """How far an export is; `sha256` and `format` say of what."""
+
+    sha256: str
+    format: str
+    position: int = 0
+    bytes: int = 0
+    lines: int = 0
+    skipped: dict[str, int] = field(default_factory=dict)
+
+
+def export(client: "Client", manifest: Manifest, form: str, out: Path, *, progress: Progress = lambda *_: None, page: int = PAGE) -> State:
+    """Write a version to a file and give what became of it. Raises DatasetError; then a file that was there is as it was."""
+    if form not in FORMATS:
+        raise DatasetError(f"{form!r} is no format; there are {', '.join(FORMATS)}.")
+    if not out.parent.is_dir():
+        raise DatasetError(f"There is no folder {out.parent}.")
+    try:
+        state = _parquet(client, manifest, out) if form == "parquet" else _Pages(client, manifest, out, page).write(form, progress)
+    except OSError as error:
+        raise DatasetError(f"Cannot write {out}: {error.strerror}. What is there goes on when you repeat the command.") from error
+    return state
+
+
+@dataclass(frozen=True, slots=True)
+class _Pages:
+    client: "Client"
+    manifest: Manifest
+    out: Path
+    page: int
+
+    def write(self, form: str, progress: Progress) -> State:
+        part, book = self.out.with_name(f"{self.out.name}.part"), self.out.with_name(f"{self.out.name}.part.json")
+        state = _resumed(book, part, State(self.manifest.sha256, form))
+        with part.open("r+b" if state.bytes else "wb") as file:
+            file.truncate(state.bytes)
+            file.seek(state.bytes)
+            if form == "csv" and not state.bytes:
+                file.write(_csv([(*_FLAT, *_TEXTS)]))
+            for items in self.read(state.position):
+                state = _written(file, items, state)
+                file.flush()
+                os.fsync(file.fileno())
+                state = replace(state, bytes=file.tell(), position=items[-1].position + 1)
+                _keep(book, state)
+                progress(state.position, self.manifest.counts.kept)
+        _check(self.manifest, form, state)
+        part.replace(self.out)
+        book.unlink(missing_ok=True)
+        return state
+
+    def read(self, first: int) -> Iterator[list[Item]]:
+        columns = ", ".join(f"items.{name} AS {name}" for name in (*_FLAT, *_TEXTS))
+        rejected = "if(items.feedback > 0 AND items.correction = '', bad.rejected, '')"
+        sql = _PAGE.format(columns=columns, rejected=rejected, pairs=_PAIRS)
+        values: dict[str, Any] = {"name": self.manifest.name, "build": self.manifest.build_id, "page": self.page}
+        while rows := self.client.query(sql, parameters=values | {"first": first}).result_rows:
+            items = [Item(row[0], str(row[1]), *row[2:]) for row in rows]
+            first = items[-1].position + 1
+            yield items
+
+
+def _written(file: Any, items: list[Item], state: State) -> State:
+    if state.format == "csv":
+        file.write(_csv([tuple(getattr(item, name) for name in (*_FLAT, *_TEXTS)) for item in items]))
+        return replace(state, lines=state.lines + len(items))
+    skipped, lines = Counter(state.skipped), []
+    for item in items:
+        try:
+            lines.append(orjson.dumps(line(FORMS[state.format], item)))
+        except Unusable as reason:
+            skipped[str(reason)] += 1
+    file.writelines(one + b"\n" for one in lines)
+    return replace(state, lines=state.lines + len(lines), skipped=dict(skipped))
+
+
+def _check(manifest: Manifest, form: str, state: State) -> None:
+    if state.position < manifest.counts.kept:
+        there = f"{manifest.reference} should have {manifest.counts.kept:,} rows, ClickHouse gave {state.position:,}"
+        raise DatasetError(f"{there}: is this the ClickHouse where it was built?")
+    least = FORMS[form].least if form in FORMS else 0
+    if state.lines < least:
+        why = "; ".join(f"{count:,} x {reason}" for reason, count in sorted(state.skipped.items()))
+        raise DatasetError(f"{state.lines} of {manifest.counts.kept:,} rows can be written as {form}, it needs {least} at least. {why}")
+
+
+def _csv(rows: list[tuple[Any, ...]]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue().encode("utf-8", "replace")
+
+
+def _resumed(book: Path, part: Path, fresh: State) -> State:
+    """Give how far an earlier try of the same export came, or the beginning where that cannot be told."""
+    try:
+        found = State(**orjson.loads(book.read_bytes()))
+        there = part.stat().st_size
+    except (OSError, TypeError, orjson.JSONDecodeError):
+        return fresh
+    same = (found.sha256, found.format) == (fresh.sha256, fresh.format)
+    return found if same and there >= found.bytes else fresh
+
+
+def _keep(book: Path, state: State) -> None:
+    beside = book.with_name(f"{book.name}.new")
+    beside.write_bytes(orjson.dumps(asdict(state)))
+    beside.replace(book)
+
+
+def _parquet(client: "Client", manifest: Manifest, out: Path) -> State:
+    """Let ClickHouse write it: one stream, begun anew when it breaks."""
+    part = out.with_name(f"{out.name}.part")
+    columns = ", ".join((*_FLAT, *_TEXTS)).replace("call_id", "toString(call_id) AS call_id")
+    values = {"name": manifest.name, "build": manifest.build_id}
+    with client.raw_stream(_PARQUET.format(columns=columns), parameters=values, fmt="Parquet") as stream, part.open("wb") as file:
+        while piece := stream.read(1 << 20):
+            file.write(piece)
+        size = file.tell()
+    with part.open("rb") as file:
+        head = file.read(4)
+        file.seek(-4, os.SEEK_END)
+        if head != b"PAR1" or file.read() != b"PAR1":
+            raise DatasetError(f"ClickHouse did not write {out} to its end. Repeat the command.")
+    part.replace(out)
+    return State(manifest.sha256, "parquet", manifest.counts.kept, size, manifest.counts.kept)

@@ -1,0 +1,109 @@
+"""Exports from a real engine: complete, resumed where they broke off, and never half a file."""
+
+import csv
+import uuid
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from clickhouse_connect.driver.client import Client
+from tests.integration.datasets.conftest import Traffic, say
+from tests.integration.datasets.test_build import clean, question
+
+from llmtower_processors.datasets.build import Target, build
+from llmtower_processors.datasets.errors import DatasetError
+from llmtower_processors.datasets.exports.write import export
+from llmtower_schemas.datasets import Manifest
+
+pytestmark = pytest.mark.integration
+
+
+def version(client: Client, **changes: Any) -> Manifest:
+    target = Target("default", "d", str(uuid.uuid4()))
+    built = build(client, question(chance=True, near=0.0, **changes), target, redact=clean)
+    made = Manifest(name="d", version=1, build_id=target.build_id, created_at_us=1, start_us=0, end_us=1, sha256=built.sha256)
+    return made.model_copy(update={"counts": built.counts})
+
+
+class InterruptedHereError(Exception):
+    pass
+
+
+def stop(*_: int) -> None:
+    raise InterruptedHereError
+
+
+def test_an_interrupted_export_goes_on_and_comes_to_the_same_bytes(client: Client, traffic: Traffic, tmp_path: Path) -> None:
+    traffic([{"output": f"answer {number}" if number % 5 else [{"role": "assistant", "content": None}]} for number in range(30)])
+    manifest = version(client)
+    for form in ("openai-chat", "csv"):
+        straight, broken = tmp_path / f"straight.{form}", tmp_path / f"broken.{form}"
+        whole = export(client, manifest, form, straight, page=7)
+        broken.write_text("what was there")
+        for _ in range(2):
+            with pytest.raises(InterruptedHereError):
+                export(client, manifest, form, broken, page=7, progress=stop)
+        assert broken.read_text() == "what was there"
+        with Path(f"{broken}.part").open("ab") as half:
+            half.write(b"half a li")
+        assert export(client, manifest, form, broken, page=7) == whole
+        assert broken.read_bytes() == straight.read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["broken.csv", "broken.openai-chat", "straight.csv", "straight.openai-chat"]
+    rows = list(csv.DictReader((tmp_path / "straight.csv").open(newline="")))
+    assert [row["position"] for row in rows] == list(map(str, range(30)))
+    lines = (tmp_path / "straight.openai-chat").read_bytes().splitlines()
+    assert len(lines) == 24
+    skipped = {"its answer has no text (a tool call, a refusal to answer, an error)": 6}
+    assert export(client, manifest, "alpaca", tmp_path / "x").skipped == skipped
+
+
+def test_what_was_begun_for_another_version_or_format_is_begun_anew(client: Client, traffic: Traffic, tmp_path: Path) -> None:
+    traffic([{} for _ in range(20)])
+    manifest, other = version(client), version(client, seed=3, size=15)
+    out = tmp_path / "out"
+    for first, form in ((other, "alpaca"), (manifest, "gemini")):
+        with pytest.raises(InterruptedHereError):
+            export(client, first, form, out, page=7, progress=stop)
+    Path(f"{out}.part.json").write_bytes(b"{broken")
+    assert export(client, manifest, "alpaca", out, page=7).lines == 20
+    assert all("instruction" in orjson.loads(line) for line in out.read_bytes().splitlines())
+
+
+def test_pairs_come_from_corrections_and_from_thumbs_on_the_same_input(client: Client, traffic: Traffic, tmp_path: Path) -> None:
+    ids = traffic([{"input": "Q", "output": text} for text in ("good", "bad", "worse")] + [{"input": "R", "output": "wrong"}, {}])
+    for target, score in zip(ids, (1.0, -0.5, -1.0), strict=False):
+        say(client, target, score)
+    say(client, ids[3], -1.0, correction="right")
+    done = export(client, version(client), "preference", tmp_path / "pairs", page=2)
+    lines = [orjson.loads(line) for line in (tmp_path / "pairs").read_bytes().splitlines()]
+    found = {tuple(line[name][0]["content"] for name in ("preferred_output", "non_preferred_output")) for line in lines}
+    assert found == {("good", "worse"), ("right", "wrong")}
+    assert sum(done.skipped.values()) == 3
+
+
+def test_parquet_holds_every_row(client: Client, traffic: Traffic, tmp_path: Path) -> None:
+    traffic([{} for _ in range(20)])
+    done = export(client, version(client), "parquet", tmp_path / "x.parquet")
+    content = (tmp_path / "x.parquet").read_bytes()
+    assert (done.lines, len(content), content[:4], content[-4:]) == (20, done.bytes, b"PAR1", b"PAR1")
+    for name in (b"position", b"call_id", b"correction", b"question"):
+        assert name in content
+
+
+def test_what_cannot_be_exported_says_why_and_leaves_no_file(client: Client, traffic: Traffic, tmp_path: Path) -> None:
+    traffic([{} for _ in range(5)])
+    manifest = version(client)
+    out = tmp_path / "out"
+    with pytest.raises(DatasetError, match="5 of 5 rows can be written as openai-chat, it needs 10"):
+        export(client, manifest, "openai-chat", out)
+    with pytest.raises(DatasetError, match=r"0 of 5 rows .* 5 x nobody corrected it"):
+        export(client, manifest, "preference", out)
+    lost = manifest.model_copy(update={"build_id": str(uuid.uuid4())})
+    with pytest.raises(DatasetError, match="should have 5 rows, ClickHouse gave 0"):
+        export(client, lost, "csv", tmp_path / "other")
+    with pytest.raises(DatasetError, match="There is no folder"):
+        export(client, manifest, "csv", tmp_path / "none" / "out")
+    with pytest.raises(DatasetError, match="'xml' is no format"):
+        export(client, manifest, "xml", out)
+    assert not out.exists()
