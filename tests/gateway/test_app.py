@@ -55,12 +55,13 @@ class MemoryFeed:
 class Desk:
     """A gateway and its parts; `post` sends one request through the real pages."""
 
-    def __init__(self, *, open_project: str | None = "default", **given: Any) -> None:
+    def __init__(self, *, open_project: str | None = "default", elsewhere: Any = None, **given: Any) -> None:
         self.feed, self.sink = MemoryFeed(), MemorySink()
         self.keyring = Keyring(open_project)
         self.settings = GatewaySettings(**{"body_bytes": 200_000, **given})
         write = content_writer(Settings())
-        self.gateway = Gateway(Parts(self.settings, self.sink, self.keyring, self.feed, write, lambda: NOW_NS), CollectorRegistry())
+        parts = Parts(self.settings, self.sink, self.keyring, self.feed, write, lambda: NOW_NS, elsewhere)
+        self.gateway = Gateway(parts, CollectorRegistry())
         self.app = build_app(self.gateway)
         self.gateway.keys_known = True
 

@@ -10,8 +10,7 @@ import pytest
 from llmtower_processors.otel import protobuf
 from llmtower_processors.otel.convert import Converted, convert, outermost
 from llmtower_processors.otel.dialects import FIELDS
-from llmtower_processors.otel.dialects import read as said
-from llmtower_processors.otel.flat import unflatten
+from llmtower_processors.otel.hear import hear
 from llmtower_processors.otel.ids import identity, span_uuid
 from llmtower_processors.otel.model import Rejected, Span
 from llmtower_processors.otel.usage import count
@@ -193,7 +192,8 @@ def test_what_streams_say_of_their_first_token() -> None:
     ],
 )
 def test_counts_become_exclusive_buckets_or_nothing(attributes: dict[str, Any], buckets: dict[str, int] | None, convention: str) -> None:
-    found = count(attributes, said(attributes))
+    heard = hear(attributes)
+    found = count(heard.said, heard.usage)
     assert (found.buckets, found.convention) == (buckets, convention)
     assert found.raw == attributes
 
@@ -300,7 +300,7 @@ def test_the_same_call_seen_by_two_instrumentations_of_one_process_counts_once()
 def test_absurd_numbers_in_flattened_names_cost_nothing() -> None:
     numbers = ("99999999", "-1", "3", "x")
     attributes = {f"gen_ai.prompt.{number}.content": number for number in numbers} | {"gen_ai.prompt.x": 1}
-    assert unflatten(attributes) == {"gen_ai.prompt": [{"content": "3"}]}
+    assert hear(attributes).lists == {"gen_ai.prompt": [{"content": "3"}]}
 
 
 def test_identities_differ_by_project_kind_and_id_and_fit_the_headers() -> None:

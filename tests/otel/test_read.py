@@ -31,7 +31,7 @@ def test_both_forms_say_the_same() -> None:
     assert isinstance(first, Span)
     assert (first.trace_id, first.span_id, first.parent_id, first.failed, first.message) == (TRACE, SPAN, PARENT, True, "late")
     assert first.attributes == VALUES | {"raw": "AP8="}
-    assert first.resource["service.name"] == "support-bot"
+    assert first.resource["app"] == "support-bot"
 
 
 def test_both_forms_of_logs_say_the_same() -> None:

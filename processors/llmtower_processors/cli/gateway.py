@@ -3,6 +3,7 @@
 import asyncio
 import time
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -36,7 +37,7 @@ def gateway(data_dir: DataDir = DATA_DIR, host: Host = None, port: Port = None) 
     settings = load_settings(data_dir, role="writer")
     given = {name: value for name, value in {"host": host, "port": port}.items() if value is not None}
     settings = settings.model_copy(update={"gateway": settings.gateway.model_copy(update=given)})
-    run_gateway(settings, kafka_settings(settings), content_writer(settings))
+    run_gateway(settings, kafka_settings(settings), partial(content_writer, settings))
 
 
 def keys_create(

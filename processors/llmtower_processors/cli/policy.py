@@ -1,24 +1,32 @@
 """What may be kept of contents that come through the gateway: the same rules as in an application's own process."""
 
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
 from llmtower.contents import Limits, Policy, documents, message, parameters, prepare, stages
+from llmtower.redaction import suspicious
 from llmtower.truncation import MAX_EVENT_BYTES
 from llmtower_processors.gateway.intake import Write
 from llmtower_schemas.settings import Settings
 
-_CONTENTS = ("input", "output")
-_MESSAGES = ("error_message", "comment", "correction")
+_CONTENTS: Final = ("input", "output")
+_MESSAGES: Final = ("error_message", "comment", "correction")
+_TEXTS: Final = (*_CONTENTS, *_MESSAGES, "parameters")
+_OTHERS: Final = ("retrieved", "embedding")
+_SHORT: Final = 8_192
+"""Bytes of texts that no limit cuts."""
 
 
 def content_writer(settings: Settings) -> Write:
     """Give what writes an event's line: capture mode, redaction and sizes by the settings; an event too large is cut, never dropped."""
     policy = Policy(head={}, capture=settings.capture, content_bytes=settings.sdk.content_bytes)
     ladder = stages(settings.sdk.content_bytes)
+    short = min(_SHORT, settings.sdk.content_bytes) if settings.capture == "full" else 0
 
     def write(event: dict[str, Any]) -> bytes:
+        if short and _harmless(event, short) and len(line := orjson.dumps(event)) <= MAX_EVENT_BYTES:
+            return line
         for limits in ladder:
             line = orjson.dumps(_cleaned(event, policy, limits))
             if len(line) <= MAX_EVENT_BYTES:
@@ -26,6 +34,14 @@ def content_writer(settings: Settings) -> Write:
         return line
 
     return write
+
+
+def _harmless(event: dict[str, Any], short: int) -> bool:
+    """Say whether an event may stay as it is: half the time of taking its texts one by one, and true of most."""
+    if any(name in event for name in _OTHERS):
+        return False
+    texts = orjson.dumps([event[name] for name in _TEXTS if name in event])
+    return len(texts) <= short and not suspicious(texts)
 
 
 def _cleaned(event: dict[str, Any], policy: Policy, limits: Limits) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -17,7 +17,7 @@ from starlette.middleware.cors import CORSMiddleware
 from llmtower_processors.errors import Unreachable
 from llmtower_processors.gateway.answers import JSON, PROTOBUF, Refusal, status_body, success_body
 from llmtower_processors.gateway.bodies import Budget, decompress, read_body
-from llmtower_processors.gateway.intake import Taken, Write, counted, take_events, take_feedback, take_logs, take_spans
+from llmtower_processors.gateway.intake import TAKERS, Kind, Taken, Write, counted, take_feedback
 from llmtower_processors.gateway.keyring import Keyring
 from llmtower_processors.gateway.sink import Sink
 from llmtower_processors.otel.model import UnreadableError
@@ -28,7 +28,9 @@ from llmtower_schemas.settings import GatewaySettings
 log = logging.getLogger(__name__)
 
 FOLLOW_S: Final = 2.0
-_TAKERS: Final = {"/v1/traces": ("rejectedSpans", take_spans), "/v1/logs": ("rejectedLogRecords", take_logs)}
+_OTLP: Final[Mapping[str, tuple[str, Kind]]] = {"/v1/traces": ("rejectedSpans", "spans"), "/v1/logs": ("rejectedLogRecords", "logs")}
+LARGE: Final = 64 << 10
+"""Bytes from which a body is converted elsewhere: what is smaller takes no longer than the way there and back."""
 THUMBS: Final = Path(__file__).with_name("thumbs.js").read_bytes()
 """A snippet for web pages: thumbs under answers, sent to /v1/feedback."""
 _NDJSON: Final = ("application/x-ndjson", "application/jsonl", JSON)
@@ -50,6 +52,16 @@ class Feed(Protocol):
         """Let go."""
 
 
+class Elsewhere(Protocol):
+    """Converts bodies without keeping this process from others."""
+
+    async def take(self, kind: Kind, body: bytes, *, is_json: bool, project: str, now_ns: int) -> Taken:
+        """Convert a body. Raises UnreadableError, Refusal."""
+
+    def close(self) -> None:
+        """Let go."""
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What the pages work with."""
@@ -60,6 +72,8 @@ class Parts:
     feed: Feed
     write: Write
     now_ns: Callable[[], int] = time.time_ns
+    elsewhere: Elsewhere | None = None
+    """What converts large bodies; None: this process does."""
 
 
 class Gateway:
@@ -69,7 +83,7 @@ class Gateway:
         self.parts, self.registry = parts, registry
         self.budget = Budget(parts.settings.inflight_bytes)
         self.keys_known = False
-        self._converting = asyncio.Semaphore(1)
+        self._inflating = asyncio.Semaphore(1)
         self.records = Counter(
             "llmtower_gateway_records", NAMES["llmtower_gateway_records"], ["path", "outcome", "reason"], registry=registry
         )
@@ -86,14 +100,12 @@ class Gateway:
 
     async def otlp(self, request: Request, path: str, media: str) -> Response:
         """Take an export request; answered when Kafka has it."""
-        field, take = _TAKERS[path]
+        field, kind = _OTLP[path]
         project = self.project(request, "emit")
         with self.budget.hold() as hold:
             body = await self._body(request, hold)
             try:
-                async with self._converting:
-                    now_ns = self.parts.now_ns()
-                    taken = await take(body, is_json=media == JSON, project=project, now_ns=now_ns, write=self.parts.write)
+                taken = await self._convert(kind, body, project, is_json=media == JSON)
             except UnreadableError as error:
                 raise Refusal(400, f"Not an export request: {error}.") from error
             del body
@@ -106,8 +118,8 @@ class Gateway:
         project = self.project(request, "emit")
         with self.budget.hold() as hold:
             body = await self._body(request, hold)
-            async with self._converting:
-                taken = await take_events(body, project=project, write=self.parts.write)
+            taken = await self._convert("events", body, project, is_json=True)
+            del body
             await self._store(taken, "/v1/events")
         return self._told(taken)
 
@@ -120,6 +132,12 @@ class Gateway:
             await self._store(taken, "/v1/feedback")
         return self._told(taken)
 
+    async def _convert(self, kind: Kind, body: bytes, project: str, *, is_json: bool) -> Taken:
+        parts, now_ns = self.parts, self.parts.now_ns()
+        if parts.elsewhere is None or len(body) < LARGE:
+            return TAKERS[kind](body, is_json=is_json, project=project, now_ns=now_ns, write=parts.write)
+        return await parts.elsewhere.take(kind, body, is_json=is_json, project=project, now_ns=now_ns)
+
     def _told(self, taken: Taken) -> Response:
         if not taken.lines and taken.rejected:
             raise Refusal(400, f"Nothing could be taken: {taken.reasons()}.")
@@ -131,7 +149,7 @@ class Gateway:
         encoding = request.headers.get("content-encoding", "")
         if not encoding:
             return raw
-        async with self._converting:
+        async with self._inflating:
             body = await asyncio.to_thread(decompress, raw, encoding, settings.body_bytes)
             take(max(0, len(body) - len(raw)))
             return body
@@ -166,6 +184,8 @@ def build_app(gateway: Gateway, *, beside: Callable[[], Awaitable[None]] | None 
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        if gateway.parts.elsewhere is not None:
+            gateway.parts.elsewhere.close()
         await gateway.parts.feed.close()
 
     app = FastAPI(title="Llmtower gateway", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
@@ -210,7 +230,7 @@ def _pages(app: FastAPI, gateway: Gateway) -> None:
         why = "Metrics are not taken, only traces and logs. Set OTEL_METRICS_EXPORTER=none."
         return await answered(request, "/v1/metrics", _media(request), _refusing(Refusal(404, why)))
 
-    for path in _TAKERS:
+    for path in _OTLP:
         app.add_api_route(path, otlp, methods=["POST"])
     app.add_api_route("/v1/metrics", metrics_of_otlp, methods=["POST"])
     app.add_api_route("/v1/events", events, methods=["POST"])

@@ -74,7 +74,7 @@ async def read_export(value: bytes, topic: str, *, project: str, now_ns: int, wr
     take = take_logs if "log" in topic else take_spans
     is_json = value[:1] == b"{"  # protobuf begins with the tag of its first field, a newline
     try:
-        return await take(value, is_json=is_json, project=project, now_ns=now_ns, write=write)
+        return take(value, is_json=is_json, project=project, now_ns=now_ns, write=write)
     except UnreadableError:
         taken = Taken()
         taken.rejected["unreadable record"] += 1

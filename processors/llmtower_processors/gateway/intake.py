@@ -1,10 +1,9 @@
 """From one request's body to lines for Kafka: what is taken, what is rejected and why, what is none of ours."""
 
-import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, Protocol
 
 import orjson
 
@@ -15,16 +14,14 @@ from llmtower_processors.otel.ids import content_uuid
 from llmtower_processors.otel.logs import LeftOut, convert_log
 from llmtower_processors.otel.model import Rejected, Span
 from llmtower_schemas.codec import Malformed, decode_line
-from llmtower_schemas.topics import CALLS, SIGNALS
-
-T = TypeVar("T")
+from llmtower_schemas.topics import CALLS, MAX_RECORD_BYTES, SIGNALS
 
 Write = Callable[[dict[str, Any]], bytes]
 """Gives an event's line: contents redacted, bounded or left out as the settings say."""
 
-SLICE: Final = 100
-"""Records converted before other requests get a turn."""
 MAX_LINES: Final = 50_000
+MAX_LINE_BYTES: Final = MAX_RECORD_BYTES - 65_536
+"""Kafka takes no larger one; the rest is room for headers."""
 _IDS: Final[Mapping[str, str]] = {
     "request": "call_id",
     "response": "call_id",
@@ -50,17 +47,17 @@ class Taken:
         return ", ".join(f"{count} x {reason}" for reason, count in self.rejected.most_common(5))
 
 
-async def take_spans(body: bytes, *, is_json: bool, project: str, now_ns: int, write: Write) -> Taken:
+def take_spans(body: bytes, *, is_json: bool, project: str, now_ns: int, write: Write) -> Taken:
     """Take the spans of an export request. Raises UnreadableError."""
     taken = Taken()
     spans: list[Span] = []
-    async for span in _slowly(json_form.read_spans(body) if is_json else protobuf.read_spans(body)):
+    for span in (json_form.read_spans if is_json else protobuf.read_spans)(body):
         if isinstance(span, Rejected):
             taken.rejected[span.reason] += 1
         else:
             spans.append(span)
     twice = outermost(spans)
-    async for index, span in _slowly(enumerate(spans)):
+    for index, span in enumerate(spans):
         if index in twice:
             taken.left_out["call within a call"] += 1
             continue
@@ -74,10 +71,10 @@ async def take_spans(body: bytes, *, is_json: bool, project: str, now_ns: int, w
     return taken
 
 
-async def take_logs(body: bytes, *, is_json: bool, project: str, now_ns: int, write: Write) -> Taken:
+def take_logs(body: bytes, *, is_json: bool, project: str, now_ns: int, write: Write) -> Taken:
     """Take the log records of an export request. Raises UnreadableError."""
     taken = Taken()
-    async for record in _slowly(json_form.read_logs(body) if is_json else protobuf.read_logs(body)):
+    for record in (json_form.read_logs if is_json else protobuf.read_logs)(body):
         made = record if isinstance(record, Rejected) else convert_log(record, project, now_ns)
         if isinstance(made, Rejected):
             taken.rejected[made.reason] += 1
@@ -88,14 +85,14 @@ async def take_logs(body: bytes, *, is_json: bool, project: str, now_ns: int, wr
     return taken
 
 
-async def take_events(body: bytes, *, project: str, write: Write) -> Taken:
-    """Take our own events, one JSON object a line."""
+def take_events(body: bytes, *, is_json: bool, project: str, now_ns: int, write: Write) -> Taken:
+    """Take our own events, one JSON object a line, however they are called."""
     taken = Taken()
     lines = [line for line in body.split(b"\n") if line.strip()]
     if len(lines) > MAX_LINES:
         taken.rejected[f"more than {MAX_LINES} lines in one request"] += len(lines)
         return taken
-    async for line in _slowly(iter(lines)):
+    for line in lines:
         _add_event(taken, line, project, write)
     return taken
 
@@ -110,6 +107,18 @@ def _add_event(taken: Taken, line: bytes, project: str, write: Write) -> None:
         taken.rejected["project of another key"] += 1
         return
     _add(taken, {**event, "project": project}, write)
+
+
+class Take(Protocol):
+    """Takes one kind of body. Raises UnreadableError."""
+
+    def __call__(self, body: bytes, /, *, is_json: bool, project: str, now_ns: int, write: Write) -> Taken:
+        """Take what a body holds."""
+
+
+Kind = Literal["spans", "logs", "events"]
+TAKERS: Final[Mapping[Kind, Take]] = {"spans": take_spans, "logs": take_logs, "events": take_events}
+"""What takes each kind of body."""
 
 
 def take_feedback(body: bytes, *, project: str, now_ns: int, write: Write) -> Taken:
@@ -132,15 +141,11 @@ def _add(taken: Taken, event: dict[str, Any], write: Write) -> None:
     kind = event["type"]
     event_id = event[_IDS[kind]] if kind in _IDS else content_uuid(*sorted(event.items()))
     topic = CALLS if kind in _OF_CALLS else SIGNALS
-    taken.lines.append(Line(topic, event["project"], event["app"], kind, event_id, write(event)))
-
-
-async def _slowly(records: Iterator[T]) -> AsyncIterator[T]:
-    """Give records one by one, with a turn for others after every SLICE."""
-    for number, record in enumerate(records, 1):
-        yield record
-        if number % SLICE == 0:
-            await asyncio.sleep(0)
+    raw = write(event)
+    if len(raw) > MAX_LINE_BYTES:  # cut as far as may be: what is left are numbers and names without end
+        taken.rejected["event too large"] += 1
+    else:
+        taken.lines.append(Line(topic, event["project"], event["app"], kind, event_id, raw))
 
 
 def counted(taken: Taken) -> Sequence[tuple[str, str, int]]:

@@ -5,6 +5,7 @@ import contextlib
 import gc
 import ipaddress
 import logging
+import os
 import signal
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
@@ -17,6 +18,7 @@ from llmtower_processors.gateway.app import Gateway, Parts, build_app
 from llmtower_processors.gateway.collector import follow_collector
 from llmtower_processors.gateway.intake import Write
 from llmtower_processors.gateway.keyring import Keyring
+from llmtower_processors.gateway.labour import Labour, processes_of
 from llmtower_processors.gateway.sink import KafkaSink
 from llmtower_processors.registry_topic import RegistryFeed
 from llmtower_schemas.settings import KafkaSettings, Settings
@@ -28,18 +30,19 @@ _GARBAGE = 200_000
 """Objects made, more than were freed, before the youngest are looked through."""
 
 
-def run_gateway(settings: Settings, kafka: KafkaSettings, write: Write) -> None:
-    """Serve until SIGINT or SIGTERM; requests under way are answered first."""
+def run_gateway(settings: Settings, kafka: KafkaSettings, make_write: Callable[[], Write]) -> None:
+    """Serve until SIGINT or SIGTERM; requests under way are answered first. `make_write` is called in other processes too."""
     gc.freeze()
     gc.set_threshold(_GARBAGE)  # spans are trees without cycles: there is nothing to find among them
-    asyncio.run(_serve(settings, kafka, write))
+    asyncio.run(_serve(settings, kafka, make_write))
 
 
-async def _serve(settings: Settings, kafka: KafkaSettings, write: Write) -> None:
-    given = settings.gateway
+async def _serve(settings: Settings, kafka: KafkaSettings, make_write: Callable[[], Write]) -> None:
+    given, write = settings.gateway, make_write()
+    labour = Labour(make_write, processes_of(os.cpu_count() or 1))
     sink = KafkaSink(kafka, ack_s=given.ack_s)
     keyring = Keyring(settings.project if is_loopback(given.host) else None)
-    gateway = Gateway(Parts(given, sink, keyring, RegistryFeed(kafka), write), CollectorRegistry())
+    gateway = Gateway(Parts(given, sink, keyring, RegistryFeed(kafka), write, elsewhere=labour), CollectorRegistry())
     topics = tuple(name.strip() for name in given.collector_topics.split(",") if name.strip())
     beside: Callable[[], Awaitable[None]] | None = None
     if topics:

@@ -1,24 +1,23 @@
 """From a span to an event of ours: an LLM call, a step around calls, or nothing."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, Final, Literal, NamedTuple
 
 from llmtower_processors.otel import messages
 from llmtower_processors.otel.dialects import (
-    ASSOCIATION,
     FIRST_TOKEN,
     INVOCATION,
     KINDS,
     OPERATIONS,
-    PARAMETERS,
     RESOURCE,
     STEPS,
-    TAGS,
     TEXTS,
     Said,
     read,
 )
-from llmtower_processors.otel.flat import loads, unflatten
+from llmtower_processors.otel.flat import loads
+from llmtower_processors.otel.hear import Heard, hear
 from llmtower_processors.otel.ids import span_uuid
 from llmtower_processors.otel.model import Rejected, Span
 from llmtower_processors.otel.usage import count
@@ -28,7 +27,6 @@ OLDEST_NS: Final = 400 * 86_400 * 10**9
 AHEAD_NS: Final = 3_600 * 10**9
 """As in the worker: a span older, or further ahead of the clock here, is refused to its sender instead of becoming a dead letter."""
 _NAME: Final = 256
-_NO_PARAMETERS: Final = frozenset({"model", "user", "stream", "is_stream"})
 _TRUE: Final = (True, "true", "True", 1)
 _CALL_SIGNS: Final = ("gen_ai.request.model", "llm.model_name")
 Event = dict[str, Any]
@@ -48,18 +46,18 @@ def convert(span: Span, project: str, now_ns: int) -> Converted | Rejected:
     kind, value = _kind(span)
     if kind == "out":
         return Converted("out", None)
-    said = read(span.attributes)
-    event = _common(span, project, said)
-    event |= _call(span, project, value, said) if kind == "response" else _step(span, project, value, said)
+    heard = hear(span.attributes)
+    event = _common(span, project, heard)
+    event |= _call(span, project, value, heard) if kind == "response" else _step(span, project, value, heard)
     return Converted(kind, {name: found for name, found in event.items() if found or type(found) is int})
 
 
 def outermost(spans: Sequence[Span]) -> set[int]:
     """Give the positions of calls that another call of the same request encloses: the same call seen by two instrumentations."""
-    calls = {(span.trace_id, span.span_id) for span in spans if _kind(span)[0] == "response"}
-    if len(calls) < 2:
-        return set()
     parents = {(span.trace_id, span.span_id): (span.trace_id, span.parent_id) for span in spans}
+    if parents.keys().isdisjoint(parents.values()):
+        return set()
+    calls = {(span.trace_id, span.span_id) for span in spans if _kind(span)[0] == "response"}
     return {index for index, span in enumerate(spans) if (span.trace_id, span.span_id) in calls and _enclosed(span, parents, calls)}
 
 
@@ -86,34 +84,33 @@ def _kind(span: Span) -> tuple[Literal["response", "step", "out"], str]:
     return "out", ""
 
 
-def _common(span: Span, project: str, said: Said) -> Event:
-    of_resource = read(span.resource)
+def _common(span: Span, project: str, heard: Heard) -> Event:
+    said, of_resource = heard.said, span.resource
     event: Event = {"project": project, "trace_id": span.trace_id, "span_id": span.span_id, "instrumentation": _text(span.scope)}
-    for field in RESOURCE:
-        event[field.name] = _text(of_resource.get(field.name) or said.get(field.name))
+    for name in _OF_RESOURCE:
+        event[name] = _text(of_resource.get(name) or said.get(name))
     event["app"] = event["app"] or "unknown"
     if span.parent_id:
         event["parent_id"] = span_uuid(project, span.trace_id, span.parent_id)
     event["started_at_ns"], event["duration_us"] = span.start_ns, max(0, span.end_ns - span.start_ns) // 1_000
-    event["tags"] = dict(_tags(span.attributes))
+    event["tags"] = dict(_tags(heard, span.attributes.get("tag.tags")))
     return event | _error(span, said)
 
 
-def _call(span: Span, project: str, operation: str, said: Said) -> Event:
-    given = span.attributes
+def _call(span: Span, project: str, operation: str, heard: Heard) -> Event:
+    said, lists = heard.said, heard.lists
     event: Event = {"type": "response", "call_id": span_uuid(project, span.trace_id, span.span_id), "operation": operation}
     event |= {name: _text(said[name]) for name in _TEXTS if name in said}
     event["provider"] = event.get("provider", "").lower()
-    parameters = _parameters(given)
+    parameters = _parameters(span.attributes, heard)
     if asked := _text(parameters.pop("model", "")):  # OpenInference: its `llm.model_name` may be the one that answered
         event["response_model"] = event.get("response_model") or event.get("request_model")
         event["request_model"] = asked
-    lists = unflatten(given)
     output = messages.answered(span, lists)
     reasons = loads(said.get("finish_reasons"))
     reasons = reasons if isinstance(reasons, list) else [reasons] if reasons else messages.finish_reasons(output)
     ttft_us = _ttft_us(span, said)
-    usage = count(given, said)
+    usage = count(said, heard.usage)
     return event | {
         "finish_reasons": [_text(reason) for reason in reasons[:32]],
         "stream": said.get("stream") in _TRUE or ttft_us is not None,
@@ -132,21 +129,22 @@ def _call(span: Span, project: str, operation: str, said: Said) -> Event:
     }
 
 
-def _step(span: Span, project: str, kind: str, said: Said) -> Event:
-    lists = unflatten(span.attributes)
+def _step(span: Span, project: str, kind: str, heard: Heard) -> Event:
+    said, lists = heard.said, heard.lists
     return {
         "type": "step",
         "step_id": span_uuid(project, span.trace_id, span.span_id),
         "kind": kind,
         "name": _text(said.get("step_name") or span.name) or kind,
-        **{name: _text(said[name]) for name in _TEXTS - _OF_CALLS if name in said},
+        **{name: _text(said[name]) for name in _TEXTS if name in said and name not in _OF_CALLS},
         "input": messages.asked(span, lists),
         "output": messages.answered(span, lists),
         "retrieved": messages.documents(span, lists),
     }
 
 
-_TEXTS: Final = frozenset(field.name for field in TEXTS)
+_TEXTS: Final = tuple(field.name for field in TEXTS)
+_OF_RESOURCE: Final = tuple(field.name for field in RESOURCE)
 _OF_CALLS: Final = frozenset({"provider", "request_model", "response_model", "response_id", "service_tier"})
 
 
@@ -178,24 +176,21 @@ def _ttft_us(span: Span, said: Said) -> int | None:
     return max(0, min(tokens) - span.start_ns) // 1_000 if tokens else None
 
 
-def _parameters(given: Mapping[str, Any]) -> dict[str, Any]:
-    size = len(PARAMETERS)
-    found = {name[size:]: value for name, value in given.items() if name.startswith(PARAMETERS) and name[size:] not in _NO_PARAMETERS}
+def _parameters(given: Mapping[str, Any], heard: Heard) -> dict[str, Any]:
+    found = heard.parameters
     for name in INVOCATION:
-        said = loads(given.get(name))
-        found |= said if isinstance(said, dict) else {}
+        if name in given:
+            said = loads(given[name])
+            found |= said if isinstance(said, dict) else {}
     return found
 
 
-def _tags(given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for name, tag in TAGS.items():
-        if name in given:
-            yield tag, _text(given[name])
-    associated = [name for name in given if name.startswith(ASSOCIATION)]
-    for name in associated[:32]:
-        if (tag := name.removeprefix(ASSOCIATION)) not in ("user_id", "session_id", "request_id"):
-            yield tag[:_NAME], _text(given[name])
-    listed = loads(given.get("tag.tags"))
+def _tags(heard: Heard, labels: Any) -> Iterator[tuple[str, str]]:
+    for tag, value in heard.tags.items():
+        yield tag, _text(value)
+    for tag, value in islice(heard.associated.items(), 32):
+        yield tag[:_NAME], _text(value)
+    listed = loads(labels)
     for tag in listed[:32] if isinstance(listed, list) else ():
         yield _text(tag), "true"
 

@@ -169,6 +169,8 @@ OUTPUTS: Final = Field(
     ),
     "likewise",
 )
+RAW_USAGE: Final = ("gen_ai.usage.", "llm.token_count.", "llm.usage.")
+"""Everything below them is kept as it came."""
 PARAMETERS: Final = "gen_ai.request."
 """Everything below it but model, user and stream is a parameter; OpenInference has all in `llm.invocation_parameters`."""
 INVOCATION: Final = ("llm.invocation_parameters", "embedding.invocation_parameters")
@@ -191,7 +193,8 @@ LEFT_OUT: Final = Field(
 
 FIELDS: Final = (*TEXTS, *RESOURCE, *TOKENS, FINISH, STREAM, TTFT_SECONDS, ERROR_TYPE, HTTP_STATUS, STEP_NAMES)
 """All fields that one attribute says."""
-_WHERE: Final = {attribute: (field.name, rank) for field in FIELDS for rank, attribute in enumerate(field.attributes)}
+WHERE: Final = {attribute: (field.name, rank) for field in FIELDS for rank, attribute in enumerate(field.attributes)}
+"""Attribute → the field it says, and how good it is for it (0 = best)."""
 
 Said = Mapping[str, Any]
 """What a span says, by the names of our fields; what it does not say is not there."""
@@ -202,7 +205,7 @@ def read(attributes: Mapping[str, Any]) -> Said:
     found: dict[str, Any] = {}
     ranks: dict[str, int] = {}
     for attribute, value in attributes.items():
-        where = _WHERE.get(attribute)
+        where = WHERE.get(attribute)
         if where is not None and value is not None and value != "":
             name, rank = where
             if rank < ranks.get(name, 99):

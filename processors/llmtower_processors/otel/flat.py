@@ -22,30 +22,39 @@ _DEPTH: Final = 8
 Lists = Mapping[str, list[Any]]
 """The lists of one span, by the names of FLATTENED that occur."""
 
+Place = tuple[str, int, tuple[str, ...]]
+"""Where an attribute belongs: the list, the item's number, the names below it."""
 
-def unflatten(attributes: Mapping[str, Any]) -> Lists:
-    """Give all lists in one pass, their items in the order of their numbers; absurd numbers are left out."""
-    found: dict[str, dict[int, dict[str, Any]]] = {}
-    for name, value in attributes.items():
-        if name.startswith(_PREFIXES):
-            list_name = next(one for one in FLATTENED if name.startswith(one))
-            number, _, rest = name[len(list_name) + 1 :].partition(".")
-            if number.isdecimal() and len(number) <= 5 and int(number) < MAX_ITEMS:
-                _put(found.setdefault(list_name, {}).setdefault(int(number), {}), rest, value)
-    return {name: [_lists(items[number]) for number in sorted(items)] for name, items in found.items()}
+Items = dict[str, dict[int, dict[str, Any]]]
+"""Items of lists by their numbers."""
 
 
-def _put(place: dict[str, Any], path: str, value: Any) -> None:
-    if "." not in path:
-        place[path] = value
-        return
-    *way, last = path.split(".", _DEPTH)
-    for step in way:
-        below = place.setdefault(step, {})
+def place_of(attribute: str) -> Place | None:
+    """Give the place that an attribute's name says; None when it belongs to no list, or to an absurd place in it."""
+    if not attribute.startswith(_PREFIXES):
+        return None
+    list_name = next(one for one in FLATTENED if attribute.startswith(one))
+    number, _, rest = attribute[len(list_name) + 1 :].partition(".")
+    if number.isdecimal() and len(number) <= 5 and int(number) < MAX_ITEMS:
+        return list_name, int(number), tuple(rest.split(".", _DEPTH))
+    return None
+
+
+def put(items: Items, place: Place, value: Any) -> None:
+    """Put a value into its place; one below a value that is there already is left out."""
+    list_name, number, path = place
+    at = items.setdefault(list_name, {}).setdefault(number, {})
+    for step in path[:-1]:
+        below = at.setdefault(step, {})
         if not isinstance(below, dict):
             return
-        place = below
-    place[last] = value
+        at = below
+    at[path[-1]] = value
+
+
+def joined(items: Items) -> Lists:
+    """Give all lists, their items in the order of their numbers."""
+    return {name: [_lists(of[number]) for number in sorted(of)] for name, of in items.items()}
 
 
 def _lists(value: Any) -> Any:

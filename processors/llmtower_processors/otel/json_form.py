@@ -10,7 +10,8 @@ from typing import Any
 
 import orjson
 
-from llmtower_processors.otel.model import MAX_ATTRIBUTES, LogRecord, Rejected, Span, SpanEvent, UnreadableError
+from llmtower_processors.otel.dialects import read
+from llmtower_processors.otel.model import MAX_ATTRIBUTES, LogRecord, Rejected, Resource, Span, SpanEvent, UnreadableError
 
 _TRACE_ID, _SPAN_ID = re.compile(r"[0-9a-f]{32}").fullmatch, re.compile(r"[0-9a-f]{16}").fullmatch
 _ERRORS = (2, "STATUS_CODE_ERROR")
@@ -35,7 +36,7 @@ def read_logs(body: bytes) -> Iterator[LogRecord | Rejected]:
             yield Rejected("malformed log record")
 
 
-def _records(body: bytes, *levels: str) -> Iterator[tuple[dict[str, Any], str, Any]]:
+def _records(body: bytes, *levels: str) -> Iterator[tuple[Resource, str, Any]]:
     try:
         request = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -45,7 +46,7 @@ def _records(body: bytes, *levels: str) -> Iterator[tuple[dict[str, Any], str, A
         raise UnreadableError(f"the body has no list {of_resources}")
     for of_resource in request.get(of_resources, []):
         for of_scope in _list(of_resource, of_scopes):
-            resource = _attributes(_list(of_resource.get("resource") or {}, "attributes"))
+            resource = read(_attributes(_list(of_resource.get("resource") or {}, "attributes")))
             scope = of_scope.get("scope") if isinstance(of_scope, dict) else None
             name = scope.get("name") if isinstance(scope, dict) else ""
             for record in _list(of_scope, records):
@@ -57,7 +58,7 @@ def _list(place: Any, name: str) -> list[Any]:
     return found if isinstance(found, list) else []
 
 
-def _span(span: Any, resource: dict[str, Any], scope: str) -> Span | Rejected:
+def _span(span: Any, resource: Resource, scope: str) -> Span | Rejected:
     trace_id, span_id, parent_id = (str(span.get(name) or "").lower() for name in ("traceId", "spanId", "parentSpanId"))
     if not _TRACE_ID(trace_id) or not _SPAN_ID(span_id) or not trace_id.strip("0") or not span_id.strip("0"):
         return Rejected("invalid trace or span id")
@@ -82,7 +83,7 @@ def _event(event: Mapping[str, Any]) -> SpanEvent:
     return SpanEvent(str(event.get("name") or ""), int(event.get("timeUnixNano") or 0), _attributes(_list(event, "attributes")))
 
 
-def _log(record: Any, resource: dict[str, Any], scope: str) -> LogRecord:
+def _log(record: Any, resource: Resource, scope: str) -> LogRecord:
     attributes = _attributes(_list(record, "attributes"))
     trace_id, span_id = (str(record.get(name) or "").lower() for name in ("traceId", "spanId"))
     return LogRecord(

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from llmtower_processors.otel.convert import AHEAD_NS, OLDEST_NS
-from llmtower_processors.otel.dialects import DETAILS, EVALUATION, MESSAGES, read
+from llmtower_processors.otel.dialects import DETAILS, EVALUATION, MESSAGES
 from llmtower_processors.otel.flat import loads
 from llmtower_processors.otel.ids import content_uuid, span_uuid
 from llmtower_processors.otel.messages import with_system
@@ -107,8 +107,7 @@ def _texts(record: LogRecord, project: str, sides: Mapping[str, Any]) -> Convert
 
 
 def _common(record: LogRecord, project: str) -> dict[str, Any]:
-    of_resource = read(record.resource)
-    fields = {name: str(of_resource.get(name) or "")[:_NAME] for name in ("app", "release", "environment")}
+    fields = {name: str(record.resource.get(name) or "")[:_NAME] for name in ("app", "release", "environment")}
     return {"project": project, **fields, "app": fields["app"] or "unknown", "at_ns": record.at_ns}
 
 

@@ -6,6 +6,9 @@ from typing import Any, Final, NamedTuple
 MAX_ATTRIBUTES: Final = 10_000
 """Attributes of one span; what is beyond is left out and counted."""
 
+Resource = Mapping[str, Any]
+"""What a resource says, by the names of our fields (`dialects.read`)."""
+
 Attributes = Mapping[str, Any]
 """Values are text, numbers, booleans, lists, mappings or None; bytes are base64 text."""
 
@@ -31,7 +34,7 @@ class Span(NamedTuple):
     message: str
     attributes: Attributes
     events: tuple[SpanEvent, ...]
-    resource: Attributes
+    resource: Resource
     scope: str
 
 
@@ -44,7 +47,7 @@ class LogRecord(NamedTuple):
     at_ns: int
     body: Any
     attributes: Attributes
-    resource: Attributes
+    resource: Resource
     scope: str
 
 

@@ -9,7 +9,8 @@ from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from llmtower_processors.otel.model import MAX_ATTRIBUTES, LogRecord, Rejected, Span, SpanEvent, UnreadableError
+from llmtower_processors.otel.dialects import read
+from llmtower_processors.otel.model import MAX_ATTRIBUTES, LogRecord, Rejected, Resource, Span, SpanEvent, UnreadableError
 
 _NO_TRACE, _NO_SPAN = bytes(16), bytes(8)
 _ERROR = 2
@@ -21,7 +22,7 @@ def read_spans(body: bytes) -> Iterator[Span | Rejected]:
     """Give every span. Raises UnreadableError when the body is no request; lazily, a span at a time."""
     request = _parse(ExportTraceServiceRequest, body)
     for of_resource in request.resource_spans:
-        resource = _attributes(of_resource.resource.attributes)
+        resource = read(_attributes(of_resource.resource.attributes))
         for of_scope in of_resource.scope_spans:
             scope = of_scope.scope.name
             for span in of_scope.spans:
@@ -32,7 +33,7 @@ def read_logs(body: bytes) -> Iterator[LogRecord | Rejected]:
     """Give every log record. Raises UnreadableError."""
     request = _parse(ExportLogsServiceRequest, body)
     for of_resource in request.resource_logs:
-        resource = _attributes(of_resource.resource.attributes)
+        resource = read(_attributes(of_resource.resource.attributes))
         for of_scope in of_resource.scope_logs:
             for record in of_scope.log_records:
                 attributes = _attributes(record.attributes)
@@ -49,7 +50,7 @@ def _parse(kind: Any, body: bytes) -> Any:
         raise UnreadableError("the body is no protobuf message of this kind") from error
 
 
-def _span(span: Any, resource: dict[str, Any], scope: str) -> Span | Rejected:
+def _span(span: Any, resource: Resource, scope: str) -> Span | Rejected:
     trace_id, span_id, parent_id = span.trace_id, span.span_id, span.parent_span_id
     if len(trace_id) != 16 or len(span_id) != 8 or trace_id == _NO_TRACE or span_id == _NO_SPAN:
         return Rejected("invalid trace or span id")
@@ -70,7 +71,7 @@ def _span(span: Any, resource: dict[str, Any], scope: str) -> Span | Rejected:
 
 
 def _attributes(pairs: Iterable[Any]) -> dict[str, Any]:
-    return {pair.key: _value(pair.value) for pair in islice(pairs, MAX_ATTRIBUTES)}
+    return {pair.key: value.string_value or _value(value) for pair in islice(pairs, MAX_ATTRIBUTES) for value in (pair.value,)}
 
 
 def _value(value: Any, depth: int = 0) -> Any:

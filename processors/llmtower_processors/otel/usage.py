@@ -4,7 +4,6 @@ By the conventions input includes what was read from and written to a cache, and
 Anthropic count as Anthropic does (input without the cache). Where the parts are more than the whole, the whole is taken as exclusive.
 """
 
-from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from llmtower_processors.otel.dialects import TOKENS, Said
@@ -12,7 +11,6 @@ from llmtower_processors.otel.dialects import TOKENS, Said
 MOST: Final = 1_000_000_000
 _NAMES: Final = tuple(field.name for field in TOKENS)
 _NONE: Final = dict.fromkeys(_NAMES, 0)
-_RAW: Final = ("gen_ai.usage.", "llm.token_count.", "llm.usage.")
 
 
 class Counted(NamedTuple):
@@ -23,10 +21,9 @@ class Counted(NamedTuple):
     raw: dict[str, Any]
 
 
-def count(attributes: Mapping[str, Any], said: Said) -> Counted:
-    """Convert a span's counts; `said` is what `dialects.read` gives of its attributes."""
+def count(said: Said, raw: dict[str, Any]) -> Counted:
+    """Convert a span's counts; `raw` are the attributes that say them."""
     numbers = {name: _number(said[name]) for name in _NAMES if name in said}
-    raw = {name: value for name, value in attributes.items() if name.startswith(_RAW)}
     if "input" not in numbers and "output" not in numbers:
         return Counted(None, "", raw)
     if not all(0 <= number <= MOST for number in numbers.values()):

@@ -44,7 +44,7 @@ def lines_of(count: int, topic: str) -> list[Line]:
     """Give lines of distinct calls, on a topic of the test's own."""
     now_ns = time.time_ns()
     given = [span(SEMCONV_37, span_id=f"{number + 1:016x}", start_ns=now_ns - 10**9, end_ns=now_ns) for number in range(count)]
-    taken = asyncio.run(take_spans(traces(given).SerializeToString(), is_json=False, project="shop", now_ns=now_ns, write=WRITE))
+    taken = take_spans(traces(given).SerializeToString(), is_json=False, project="shop", now_ns=now_ns, write=WRITE)
     return [line._replace(topic=topic) for line in taken.lines]
 
 

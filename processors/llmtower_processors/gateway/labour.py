@@ -1,0 +1,92 @@
+"""Edge: large bodies are converted in processes of their own, so that a second core is used and other senders get their turn.
+
+A process is started when it is first needed. It ends with this one, however this one ends.
+"""
+
+import asyncio
+import gc
+import multiprocessing.connection
+import os
+import signal
+import threading
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import Final
+
+from llmtower_processors.gateway.answers import Refusal
+from llmtower_processors.gateway.intake import TAKERS, Kind, Taken, Write
+from llmtower_processors.gateway.sink import Line
+
+RETRY_S: Final = 1
+_MOST: Final = 4
+_GARBAGE: Final = 200_000
+"""Objects made, more than were freed, before the youngest are looked through: spans are trees without cycles."""
+
+Made = tuple[list[tuple[str, str, str, str, str, bytes]], dict[str, int], dict[str, int]]
+"""A `Taken` as plain values, which travel between processes in half the time."""
+
+_write: list[Write] = []
+
+
+def processes_of(cores: int) -> int:
+    """Give how many processes convert, with so many cores: one is left for HTTP and Kafka."""
+    return max(1, min(_MOST, cores - 1))
+
+
+class Labour:
+    """Processes that convert; `make_write` is called in each of them and must be known by its module and name."""
+
+    def __init__(self, make_write: Callable[[], Write], processes: int) -> None:
+        self._make_write, self._processes = make_write, processes
+        self._turns = asyncio.Semaphore(processes)
+        self._pool: ProcessPoolExecutor | None = None
+
+    async def take(self, kind: Kind, body: bytes, *, is_json: bool, project: str, now_ns: int) -> Taken:
+        """Convert a body. Raises UnreadableError, and Refusal 503 when the process at work was killed."""
+        async with self._turns:
+            pool = self._open()
+            try:
+                made = await asyncio.get_running_loop().run_in_executor(pool, _take, kind, body, is_json, project, now_ns)
+            except BrokenProcessPool as error:
+                if self._pool is pool:
+                    self._pool = None
+                    pool.shutdown(wait=False)
+                raise Refusal(503, "The process that converts was killed. Send this again.", RETRY_S) from error
+        lines, rejected, left_out = made
+        taken = Taken(list(map(Line._make, lines)))
+        taken.rejected.update(rejected)
+        taken.left_out.update(left_out)
+        return taken
+
+    def _open(self) -> ProcessPoolExecutor:
+        if self._pool is None:
+            spawn = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(self._processes, spawn, _begin, (self._make_write,))
+        return self._pool
+
+    def close(self) -> None:
+        """End the processes."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _begin(make_write: Callable[[], Write]) -> None:
+    """Ready a process; Ctrl-C is for the one that serves, and when that one is gone, however, this one goes too."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+    _write[:] = [make_write()]
+    gc.freeze()
+    gc.set_threshold(_GARBAGE)
+
+
+def _end_with(sentinel: int) -> None:
+    multiprocessing.connection.wait([sentinel])
+    os._exit(0)
+
+
+def _take(kind: Kind, body: bytes, is_json: bool, project: str, now_ns: int) -> Made:
+    taken = TAKERS[kind](body, is_json=is_json, project=project, now_ns=now_ns, write=_write[0])
+    return [(*line,) for line in taken.lines], dict(taken.rejected), dict(taken.left_out)

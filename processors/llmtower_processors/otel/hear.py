@@ -1,0 +1,81 @@
+"""What a span says, in one pass over its attributes: what becomes of a name is worked out once, not for every span."""
+
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+from llmtower_processors.otel.dialects import ASSOCIATION, PARAMETERS, RAW_USAGE, TAGS, WHERE, Said
+from llmtower_processors.otel.flat import Items, Lists, joined, place_of, put
+
+_NO_PARAMETERS: Final = frozenset({"model", "user", "stream", "is_stream"})
+_NO_TAGS: Final = frozenset({"user_id", "session_id", "request_id"})
+_MOST_NAMES: Final = 4_096
+_LONGEST_NAME: Final = 256
+"""Names come from outside: only so many are remembered."""
+
+
+class Heard(NamedTuple):
+    """A span's attributes by what they are for; what it does not say is not there."""
+
+    said: Said
+    """By the names of our fields, the best attribute of each."""
+    lists: Lists
+    parameters: dict[str, Any]
+    usage: dict[str, Any]
+    """The counts as they came."""
+    tags: dict[str, Any]
+    associated: dict[str, Any]
+
+
+class _Route(NamedTuple):
+    """Where an attribute goes: to a field, and to one of `Heard`'s mappings under another name, or into a list."""
+
+    field: str
+    rank: int
+    bucket: int
+    """Position in `Heard`; 0: none."""
+    name: str
+    place: tuple[str, int, tuple[str, ...]] | None
+
+
+_routes: dict[str, _Route] = {}
+
+
+def hear(attributes: Mapping[str, Any]) -> Heard:
+    """Sort attributes."""
+    said: dict[str, Any] = {}
+    ranks: dict[str, int] = {}
+    items: Items = {}
+    heard = Heard(said, {}, {}, {}, {}, {})
+    for attribute, value in attributes.items():
+        route = _routes.get(attribute) or _route(attribute)
+        field, rank, bucket, name, place = route
+        if field and value is not None and value != "" and rank < ranks.get(field, 99):
+            said[field], ranks[field] = value, rank
+        if bucket:
+            heard[bucket][name] = value  # type: ignore[index]  # all but the first two are plain dicts
+        elif place is not None:
+            put(items, place, value)
+    return heard._replace(lists=joined(items)) if items else heard
+
+
+def _route(attribute: str) -> _Route:
+    field, rank = WHERE.get(attribute, ("", 0))
+    bucket, name = _bucket(attribute)
+    route = _Route(field, rank, bucket, name, None if bucket else place_of(attribute))
+    if len(_routes) < _MOST_NAMES and len(attribute) <= _LONGEST_NAME:
+        _routes[attribute] = route
+    return route
+
+
+def _bucket(attribute: str) -> tuple[int, str]:
+    if attribute.startswith(PARAMETERS):
+        name = attribute[len(PARAMETERS) :]
+        return (0, "") if name in _NO_PARAMETERS else (2, name)
+    if attribute.startswith(RAW_USAGE):
+        return 3, attribute
+    if attribute in TAGS:
+        return 4, TAGS[attribute]
+    if attribute.startswith(ASSOCIATION):
+        name = attribute[len(ASSOCIATION) :]
+        return (0, "") if name in _NO_TAGS else (5, name)
+    return 0, ""
