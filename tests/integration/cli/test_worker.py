@@ -1,5 +1,6 @@
 """The worker as a process: it refuses what it must, says how it is, and stops cleanly."""
 
+import asyncio
 import json
 import os
 import signal
@@ -8,12 +9,19 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import clickhouse_connect
 import pytest
+from aiokafka import AIOKafkaProducer
+
+from llmtower.ids import new_id
+from llmtower_schemas.codec import encode_event
+from llmtower_schemas.examples import EXAMPLES
+from llmtower_schemas.topics import CALLS
 
 pytestmark = pytest.mark.integration
 
@@ -78,6 +86,58 @@ def test_a_worker_says_how_it_is_and_stops_cleanly(settings: dict[str, str]) -> 
         assert 'llmtower_paused_partitions{processor="calls"} 0.0' in text
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
+
+
+async def send(kafka: str, apps: list[str]) -> None:
+    """Write one call of each app, each to the next partition."""
+    async with AIOKafkaProducer(bootstrap_servers=kafka, enable_idempotence=True) as producer:
+        count = len(await producer.partitions_for(CALLS))
+        for number, app in enumerate(apps):
+            event = EXAMPLES["openai_chat"].model_copy(update={"app": app, "call_id": new_id()})
+            headers = [("producer", new_id().encode()), ("seq", b"0"), ("count", b"1")]
+            await producer.send_and_wait(CALLS, encode_event(event), partition=number % count, headers=headers)
+
+
+def until(true: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "not in time"
+        time.sleep(0.2)
+
+
+def test_what_the_server_refuses_pauses_its_partition_until_resume_and_nothing_is_lost(settings: dict[str, str], kafka: str) -> None:
+    assert llmtower(settings, "migrate").returncode == 0
+    assert llmtower(settings, "topics", "create").returncode == 0
+    good, bad = (f"{settings['LLMTOWER_CLICKHOUSE__DATABASE']}-{which}" for which in ("good", "bad"))
+    client = clickhouse_connect.get_client(**options(settings))
+
+    def stored(app: str) -> int:
+        return int(str(client.command(f"SELECT count() FROM calls WHERE app = '{app}'")))
+
+    client.command(f"ALTER TABLE calls ADD CONSTRAINT refused CHECK app != '{bad}'")
+    with running(settings, "--processors", "calls"):
+        asyncio.run(send(kafka, [bad, good, good, bad]))
+        until(lambda: stored(good) == 2 and get(settings, "/readyz")[0] == 503)
+        paused = json.loads(get(settings, "/readyz")[1])["processors"]["calls"]["paused"]
+        assert {name.split("[")[0] for name in paused} == {CALLS}
+        assert all(reason.startswith("table calls, column app: ClickHouse error 469") for reason in paused.values())
+        assert stored(bad) == 0
+    log = (Path(settings["LLMTOWER_DATA_DIR"]) / "worker.log").read_text()
+    assert "table calls, column app" in log
+    assert "llmtower worker --resume" in log
+    assert bad not in log
+    client.command("ALTER TABLE calls DROP CONSTRAINT refused")
+    with running(settings, "--processors", "calls", "--resume"):
+        until(lambda: stored(bad) == 2)
+        asyncio.run(send(kafka, [good]))
+        until(lambda: stored(good) == 3)
+    assert str(client.command("SELECT count() - uniqExact(kafka_topic, kafka_partition, kafka_offset, event_index) FROM calls")) == "0"
+    client.close()
+
+
+def options(settings: dict[str, str]) -> dict[str, Any]:
+    names = {"host": "HOST", "port": "PORT", "username": "USER", "password": "PASSWORD", "database": "DATABASE"}
+    return {name: settings[f"LLMTOWER_CLICKHOUSE__{variable}"] for name, variable in names.items()}
 
 
 def test_doctor_finds_all_well_and_names_what_is_not(settings: dict[str, str]) -> None:

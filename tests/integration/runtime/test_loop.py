@@ -185,6 +185,34 @@ def test_a_value_that_does_not_fit_halts_its_partition_and_is_not_repeated(stack
     run(stack, body)
 
 
+def test_our_own_fault_halts_its_partition_and_resume_goes_on_without_loss(stack: Stack) -> None:
+    faulty = True
+
+    def function(batch: Batch) -> Sequence[Block]:
+        if faulty and batch.partition == 1:
+            raise ValueError("the secret")
+        return rows_of(batch)
+
+    async def body() -> None:
+        nonlocal faulty
+        worker = stack.worker(function)
+        async with running(worker):
+            await stack.send(9)
+            await stack.until(lambda: stack.count() == 6 and len(worker.halted) == 1)
+            assert [(p.partition, "ValueError at test_loop.py" in why, "secret" in why) for p, why in worker.halted.items()] == [
+                (1, True, False)
+            ]
+            await stack.send(9)
+            await stack.until(lambda: stack.count() == 12)
+            faulty = False
+            worker.resume()
+            await stack.until(lambda: stack.count() == 18)
+            assert not worker.halted
+        stack.check()
+
+    run(stack, body)
+
+
 def test_errors_of_the_server_name_table_and_column_and_hold_no_value(stack: Stack) -> None:
     store = stack.backend.store
     (good,) = rows_of(Batch("calls", "i", "t", 0, 0, 0, 0, ()))
