@@ -3,18 +3,19 @@
 No package is downloaded: the environments are made of links to what the suite's own environment has installed.
 """
 
+import json
 import re
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.metadata import distribution, requires
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 
-from tests.ports import ANY_PORTS
+from tests.cli.test_help import ALL
 
 ROOT = Path(__file__).parent.parent
 
@@ -93,18 +94,46 @@ def test_the_bare_wheel_records_calls(bare: Path) -> None:
     assert result.returncode == 0, result.stderr
 
 
+EVERY = """
+import contextlib, io, json
+from llmtower_processors.cli import main
+said = {}
+for words in json.loads(sys.argv[1]):
+    sys.argv[1:] = words
+    err = io.StringIO()
+    with contextlib.redirect_stderr(err), contextlib.redirect_stdout(io.StringIO()):
+        try:
+            main()
+        except SystemExit as ended:
+            said[" ".join(words)] = (ended.code, err.getvalue())
+print(json.dumps(said))
+"""
+SENTENCE = r"This command needs \w+, which is not installed\. Run: pip install 'llmtower\[{}\]'\n"
+FURTHER = {"up": "local", "demo": "demo", "web": "web", "gateway": "gateway", "dashboards build": "grafana", "dashboards check": "grafana"}
+"""Commands that need more than the extra `server` before they do anything."""
+
+
+def said(folder: Path, commands: Iterable[tuple[str, ...]]) -> dict[str, tuple[int, str]]:
+    """Run commands one after the other in one process; gives exit code and errors of each."""
+    result = run(folder, EVERY, json.dumps(list(commands)))
+    assert result.returncode == 0, result.stderr
+    return {words: (code, text) for words, (code, text) in json.loads(result.stdout).items()}
+
+
 def test_every_command_without_its_extra_is_one_sentence(bare: Path) -> None:
-    result = run(bare, MAIN, "up")
-    assert result.returncode == 2
-    assert re.fullmatch(r"This command needs \w+, which is not installed\. Run: pip install 'llmtower\[server\]'\n", result.stderr)
+    found = said(bare, ALL)
+    assert found.keys() == {" ".join(words) for words in ALL}
+    assert [words for words, (code, text) in found.items() if code != 2 or not re.fullmatch(SENTENCE.format("server"), text)] == []
 
 
-def test_up_without_the_local_extra_is_one_sentence(wheel: Path, tmp_path: Path) -> None:
+def test_commands_that_need_more_than_the_server_say_so_before_they_begin(wheel: Path, tmp_path: Path) -> None:
     folder = site(tmp_path / "server", wheel, "server")
     assert run(folder, MAIN, "--help").returncode == 0
-    result = run(folder, MAIN, "up", *ANY_PORTS, "--data-dir", str(tmp_path / "data"))
-    assert result.returncode == 2, result.stderr
-    assert re.search(r"This command needs \w+, which is not installed\. Run: pip install 'llmtower\[local\]'\n", result.stderr)
+    found = said(folder, [(*words.split(), "--data-dir", str(tmp_path / "data")) for words in FURTHER])
+    for words, (code, text) in found.items():
+        extra = FURTHER[words.partition(" --")[0]]
+        assert (code, bool(re.fullmatch(SENTENCE.format(extra), text))) == (2, True), (words, text)
+    assert not (tmp_path / "data").exists()
 
 
 def test_wrapping_openai_without_the_package_is_one_sentence(bare: Path) -> None:

@@ -1,8 +1,10 @@
 """Every command explains itself; errors are sentences."""
 
+import ast
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,9 +13,11 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from llmtower_processors.cli import EXTRA_OF
 from llmtower_processors.cli.app import build
 from llmtower_schemas.settings import environment_names
 
+ROOT = Path(__file__).parent.parent.parent
 RUNNER = CliRunner()
 NOT_SETTINGS = {"DEMO_SECONDS", "DEMO_RATE", "DEMO_JSON"}
 
@@ -107,16 +111,19 @@ def test_an_endpoints_file_of_a_dead_stack_is_not_believed(tmp_path: Path) -> No
     assert "nothing runs on" in llmtower("topics", "check", "--data-dir", str(tmp_path)).stderr
 
 
-def test_a_missing_extra_is_one_sentence_with_the_pip_line() -> None:
-    script = (
-        "import sys\n"
-        "class Missing:\n"
-        "    def find_spec(self, name, path=None, target=None):\n"
-        "        if name.partition('.')[0] == 'typer': raise ModuleNotFoundError(f'No module named {name!r}', name=name)\n"
-        "sys.meta_path.insert(0, Missing())\n"
-        "from llmtower_processors.cli import main\n"
-        "main()\n"
-    )
-    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-    assert result.returncode == 2
-    assert result.stderr == "This command needs typer, which is not installed. Run: pip install 'llmtower[server]'\n"
+def imported(package: Path) -> set[str]:
+    """Give the top-level modules that a package imports, wherever."""
+    nodes = [node for path in package.rglob("*.py") for node in ast.walk(ast.parse(path.read_text("utf-8")))]
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom) and not node.level}
+    return {name.partition(".")[0] for name in names}
+
+
+def test_of_every_module_it_is_known_which_extra_brings_it() -> None:
+    folders = ("processors/llmtower_processors", "dashboards/llmtower_dashboards")
+    used = set[str]().union(*(imported(ROOT / folder) for folder in folders)) - sys.stdlib_module_names
+    base = {"aiokafka", "orjson", "pydantic", "pydantic_settings"}
+    ours = {"llmtower", "llmtower_schemas", "llmtower_processors", "llmtower_dashboards"}
+    assert sorted(used - base - ours - EXTRA_OF.keys()) == []
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+    assert set(EXTRA_OF.values()) <= extras.keys()

