@@ -23,7 +23,9 @@ from llmtower.steps import Step, step
 from llmtower.tools import tool
 
 if TYPE_CHECKING:
+    from llmtower import prompts
     from llmtower.books import Stats
+    from llmtower.prompts import prompt
     from llmtower.run import FlushReport
     from llmtower_schemas.events import DeployEvent, FeedbackEvent, ResponseEvent, ScoreEvent, Usage
 
@@ -45,6 +47,8 @@ __all__ = [
     "context",
     "feedback",
     "flush",
+    "prompt",
+    "prompts",
     "record",
     "stats",
     "step",
@@ -66,6 +70,7 @@ _LATER = {
     "ScoreEvent": "llmtower_schemas.events",
     "Stats": "llmtower.books",
     "Usage": "llmtower_schemas.events",
+    "prompt": "llmtower.prompts",
 }
 """Names that need pydantic or Kafka's client, loaded at first use."""
 
@@ -75,4 +80,8 @@ def __getattr__(name: str) -> Any:
         from importlib import import_module
 
         return getattr(import_module(_LATER[name]), name)
+    if name == "prompts":
+        from importlib import import_module
+
+        return import_module("llmtower.prompts")
     raise AttributeError(f"module 'llmtower' has no attribute {name!r}")

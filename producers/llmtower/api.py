@@ -1,6 +1,7 @@
 """The functions an application calls beside `call` and `step`; heavy imports wait until they are needed."""
 
 import os
+import sys
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -131,6 +132,8 @@ def stats() -> "Stats":
 
 def close() -> None:
     """Deliver what is left, put the rest on the disk, and record no more; takes at most two seconds (`LLMTOWER_SDK__CLOSE_S`)."""
+    if (prompts := sys.modules.get("llmtower.prompts")) is not None:
+        prompts.stop()
     if state.client is None:
         return
     try:

