@@ -10,9 +10,10 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import faust
 import mode
@@ -43,7 +44,14 @@ log = logging.getLogger(__name__)
 _LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 
 
-def run_worker(settings: Settings, names: tuple[str, ...] = (), *, resume: bool = False) -> int:
+class Beside(Protocol):
+    """Something that runs for ever beside the processors."""
+
+    async def run(self, registry: CollectorRegistry) -> None:
+        """Run, with metrics of its own."""
+
+
+def run_worker(settings: Settings, names: tuple[str, ...] = (), *, resume: bool = False, beside: Iterable[Beside] = ()) -> int:
     """Run the named processors (none = all) until SIGTERM or SIGINT and give the exit code.
 
     Waits for Kafka and ClickHouse, saying so. Raises NotConfigured for an unknown name, MigrationError when migrations are pending.
@@ -60,8 +68,10 @@ def run_worker(settings: Settings, names: tuple[str, ...] = (), *, resume: bool 
     loops = [build_loop(settings, processor, metrics, resume=resume) for processor in processors]
     app = build_app(settings, loops, registry)
     for timers in _timers_of({processor.name for processor in processors}, settings, known, registry):
-        app.service(_service_of(timers))
-    app.service(_Collector)
+        app.service(_service_of(timers.run))
+    for one in beside:
+        app.service(_service_of(partial(one.run, registry)))
+    app.service(_service_of(garbage.collect))
     worker = faust.Worker(app, loglevel="warn", redirect_stdouts=False, quiet=True, override_logging=False)
     try:
         worker.execute_from_commandline()
@@ -169,23 +179,15 @@ def _service(loop: ProcessorLoop) -> type[mode.Service]:
     return Loop
 
 
-class _Collector(mode.Service):
-    """The garbage collector."""
-
-    @mode.Service.task
-    async def _run(self) -> None:
-        await garbage.collect()
-
-
-def _service_of(timers: Timers | ScoringTimers) -> type[mode.Service]:
-    class TimerService(mode.Service):
-        """The timers, if this process is the leader."""
+def _service_of(work: Callable[[], Awaitable[None]]) -> type[mode.Service]:
+    class Work(mode.Service):
+        """The timers, if this process is the leader; the garbage collector; what runs beside."""
 
         @mode.Service.task
         async def _run(self) -> None:
-            await timers.run()
+            await work()
 
-    return TimerService
+    return Work
 
 
 def _pages(app: faust.App, loops: list[ProcessorLoop], registry: CollectorRegistry) -> None:

@@ -178,8 +178,13 @@ class GatewaySettings(_Section):
     )
     body_s: Annotated[float, Field(gt=0)] = Field(30.0, description="seconds that sending headers or a body may take")
     ack_s: Annotated[float, Field(gt=0)] = Field(10.0, description="seconds to wait for Kafka before a sender is told to try again")
-    collector_topics: str = Field("", description="comma-separated topics of the OpenTelemetry Collector to follow: otlp_spans,otlp_logs")
-    collector_project: str = Field("default", description="project of what comes by those topics")
+
+
+class CollectorSettings(_Section):
+    """The OpenTelemetry Collector's kafka exporter, whose topics the worker follows."""
+
+    topics: str = Field("", description="comma-separated topics to follow: otlp_spans,otlp_logs; empty = none")
+    project: str = Field("default", description="project of what comes by those topics", max_length=256)
 
 
 class UpSettings(_Section):
@@ -214,6 +219,7 @@ class Settings(BaseSettings):
     web: WebSettings = WebSettings()
     grafana: GrafanaSettings = GrafanaSettings()
     gateway: GatewaySettings = GatewaySettings()
+    collector: CollectorSettings = CollectorSettings()
     up: UpSettings = UpSettings()
 
 

@@ -2,12 +2,19 @@
 
 import asyncio
 import time
-from typing import Annotated
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from llmtower_processors.cli.options import DATA_DIR, DataDir, DryRun
 from llmtower_processors.connection import clickhouse_client, kafka_settings, load_settings
+from llmtower_processors.errors import NotConfigured
+from llmtower_processors.roles import PIPELINE
+
+if TYPE_CHECKING:
+    from llmtower_processors.gateway.collector import CollectorTopics
+    from llmtower_schemas.settings import Settings
 
 
 def worker(
@@ -21,6 +28,8 @@ def worker(
 ) -> None:
     """Run processors: read Kafka, compute, store in ClickHouse exactly once.
 
+    With LLMTOWER_COLLECTOR__TOPICS=otlp_spans,otlp_logs it also follows what an OpenTelemetry Collector's kafka exporter writes.
+
     Example: `llmtower worker --processors calls,signals`
     """
     from llmtower_processors.worker import run_worker
@@ -28,7 +37,25 @@ def worker(
     settings = load_settings(data_dir, role="writer")
     kafka_settings(settings)
     names = tuple(name.strip() for name in processors.split(",") if name.strip())
-    raise typer.Exit(run_worker(settings, names, resume=resume))
+    raise typer.Exit(run_worker(settings, names, resume=resume, beside=_beside(settings, names)))
+
+
+def _beside(settings: "Settings", names: tuple[str, ...]) -> "Iterator[CollectorTopics]":
+    """What the worker of the pipeline runs besides: it follows the topics of an OpenTelemetry Collector where there are any."""
+    topics = tuple(name.strip() for name in settings.collector.topics.split(",") if name.strip())
+    if not topics or (names and not set(names) & set(PIPELINE)):
+        return
+    try:
+        from llmtower_processors.gateway.collector import CollectorTopics
+        from llmtower_processors.gateway.sink import KafkaSink
+    except ModuleNotFoundError as error:
+        needs = f"Following a Collector's topics (LLMTOWER_COLLECTOR__TOPICS) needs {error.name}"
+        raise NotConfigured(f"{needs}: pip install 'llmtower[gateway]'.") from error
+    from llmtower_processors.cli.policy import content_writer
+
+    kafka, group = kafka_settings(settings), f"{settings.worker.group_prefix}.collector"
+    sink = KafkaSink(kafka, ack_s=settings.gateway.ack_s)
+    yield CollectorTopics(kafka, group, topics, sink=sink, project=settings.collector.project, write=content_writer(settings))
 
 
 def migrate(data_dir: DataDir = DATA_DIR, dry_run: DryRun = False) -> None:

@@ -172,18 +172,15 @@ class Gateway:
             await asyncio.sleep(FOLLOW_S)
 
 
-def build_app(gateway: Gateway, *, beside: Callable[[], Awaitable[None]] | None = None) -> FastAPI:
-    """Assemble the pages; `beside` runs along (the Collector's topics)."""
+def build_app(gateway: Gateway) -> FastAPI:
+    """Assemble the pages."""
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        tasks = [asyncio.create_task(gateway.follow())]
-        if beside is not None:
-            tasks.append(asyncio.ensure_future(_run(beside)))
+        following = asyncio.create_task(gateway.follow())
         yield
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
         if gateway.parts.elsewhere is not None:
             gateway.parts.elsewhere.close()
         await gateway.parts.feed.close()
@@ -194,10 +191,6 @@ def build_app(gateway: Gateway, *, beside: Callable[[], Awaitable[None]] | None 
         app.add_middleware(CORSMiddleware, allow_origins=origins, allow_methods=["POST"], allow_headers=["authorization", "content-type"])
     _pages(app, gateway)
     return app
-
-
-async def _run(beside: Callable[[], Awaitable[None]]) -> None:
-    await beside()
 
 
 def _pages(app: FastAPI, gateway: Gateway) -> None:

@@ -7,7 +7,7 @@ import ipaddress
 import logging
 import os
 import signal
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import uvicorn
@@ -15,7 +15,6 @@ from prometheus_client import CollectorRegistry
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from llmtower_processors.gateway.app import Gateway, Parts, build_app
-from llmtower_processors.gateway.collector import follow_collector
 from llmtower_processors.gateway.intake import Write
 from llmtower_processors.gateway.keyring import Keyring
 from llmtower_processors.gateway.labour import Labour, processes_of
@@ -43,18 +42,9 @@ async def _serve(settings: Settings, kafka: KafkaSettings, make_write: Callable[
     sink = KafkaSink(kafka, ack_s=given.ack_s)
     keyring = Keyring(settings.project if is_loopback(given.host) else None)
     gateway = Gateway(Parts(given, sink, keyring, RegistryFeed(kafka), write, elsewhere=labour), CollectorRegistry())
-    topics = tuple(name.strip() for name in given.collector_topics.split(",") if name.strip())
-    beside: Callable[[], Awaitable[None]] | None = None
-    if topics:
-        project, group = given.collector_project, f"{settings.worker.group_prefix}.collector"
-
-        async def collect() -> None:
-            await follow_collector(kafka, group, topics, sink=sink, project=project, write=write, registry=gateway.registry)
-
-        beside = collect
     await sink.connect()
     try:
-        await _Server(server_config(build_app(gateway, beside=beside), given.host, given.port, headers_s=given.body_s)).serve()
+        await _Server(server_config(build_app(gateway), given.host, given.port, headers_s=given.body_s)).serve()
     finally:
         await sink.close()
 

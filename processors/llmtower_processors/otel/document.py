@@ -32,8 +32,8 @@ Bodies may be gzip, zstd or deflate, up to 20 MiB after decompression. **200 is 
 carry `Retry-After`, and sending again is always right: an event is recognised by its identity (project, trace id, span id, or its own id)
 and stored once, in whatever batches it comes. What was rejected of a batch is said in `partialSuccess`, the rest is stored.
 
-The OpenTelemetry Collector's kafka exporter needs no gateway address: with `LLMTOWER_GATEWAY__COLLECTOR_TOPICS=otlp_spans,otlp_logs` the
-gateway follows its topics (`otlp_proto` or `otlp_json`).
+The OpenTelemetry Collector's kafka exporter needs no gateway: with `LLMTOWER_COLLECTOR__TOPICS=otlp_spans,otlp_logs` the worker follows its
+topics (`otlp_proto` or `otlp_json`; `LLMTOWER_COLLECTOR__PROJECT` names their project) and stores what they hold once, too.
 
 ## What becomes of a span
 

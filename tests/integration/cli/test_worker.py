@@ -9,6 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,10 @@ from typing import Any
 import clickhouse_connect
 import pytest
 from aiokafka import AIOKafkaProducer
+from tests.contract.backends import KafkaCluster
 from tests.integration.cli.conftest import Command
+from tests.otel.exports import span, traces
+from tests.otel.test_dialects import SEMCONV_37
 
 from llmtower.ids import new_id
 from llmtower_schemas.codec import encode_event
@@ -85,6 +89,7 @@ def test_a_worker_says_how_it_is_and_stops_cleanly(settings: dict[str, str]) -> 
         text = get(settings, "/metrics")[1]
         assert "# TYPE llmtower_insert_seconds histogram" in text
         assert 'llmtower_paused_partitions{processor="calls"} 0.0' in text
+        assert "llmtower_collector_records" not in text
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
 
@@ -141,6 +146,32 @@ def test_what_the_server_refuses_pauses_its_partition_until_resume_and_nothing_i
 def options(settings: dict[str, str]) -> dict[str, Any]:
     names = {"host": "HOST", "port": "PORT", "username": "USER", "password": "PASSWORD", "database": "DATABASE"}
     return {name: settings[f"LLMTOWER_CLICKHOUSE__{variable}"] for name, variable in names.items()}
+
+
+def test_the_worker_follows_a_collectors_topics_without_a_gateway(settings: dict[str, str]) -> None:
+    """The same span twice, in two records, as a Collector sends after a time-out: one call."""
+    topic, bootstrap = f"otlp_spans.{uuid.uuid4().hex}", settings["LLMTOWER_KAFKA__BOOTSTRAP_SERVERS"]
+    now_ns = time.time_ns()
+    value = traces([span(SEMCONV_37, trace_id=uuid.uuid4().hex, start_ns=now_ns - 10**9, end_ns=now_ns)]).SerializeToString()
+
+    async def send() -> None:
+        await KafkaCluster(bootstrap, "g").create(topic, 2)
+        async with AIOKafkaProducer(bootstrap_servers=bootstrap) as producer:
+            for partition in (0, 1):
+                await producer.send_and_wait(topic, value, partition=partition)
+
+    asyncio.run(send())
+    assert llmtower(settings, "migrate").returncode == 0
+    assert llmtower(settings, "topics", "create").returncode == 0
+    follows = {"LLMTOWER_COLLECTOR__TOPICS": topic, "LLMTOWER_COLLECTOR__PROJECT": "by-collector"}
+    with running(settings | follows, "--processors", "calls"):
+        taken = f'llmtower_collector_records_total{{outcome="accepted",reason="",topic="{topic}"}} 2.0'
+        until(lambda: taken in get(settings, "/metrics")[1])
+        ledger = "SELECT countIf(duplicate), countIf(NOT duplicate) FROM ledger WHERE project = 'by-collector'"
+        with clickhouse_connect.get_client(**options(settings)) as client:
+            until(lambda: client.query(ledger).result_rows == [(1, 1)])
+            found = client.query("SELECT count(), any(request_model) FROM calls WHERE project = 'by-collector'").result_rows
+        assert found == [(1, "gpt-4o")]
 
 
 def test_doctor_finds_all_well_and_names_what_is_not(settings: dict[str, str]) -> None:

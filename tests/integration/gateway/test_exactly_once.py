@@ -24,7 +24,7 @@ from llmtower_processors.cli.policy import content_writer
 from llmtower_processors.cost import calls_processor
 from llmtower_processors.engine import EngineProcess, Role
 from llmtower_processors.gateway.answers import Refusal
-from llmtower_processors.gateway.collector import follow_collector
+from llmtower_processors.gateway.collector import CollectorTopics
 from llmtower_processors.gateway.intake import take_spans
 from llmtower_processors.gateway.sink import KafkaSink, Line, MemorySink
 from llmtower_processors.local.kafka import KafkaProcess
@@ -177,8 +177,8 @@ def test_the_collectors_topics_are_followed_and_read_again_after_a_failure(kafka
                 await producer.send_and_wait(topic, value, partition=partition)
         sink = MemorySink()
         sink.fails = 1
-        follow = follow_collector(settings(kafka), group, [topic], sink=sink, project="shop", write=WRITE, registry=CollectorRegistry())
-        task = asyncio.create_task(follow)
+        topics = CollectorTopics(settings(kafka), group, [topic], sink=sink, project="shop", write=WRITE)
+        task = asyncio.create_task(topics.run(CollectorRegistry()))
         async with asyncio.timeout(60):
             while len(sink.lines) < 10:  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
