@@ -31,7 +31,7 @@ DEAD_LETTERS = Source("dead_letters", ((1, "dead_letters", "at"),), ("project", 
 FEEDBACK = Source("feedback", ((1, "feedback_current", "at"),), ("project", "app", "environment", "name", "label"))
 SCORES = Source(
     "scores",
-    ((1, "scores", "started_at"),),
+    ((60, "rollup_scores_1m", "minute"), (3_600, "rollup_scores_1h", "hour")),
     ("project", "app", "environment", "name", "scorer", "request_model", "prompt_name", "prompt_version"),
 )
 
@@ -59,42 +59,49 @@ class Metric:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A score by which an answer is good or bad: the metric of its rate, the score's name, and when a value is bad."""
+    """A score by which an answer is good or bad: the metric of its rate, the score's name, and on which side of 0.5 a value is bad."""
 
     metric: str
     title: str
     question: str
     score: str
-    bad: str
+    side: Literal["high", "low"]
+
+    @property
+    def bad(self) -> str:
+        """The condition on a single score's `value`."""
+        return "value >= 0.5" if self.side == "high" else "value < 0.5"
 
 
-_HIGH, _LOW = "value >= 0.5", "value < 0.5"
 SCORED = (
-    Scored("toxicity_rate", "Toxic answers", "Which share of the answers is toxic (a score of 0.5 or more)?", "toxicity", _HIGH),
-    Scored("pii_rate", "Answers with personal data", "Which share of the answers holds personal data?", "pii", _HIGH),
-    Scored("injection_rate", "Attempted injections", "Which share of the inputs tries to take the model over?", "injection", _HIGH),
-    Scored("refusal_rate", "Refusals", "Which share of the answers refuses?", "refusal", _HIGH),
+    Scored("toxicity_rate", "Toxic answers", "Which share of the answers is toxic (a score of 0.5 or more)?", "toxicity", "high"),
+    Scored("pii_rate", "Answers with personal data", "Which share of the answers holds personal data?", "pii", "high"),
+    Scored("injection_rate", "Attempted injections", "Which share of the inputs tries to take the model over?", "injection", "high"),
+    Scored("refusal_rate", "Refusals", "Which share of the answers refuses?", "refusal", "high"),
     Scored(
         "ungrounded_rate",
         "Ungrounded answers",
         "Which share of the answers is not supported by what was retrieved (a score below 0.5)?",
         "groundedness",
-        _LOW,
+        "low",
     ),
     Scored(
-        "irrelevant_rate", "Irrelevant answers", "Which share of the answers misses the question (a score below 0.5)?", "relevance", _LOW
+        "irrelevant_rate", "Irrelevant answers", "Which share of the answers misses the question (a score below 0.5)?", "relevance", "low"
     ),
 )
 """Every score that is judged, most urgent first."""
+
+COUNTED = ("length",)
+"""Scores that are counts of something; all others of ours lie between 0 and 1."""
 
 
 def _percentile(column: str, position: int, sample: str) -> str:
     return f"if({sample} = 0, NULL, quantilesTDigestMerge(0.5, 0.9, 0.95, 0.99)({column})[{position}] / 1e6)"
 
 
-def _weighted(name: str, bad: str) -> str:
-    """The share of scored answers that is bad, each counted as often as it stands for others (`weight`)."""
-    return f"sumIf(weight, name = '{name}' AND {bad}) / nullIf(sumIf(weight, name = '{name}' AND isNotNull(value)), 0)"
+def _weighted(one: Scored) -> str:
+    """The share of scored answers that is bad, each counted as often as it stands for others (its weight)."""
+    return f"sumIf(w_{one.side}, name = '{one.score}') / nullIf(sumIf(w_low + w_high, name = '{one.score}'), 0)"
 
 
 _DURATION = "seconds from the start of a call to its end"
@@ -246,8 +253,8 @@ METRICS: dict[str, Metric] = {
                 title=one.title,
                 question=one.question,
                 unit="ratio",
-                value=_weighted(one.score, one.bad),
-                sample=f"countIf(name = '{one.score}' AND isNotNull(value))",
+                value=_weighted(one),
+                sample=f"sumIf(scored, name = '{one.score}')",
                 source=SCORES,
                 worse="up",
             )

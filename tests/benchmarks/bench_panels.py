@@ -21,6 +21,8 @@ SPANS: Final = {"24 h": timedelta(hours=24), "6 h": timedelta(hours=6)}
 _AT: Final = f"fromUnixTimestamp64Micro({START_US} + toInt64(number * {{spacing_us:Float64}}), 'UTC')"
 _SEGMENT: Final = "'default', concat('app-', toString(number % 8)), 'production'"
 _MANY: Final = "FROM numbers({count:UInt64})"
+_SCORED: Final = "['pii', 'input_pii', 'injection', 'refusal', 'empty', 'truncated', 'looping', 'relevance', 'toxicity', 'length']"
+_TEN: Final = "arrayWithConstant(10, {})"
 BESIDE: Final[dict[str, tuple[int, str]]] = {
     "scores": (
         1_000_000,
@@ -29,6 +31,17 @@ BESIDE: Final[dict[str, tuple[int, str]]] = {
             f" target_id, name, value, status, weight) SELECT {_SEGMENT}, concat('model-', toString(number % 7)), 'prompt-0', '3', {_AT},"
             " 'call_id', toString(number), ['toxicity', 'groundedness', 'pii', 'relevance'][number % 4 + 1], rand(number) / 4294967295,"
             " 'ok', 1 + number % 3 FROM numbers({count:UInt64})"
+        ),
+    ),
+    "call_scores": (
+        CALLS,
+        (
+            "INSERT INTO llmtower.call_scores (call_id, project, app, environment, request_model, prompt_name, prompt_version, started_at,"
+            " processor, names, score_values, labels, scorers, scorer_versions, statuses, reasons, weights, positions)"
+            f" SELECT generateUUIDv7(number), {_SEGMENT}, concat('model-', toString(number % 7)), 'prompt-0', '3',"
+            f" {_AT}, 'quality', {_SCORED}, arrayMap(n -> if(rand(n) % 100 = 0, 0.9, 0.1), range(10)), {_TEN.format(chr(39) * 2)},"
+            f" {_TEN.format(repr('patterns'))}, {_TEN.format(repr('1'))}, {_TEN.format(repr('ok'))}, {_TEN.format(chr(39) * 2)},"
+            f" {_TEN.format('1.')}, {_TEN.format('emptyArrayUInt32()')} {_MANY}"
         ),
     ),
     "feedback": (
@@ -96,7 +109,8 @@ def run(quick: bool) -> list[Figure]:
     with storage("llmtower") as engine:
         for first in range(0, calls, BLOCK):
             engine.client.command(MAKE, parameters={"start_us": START_US, "spacing_us": DAY_US / calls, "first": first, "count": BLOCK})
-        for count, sql in BESIDE.values():
+        for most, sql in BESIDE.values():
+            count = min(most, calls)
             engine.client.command(sql, parameters={"spacing_us": DAY_US / count, "count": count})
         engine.wait_for_merges()
         call = str(engine.value("SELECT call_id FROM calls LIMIT 1"))

@@ -226,9 +226,19 @@ SCORES = _one(
     "Its scores",
     "How was this answer rated by evaluations?",
     """
-SELECT at AS time, name, value, label, scorer, scorer_version AS version, reason
-FROM scores
-WHERE target_id = ${call:singlequote} AND target_id != ''
+SELECT time, name, value, label, places, scorer, version, status, reason
+FROM (
+    SELECT at AS time, name, value, label, '' AS places, scorer, scorer_version AS version, status, reason
+    FROM scores
+    WHERE target_id = ${call:singlequote} AND target_id != ''
+    UNION ALL
+    SELECT started_at AS time, name, value, label, arrayStringConcat(arrayMap(p -> toString(p), place), ', ') AS places, scorer, version,
+        status, reason
+    FROM call_scores
+    ARRAY JOIN names AS name, score_values AS value, labels AS label, scorers AS scorer, scorer_versions AS version, statuses AS status,
+        reasons AS reason, positions AS place
+    WHERE call_id = toUUIDOrNull(${call:singlequote})
+)
 ORDER BY time, name
 LIMIT 200
 """,
@@ -237,8 +247,10 @@ LIMIT 200
         Column("name", "Score", "text"),
         Column("value", "Value"),
         Column("label", "Label", "text"),
+        Column("places", "At", "text"),
         Column("scorer", "Scorer", "text"),
         VERSION,
+        Column("status", "Status", "text"),
         Column("reason", "Reason", "text"),
     ),
     "No scores for this call.",

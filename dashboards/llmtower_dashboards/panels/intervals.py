@@ -59,15 +59,14 @@ def mean_interval(total: str, count: str, prefix: str) -> tuple[str, str, str]:
     return mean, at_least_0(f"({mean} - {half})"), f"{mean} + {half}"
 
 
-def weights(bad: str) -> dict[str, str]:
-    """The sums over scored events that `weighted_rate` needs; each event counts as often as it stands for others (`weight`)."""
-    scored = "isNotNull(value)"
+def weights(low: str) -> dict[str, str]:
+    """The sums over rows of a rollup of scores that `weighted_rate` needs; `low` says of a row whether its bad values are the low ones."""
     return {
-        "scored": "count(value)",
-        "w": f"sumIf(weight, {scored})",
-        "ww": f"sumIf(weight * weight, {scored})",
-        "wb": f"sumIf(weight, {scored} AND ({bad}))",
-        "wwb": f"sumIf(weight * weight, {scored} AND ({bad}))",
+        "scored": "sum(scored)",
+        "w": "sum(w_low + w_high)",
+        "ww": "sum(ww_low + ww_high)",
+        "wb": f"sum(if({low}, w_low, w_high))",
+        "wwb": f"sum(if({low}, ww_low, ww_high))",
     }
 
 

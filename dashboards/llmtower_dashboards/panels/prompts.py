@@ -6,7 +6,7 @@ from typing import Final
 from llmtower_dashboards.panel import Column, Dashboard, Panel, PanelUnit, Row
 from llmtower_dashboards.panels.common import CALLS, MODEL, NO_CALLS, PROMPT, PROVIDER, TIME, UNPRICED, VERSION
 from llmtower_dashboards.panels.intervals import mean_interval, quantile_interval, quantile_levels, wilson
-from llmtower_dashboards.panels.sql import END, OF_ROLLUPS, OF_SCORES, START, Resolution, filters, metric, outer, pair, select, series
+from llmtower_dashboards.panels.sql import END, OF_ROLLUPS, OF_SCORES, Resolution, filters, metric, outer, pair, resolutions, select, series
 
 _NO_PROMPTS: Final = "No calls with a named prompt: pass prompt=… to the SDK."
 _NAMED: Final = " AND prompt_name != ''"
@@ -179,13 +179,19 @@ SEEN = Panel(
 _SCORES: Final = {
     **_BY_VERSION,
     "name": "name",
-    "scored": "count(value)",
-    "w": "sumIf(weight, isNotNull(value))",
-    "wv": "sum(weight * value)",
-    "ww": "sumIf(weight * weight, isNotNull(value))",
-    "wwv": "sum(weight * weight * value)",
-    "wwvv": "sum(weight * weight * value * value)",
+    "scored": "sum(scored)",
+    "w": "sum(w_low + w_high)",
+    "wv": "sum(wv)",
+    "ww": "sum(ww_low + ww_high)",
+    "wwv": "sum(wwv)",
+    "wwvv": "sum(wwvv)",
 }
+
+
+def _scores(of: Resolution) -> str:
+    return select(_SCORES, of.table, f"{of.within()} AND {filters(OF_SCORES)}", [*_BY_VERSION, "name"])
+
+
 _MEAN: Final = "wv_ / nullIf(w_, 0)"
 _HALF: Final = f"1.96 * sqrt(greatest(0, wwvv_ - 2 * {_MEAN} * wwv_ + {_MEAN} * {_MEAN} * ww_)) / nullIf(w_, 0)"
 SCORES = Panel(
@@ -196,7 +202,7 @@ SCORES = Panel(
     unit="",
     sql=f"SELECT prompt_ AS prompt, version_ AS version, name_ AS name, scored_ AS scored, {_MEAN} AS mean,"
     f" if(scored_ < 10, NULL, mean - {_HALF}) AS low, if(scored_ < 10, NULL, mean + {_HALF}) AS high\nFROM (\n"
-    + select(_SCORES, "scores", f"started_at >= {START} AND started_at < {END} AND {filters(OF_SCORES)}", [*_BY_VERSION, "name"])
+    + resolutions(_scores, rollup="rollup_scores")
     + "\n)\nWHERE scored_ > 0\nORDER BY name, prompt, version\nLIMIT 100",
     columns=(
         PROMPT,

@@ -11,24 +11,36 @@ from llmtower_dashboards.panels.common import APP, MODEL, PROMPT, TIME, VERSION
 from llmtower_dashboards.panels.feedback import BY_APP as FEEDBACK_BY_APP
 from llmtower_dashboards.panels.feedback import NEGATIVE, NEGATIVE_NOW, NEGATIVE_SERIES, SHARE_NOW
 from llmtower_dashboards.panels.intervals import EFFECTIVE, RATE, weighted_rate, weights
-from llmtower_dashboards.panels.sql import OF_SCORES, Rows, aliased, filters, select
-from llmtower_schemas.metrics import SCORED, Scored
+from llmtower_dashboards.panels.sql import END, OF_SCORES, START, Resolution, Rows, aliased, filters, outer, resolutions, select
+from llmtower_schemas.metrics import COUNTED, SCORED, Scored
 
+ROLLUP: Final = "rollup_scores"
 _ROWS: Final = Rows("scores", "started_at")
+_LISTED: Final = 100
 NO_SCORES: Final = "No scores in this range: run the scoring processors, or send evaluations with `llmtower.score(…)`."
 _NAMES: Final = ", ".join(f"'{one.score}'" for one in SCORED)
-_BAD: Final = "multiIf(" + ", ".join(f"name = '{one.score}', {one.bad}" for one in SCORED) + ", false)"
+_LOW: Final = f"name IN ({', '.join(repr(one.score) for one in SCORED if one.side == 'low')})"
+"""Whether low values are the bad ones."""
+_BAD: Final = f"if({_LOW}, value < 0.5, value >= 0.5)"
 """Whether a score is bad, whatever its name."""
 _INTERVAL: Final = (Column("low", "Low", "ratio"), Column("high", "High", "ratio"), Column("sample", "Scored", "events"))
 
 
-def rates(by: Mapping[str, str], where: str, bad: str, tail: str = "") -> str:
-    """One row per group: the keys, the rate of bad ones, its interval, and how many were scored."""
+def rates(by: Mapping[str, str], where: str, *, over_time: str = "", tail: str = "") -> str:
+    """One row per group (and, with a name for the time, bucket): the keys, the rate of bad ones, its interval, how many were scored."""
+
+    def build(of: Resolution) -> str:
+        keys = {**({over_time: of.bucket()} if over_time else {}), **by}
+        within = of.within(of.bucket_s) if over_time else of.within()
+        return select({**keys, **weights(_LOW)}, of.table, f"{within} AND {where} AND {filters(OF_SCORES)}", list(keys))
+
     low, high = weighted_rate()
-    keys = [f"{name}_" for name in by]
-    inner = select({**by, **weights(bad)}, "scores", f"{where} AND {filters(OF_SCORES)}", list(by))
-    middle = f"SELECT {', '.join([*keys, f'{RATE} AS rate_', f'{EFFECTIVE} AS effective_', 'scored_'])}\nFROM (\n{inner}\n)"
-    shown = {**{name: f"{name}_" for name in by}, "rate": "rate_", "low": low, "high": high, "sample": "scored_"}
+    names = [*([over_time] if over_time else []), *by]
+    inner = resolutions(build, rollup=ROLLUP)
+    middle = (
+        f"SELECT {', '.join([*(f'{n}_' for n in names), f'{RATE} AS rate_', f'{EFFECTIVE} AS effective_', 'scored_'])}\nFROM (\n{inner}\n)"
+    )
+    shown = {**{name: f"{name}_" for name in names}, "rate": "rate_", "low": low, "high": high, "sample": "scored_"}
     return f"SELECT {aliased(shown)}\nFROM (\n{middle}\n)\nWHERE scored_ > 0{tail}"
 
 
@@ -39,7 +51,7 @@ def _now(one: Scored) -> Panel:
         question=one.question,
         kind="stat",
         unit="ratio",
-        sql=rates({}, f"{_ROWS.within()} AND name = '{one.score}'", one.bad).replace("rate_ AS rate", "rate_ AS value"),
+        sql=rates({}, f"name = '{one.score}'").replace("rate_ AS rate", "rate_ AS value"),
         columns=(Column("value", one.title, "ratio"), *_INTERVAL),
         no_data=f"No answer was scored for {one.score} in this range. {NO_SCORES.partition(': ')[2].capitalize()}",
         thresholds=_LEVELS[one.score],
@@ -73,7 +85,7 @@ def _over_time(one: Scored) -> Panel:
         question=f"{one.question} And how sure is that?",
         kind="timeseries",
         unit="ratio",
-        sql=rates({"time": _ROWS.bucket()}, f"{_ROWS.within_buckets()} AND name = '{one.score}'", one.bad, "\nORDER BY time"),
+        sql=rates({}, f"name = '{one.score}'", over_time="time", tail="\nORDER BY time"),
         columns=(TIME, Column("rate", one.title, "ratio", link="calls"), *_INTERVAL),
         no_data=NO_SCORES,
         thresholds=_LEVELS[one.score],
@@ -86,7 +98,7 @@ NOW: Final = tuple(_now(one) for one in SCORED)
 SERIES: Final = tuple(_over_time(one) for one in SCORED)
 
 
-def _by(name: str, title: str, question: str, keys: Mapping[str, str], columns: Sequence[Column], extra: str = "") -> Panel:
+def _by(name: str, title: str, question: str, keys: Mapping[str, str], columns: Sequence[Column]) -> Panel:
     by = {**keys, "score": "name"}
     order = f"\nORDER BY rate DESC, sample DESC, {', '.join(by)}\nLIMIT 50"
     return Panel(
@@ -95,7 +107,7 @@ def _by(name: str, title: str, question: str, keys: Mapping[str, str], columns: 
         question=question,
         kind="table",
         unit="ratio",
-        sql=rates(by, f"{_ROWS.within()} AND name IN ({_NAMES}){extra}", _BAD, order),
+        sql=rates(by, f"name IN ({_NAMES})", tail=order),
         columns=(*columns, Column("score", "Score", "text"), Column("rate", "Bad", "ratio"), *_INTERVAL),
         no_data=NO_SCORES,
         worse="up",
@@ -111,6 +123,18 @@ BY_PROMPT = _by(
     {"model": "request_model", "prompt": "prompt_name", "version": "prompt_version"},
     (MODEL, PROMPT, VERSION),
 )
+_SINCE: Final = f"""greatest({START}, (
+    SELECT maxIf(minute, found >= {_LISTED}) FROM
+    (
+        SELECT minute, sum(here) OVER (ORDER BY minute DESC) AS found FROM
+        (
+            SELECT minute, toInt64(sumIf(low, {_LOW}) + sumIf(scored - low, NOT {_LOW})) AS here FROM rollup_scores_1m
+            WHERE minute >= toStartOfMinute({START}) AND minute < {END} AND name IN ({_NAMES}) AND {filters(OF_SCORES)}
+            GROUP BY minute
+        )
+    )))"""  # noqa: S608 - literals
+"""The start of the minute from which on enough answers are bad, by the rollup: the list then reads a few minutes of single scores."""
+_FLAGGED_COLUMNS: Final = "app, request_model AS model, prompt_name AS prompt, prompt_version AS version"
 FLAGGED = Panel(
     name="quality_flagged",
     title="Latest bad answers",
@@ -118,14 +142,19 @@ FLAGGED = Panel(
     kind="table",
     unit="",
     sql=f"""
-SELECT scores.started_at AS time, if(target_kind = 'call_id', target_id, '') AS call, scores.app AS app, request_model AS model,
-    prompt_name AS prompt, prompt_version AS version, scores.name AS score, scores.value AS value, scores.label AS label,
-    scores.scorer AS scorer
-FROM scores
-WHERE {_ROWS.within()} AND scores.name IN ({_NAMES}) AND isNotNull(scores.value) AND {_BAD.replace("name =", "scores.name =")}
-    AND {filters(OF_SCORES)}
+SELECT time, call, app, model, prompt, version, score, value, label, scorer
+FROM (
+    SELECT started_at AS time, if(target_kind = 'call_id', target_id, '') AS call, {_FLAGGED_COLUMNS}, name AS score, value, label, scorer
+    FROM scores
+    WHERE {_ROWS.within()} AND started_at >= {_SINCE} AND name IN ({_NAMES}) AND isNotNull(value) AND {_BAD} AND {filters(OF_SCORES)}
+    UNION ALL
+    SELECT started_at AS time, toString(call_id) AS call, {_FLAGGED_COLUMNS}, name AS score, value, label, scorer
+    FROM call_scores
+    ARRAY JOIN names AS name, score_values AS value, labels AS label, scorers AS scorer
+    WHERE {_ROWS.within()} AND started_at >= {_SINCE} AND name IN ({_NAMES}) AND isNotNull(value) AND {_BAD} AND {filters(OF_SCORES)}
+)
 ORDER BY time DESC, call, score
-LIMIT 100
+LIMIT {_LISTED}
 """,  # noqa: S608 - literals
     columns=(
         TIME,
@@ -144,6 +173,14 @@ LIMIT 100
     width=24,
     calls=False,
 )
+
+
+def _outcomes(of: Resolution) -> str:
+    keys = ("score", "scorer", "status", "reason")
+    values = {"score": "name", "scorer": "scorer", "status": "status", "reason": "reason", "events": "sum(events)"}
+    return select(values, of.table, f"{of.within()} AND {filters(OF_SCORES)}", keys)
+
+
 UNSCORED = Panel(
     name="quality_unscored",
     title="What could not be scored",
@@ -153,11 +190,10 @@ UNSCORED = Panel(
     sql=f"""
 SELECT score_ AS score, scorer_ AS scorer, status_ AS status, reason_ AS reason, events_ AS events, share_ AS share
 FROM (
-    SELECT name AS score_, scorer AS scorer_, status AS status_, reason AS reason_, count() AS events_,
-        count() / sum(count()) OVER (PARTITION BY name, scorer) AS share_
-    FROM scores
-    WHERE {_ROWS.within()} AND {filters(OF_SCORES)}
-    GROUP BY name, scorer, status, reason
+    SELECT *, events_ / sum(events_) OVER (PARTITION BY score_, scorer_) AS share_
+    FROM (
+{resolutions(_outcomes, rollup=ROLLUP)}
+    )
 )
 WHERE status_ != 'ok'
 ORDER BY events DESC, score, scorer, status, reason
@@ -176,21 +212,22 @@ LIMIT 50
     variables=OF_SCORES,
     calls=False,
 )
-_MEANS: Final = {"time": _ROWS.bucket(), "score": "name", "mean": "sum(weight * value) / nullIf(sumIf(weight, isNotNull(value)), 0)"}
+
+
+def _means(of: Resolution) -> str:
+    values = {"time": of.bucket(), "score": "name", "mean": "sum(wv) / nullIf(sum(w_low + w_high), 0)", "sample": "sum(scored)"}
+    counted = ", ".join(map(repr, COUNTED))
+    where = f"{of.within(of.bucket_s)} AND name NOT IN ({counted}) AND {filters(OF_SCORES)}"
+    return select(values, of.table, where, ["time", "score"], "\nHAVING sample_ > 0")
+
+
 MEANS = Panel(
     name="quality_means",
     title="Mean of every score",
     question="Where do all scores lie, also those of your own evaluations?",
     kind="timeseries",
     unit="",
-    sql="SELECT time_ AS time, score_ AS score, mean_ AS mean, sample_ AS sample\nFROM (\n"
-    + select(
-        {**_MEANS, "sample": "count(value)"},
-        "scores",
-        f"{_ROWS.within_buckets()} AND {filters(OF_SCORES)}",
-        ["time", "score"],
-    )
-    + "\n)\nWHERE sample_ > 0\nORDER BY time, score",
+    sql=outer(["time", "score", "mean", "sample"], resolutions(_means, rollup=ROLLUP), "\nORDER BY time, score"),
     columns=(TIME, Column("score", "Score", "text"), Column("mean", "Mean", link="calls"), Column("sample", "Scored", "events")),
     no_data=NO_SCORES,
     variables=OF_SCORES,

@@ -94,9 +94,10 @@ FINE_DIGESTS_S: Final = 21_600
 """Up to so long a range the minutes are asked, for sums and for percentiles: merging digests costs twenty times what adding up does."""
 
 
-def pair(fine_s: int) -> tuple[Resolution, Resolution]:
+def pair(fine_s: int, rollup: str = "rollup") -> tuple[Resolution, Resolution]:
     """The minutes for ranges up to `fine_s`, the hours beyond: exactly one of them is asked."""
-    return Resolution("rollup_1m", "minute", 60, f"{SPAN} <= {fine_s}"), Resolution("rollup_1h", "hour", 3_600, f"{SPAN} > {fine_s}")
+    fine, coarse = f"{SPAN} <= {fine_s}", f"{SPAN} > {fine_s}"
+    return Resolution(f"{rollup}_1m", "minute", 60, fine), Resolution(f"{rollup}_1h", "hour", 3_600, coarse)
 
 
 def filters(names: Sequence[str], **columns: str) -> str:
@@ -104,9 +105,9 @@ def filters(names: Sequence[str], **columns: str) -> str:
     return " AND ".join(f"$__conditionalAll({columns.get(name, COLUMNS[name])} IN (${{{name}:singlequote}}), ${name})" for name in names)
 
 
-def resolutions(build: Callable[[Resolution], str], fine_s: int = FINE_SUMS_S) -> str:
+def resolutions(build: Callable[[Resolution], str], fine_s: int = FINE_SUMS_S, rollup: str = "rollup") -> str:
     """The same question to the minutes and to the hours, of which one is asked."""
-    minutes, hours = pair(fine_s)
+    minutes, hours = pair(fine_s, rollup)
     return f"{build(minutes)}\nUNION ALL\n{build(hours)}"
 
 

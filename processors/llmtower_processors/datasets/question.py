@@ -134,7 +134,7 @@ def _scored(question: Question) -> list[tuple[str, str]]:
 
 def _with_score(number: int, where: str) -> str:
     return (
-        "call_id IN (SELECT toUUIDOrZero(target_id) FROM scores WHERE project = {project:String}"  # noqa: S608 - literals, values bound
+        "call_id IN (SELECT toUUIDOrZero(target_id) FROM scores_of_calls WHERE project = {project:String}"  # noqa: S608 - literals, values bound
         f" AND name = {{score{number}:String}} AND isNotNull(value) AND {where} AND target_kind = 'call_id' AND {_TIMES})"
     )
 

@@ -16,12 +16,11 @@ from llmtower_processors.scoring.spoken import SILENT, spoken
 from llmtower_processors.structs import STRUCTS
 from llmtower_schemas import topics
 from llmtower_schemas.events import RequestEvent, ResponseEvent, StepEvent
+from llmtower_schemas.metrics import COUNTED
 
 TABLES: Final = ("call_scores",)
 RANGE_S: Final = 5.0
 """Seconds of work in a range at most."""
-UNBOUNDED: Final = frozenset({"length"})
-"""Scores that are counts; all others lie between 0 and 1."""
 
 _RESPONSE = STRUCTS[ResponseEvent]
 _TYPES = {STRUCTS[model]: attrgetter("started_at_ns") for model in (ResponseEvent, RequestEvent, StepEvent)}
@@ -84,7 +83,7 @@ def _failed(scorer: Scorer, reason: str) -> list[Score]:
 def _checked(score: Score, scorer: Scorer) -> Score:
     """Name the scorer, and keep what is no score out of the sums."""
     value = score.value
-    if value is not None and not (isfinite(value) and (0 <= value <= 1 or score.name in UNBOUNDED)):
+    if value is not None and not (isfinite(value) and (0 <= value <= 1 or score.name in COUNTED)):
         score = score._replace(value=None, status="error", reason="out of range" if isfinite(value) else "not a number")
     return score if score.scorer else score._replace(scorer=scorer.label, version=scorer.version)
 

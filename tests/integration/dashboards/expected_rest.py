@@ -28,8 +28,21 @@ def whole(look: Look, table: str, *, time: str = "started_at") -> list[Row]:
     return look.rows(table, floor(look.frame.start, wide(look)), time=time)
 
 
+def scores(look: Look, seconds: int = 0) -> list[Row]:
+    """Scores of both homes, one a row, from the start of the bucket that the range begins in."""
+    start = floor(look.frame.start, seconds) if seconds else look.start()
+    return [*look.rows("scores", start), *(score for row in look.rows("call_scores", start) for score in _single(row))]
+
+
+def _single(row: Row) -> Sequence[Row]:
+    """The scores of one call."""
+    arrays = {"name": "names", "value": "score_values", "weight": "weights", "status": "statuses", "reason": "reasons", "scorer": "scorers"}
+    count = len(row["names"])
+    return [row | {"target_id": str(row["call_id"])} | {n: row[c][i] for n, c in arrays.items()} for i in range(count)]
+
+
 def score_now(look: Look, name: str) -> Found:
-    rows = [row for row in look.rows("scores") if row["name"] == name and row["value"] is not None]
+    rows = [row for row in scores(look) if row["name"] == name and row["value"] is not None]
     if not rows:
         return {}
     found = weighted(rows, BAD[name])
@@ -37,19 +50,19 @@ def score_now(look: Look, name: str) -> Found:
 
 
 def score_series(look: Look, name: str) -> Found:
-    rows = [row for row in whole(look, "scores") if row["name"] == name and row["value"] is not None]
-    return grouped(rows, lambda row: (at(row["started_at"], wide(look)),), lambda found: weighted(found, BAD[name]))
+    rows = [row for row in scores(look, look.bucket_s(86_400)) if row["name"] == name and row["value"] is not None]
+    return grouped(rows, lambda row: (at(row["started_at"], look.bucket_s(86_400)),), lambda found: weighted(found, BAD[name]))
 
 
 def scores_by(look: Look, *columns: str) -> Found:
-    rows = [row for row in look.rows("scores") if row["name"] in BAD and row["value"] is not None]
+    rows = [row for row in scores(look) if row["name"] in BAD and row["value"] is not None]
     return grouped(
         rows, lambda row: (*(row[column] for column in columns), row["name"]), lambda found: weighted(found, BAD[found[0]["name"]])
     )
 
 
 def unscored(look: Look) -> Found:
-    rows = look.rows("scores")
+    rows = scores(look)
     bad = [row for row in rows if row["status"] != "ok"]
 
     def figures(found: Sequence[Row]) -> Values:
@@ -60,17 +73,17 @@ def unscored(look: Look) -> Found:
 
 
 def score_means(look: Look) -> Found:
-    rows = [row for row in whole(look, "scores") if row["value"] is not None]
+    rows = [row for row in scores(look, look.bucket_s(86_400)) if row["value"] is not None]
 
     def figures(found: Sequence[Row]) -> Values:
         mean = sum(row["weight"] * row["value"] for row in found) / sum(row["weight"] for row in found)
         return {"mean": mean, "sample": len(found)}
 
-    return grouped(rows, lambda row: (at(row["started_at"], wide(look)), row["name"]), figures)
+    return grouped(rows, lambda row: (at(row["started_at"], look.bucket_s(86_400)), row["name"]), figures)
 
 
 def scores_by_version(look: Look) -> Found:
-    rows = [row for row in look.rows("scores") if row["value"] is not None]
+    rows = [row for row in scores(look) if row["value"] is not None]
 
     def figures(found: Sequence[Row]) -> Values:
         weight = sum(row["weight"] for row in found)
@@ -138,7 +151,8 @@ def latest_negative(look: Look) -> list[str]:
 
 
 def flagged(look: Look) -> list[str]:
-    rows = [row for row in look.rows("scores") if row["name"] in BAD and row["value"] is not None and BAD[row["name"]](row["value"])]
+    single = [*look.rows("scores"), *(score for row in look.rows("call_scores") for score in _single(row))]
+    rows = [row for row in single if row["name"] in BAD and row["value"] is not None and BAD[row["name"]](row["value"])]
     return [row["target_id"] for row in sorted(rows, key=lambda row: (-row["started_at"], row["target_id"], row["name"]))][:100]
 
 

@@ -49,6 +49,9 @@ def test_one_call(places: dict[str, Place]) -> None:
     assert (retrieval["name"], retrieval["documents"], retrieval["retrieved"]) == ("search", 2, "doc-1, doc-2")
     scored = [row["name"] for row in place.world["scores"] if row["target_id"] == call]
     assert [row["name"] for row in rows(place, "call_scores", frame)] == sorted(scored)
+    four = place.world["calls"][4]
+    computed = rows(place, "call_scores", Frame(frame.start, frame.end, 60, {"call": [str(four["call_id"])]}))
+    assert [(row["name"], row["places"]) for row in computed] == [("faithful", ""), ("groundedness", "2, 5"), ("pii", ""), ("toxicity", "")]
     said = [row for row in place.world["feedback"] if row["target_id"] == call]
     assert len(rows(place, "call_feedback", frame)) == len(said) > 0
     (texts,) = rows(place, "call_content", frame)

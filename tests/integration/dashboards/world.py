@@ -102,6 +102,7 @@ def many(count: int = 4_500) -> World:
     world["deploys"].extend(_deploy(END - timedelta(hours=hours), version) for hours, version in ((2, "1.1"), (30, "1.0")))
     world["registry_events"].extend(_moves())
     world["scores"].extend(_scores(rng, world["calls"]))
+    world["call_scores"].extend(_call_scores(rng, world["calls"]))
     world["feedback"].extend(_feedback(rng, world["calls"]))
     world["drift"].extend(_drift())
     world["drift_ranges"].extend(_texts(rng))
@@ -149,29 +150,52 @@ def _deploy(at: datetime, version: str) -> Row:
     return {"project": "default", "app": "chat", "environment": "production", "at": us(at), "version": version, "note": "by hand"}
 
 
+_SHARED: Final = ("project", "app", "environment", "request_model", "prompt_name", "prompt_version", "started_at")
+
+
+def _given(rng: random.Random) -> Sequence[tuple[str, float | None, float, str, str]]:
+    sure = rng.random() < 0.3
+    return (
+        ("toxicity", 0.9 if sure and rng.random() < 0.3 else 0.1, 1.0 if sure else 4.0, "ok", ""),
+        ("groundedness", rng.random(), 1.0, "ok", ""),
+        ("faithful", rng.random(), 2.0, "ok", ""),
+        ("pii", None, 1.0, "error", "no text"),
+    )
+
+
 def _scores(rng: random.Random, calls: Iterable[Row]) -> Iterable[Row]:
     for number, one in enumerate(calls):
-        sure = rng.random() < 0.3
-        for name, value, weight, status, reason in (
-            ("toxicity", 0.9 if sure and rng.random() < 0.3 else 0.1, 1.0 if sure else 4.0, "ok", ""),
-            ("groundedness", rng.random(), 1.0, "ok", ""),
-            ("faithful", rng.random(), 2.0, "ok", ""),
-            ("pii", None, 1.0, "error", "no text"),
-        ):
-            if number % 4 == 0:
-                shared = ("project", "app", "environment", "request_model", "prompt_name", "prompt_version", "started_at")
-                yield {key: one[key] for key in shared} | {
-                    "at": one["started_at"] + 1_000,
-                    "target_kind": "call_id",
-                    "target_id": str(one["call_id"]),
-                    "name": name,
-                    "value": value,
-                    "label": "",
-                    "scorer": "test",
-                    "status": status,
-                    "reason": reason,
-                    "weight": weight,
-                }
+        for name, value, weight, status, reason in _given(rng) if number % 8 == 0 else ():
+            yield {key: one[key] for key in _SHARED} | {
+                "at": one["started_at"] + 1_000,
+                "target_kind": "call_id",
+                "target_id": str(one["call_id"]),
+                "name": name,
+                "value": value,
+                "label": "",
+                "scorer": "test",
+                "status": status,
+                "reason": reason,
+                "weight": weight,
+            }
+
+
+def _call_scores(rng: random.Random, calls: Iterable[Row]) -> Iterable[Row]:
+    for number, one in enumerate(calls):
+        if number % 8 == 4:
+            names, values, weights, statuses, reasons = map(list, zip(*_given(rng), strict=True))
+            yield {key: one[key] for key in (*_SHARED, "call_id")} | {
+                "processor": "quality",
+                "names": names,
+                "score_values": values,
+                "weights": weights,
+                "statuses": statuses,
+                "reasons": reasons,
+                "scorers": ["test"] * len(names),
+                "scorer_versions": ["1"] * len(names),
+                "labels": [""] * len(names),
+                "positions": [[2, 5] if name == "groundedness" else [] for name in names],
+            }
 
 
 def _feedback(rng: random.Random, calls: Iterable[Row]) -> Iterable[Row]:
