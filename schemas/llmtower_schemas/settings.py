@@ -134,6 +134,23 @@ class WorkerSettings(_Section):
     )
 
 
+class ToxicitySettings(_Section):
+    """The strong model that looks at what the linear one finds suspicious, and at a random share of the rest."""
+
+    model: Literal["none", "original", "unbiased", "multilingual"] = Field(
+        "none", description="Detoxify's model; none = the linear model alone"
+    )
+    checkpoint: Path | None = Field(None, description="its file; default: the official one, as `llmtower toxicity fetch` brings it")
+    folder: Path | None = Field(
+        None, description="folder with config.json and the vocabulary of bert-base-uncased, roberta-base or xlm-roberta-base"
+    )
+    sha256: str = Field("", description="how the checkpoint's SHA-256 begins (64 digits: all of it); default: the official one's")
+    backend: Literal["auto", "torch", "onnx", "onnx-int8"] = Field(
+        "auto",
+        description="what computes it; auto: the GPU, else ONNX in int8 where that is faster and within 0.05 of fp32, else ONNX in fp32",
+    )
+
+
 class AlertSettings(_Section):
     """How alerts are judged and told."""
 
@@ -215,6 +232,7 @@ class Settings(BaseSettings):
     retention: RetentionSettings = RetentionSettings()
     sdk: SdkSettings = SdkSettings()
     worker: WorkerSettings = WorkerSettings()
+    toxicity: ToxicitySettings = ToxicitySettings()
     alerts: AlertSettings = AlertSettings()
     web: WebSettings = WebSettings()
     grafana: GrafanaSettings = GrafanaSettings()

@@ -1,0 +1,98 @@
+"""Stage 1: the linear model of `alt-profanity-check`, in numpy alone.
+
+The package pins scikit-learn and joblib to one version each and unpickles its model. So its word list and weights are kept here as plain
+arrays (`linear.npz`, made by `tests/ml/extract.py`, licence beside it), and what is computed is what scikit-learn computes: words of two or
+more characters, counted, weighted by rarity, scaled to length 1, five linear classifiers, each calibrated, their mean. `tests/ml` holds it
+against the package itself, to 1e-6.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import as_file, files
+from itertools import chain
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from llmtower_processors.toxic.pieces import pieces, worst
+
+Reals = npt.NDArray[np.float64]
+
+VERSION: Final = "1.9.1"
+"""Of alt-profanity-check, whose weights these are."""
+LABEL: Final = f"profanity-linear@{VERSION}"
+AT_ONCE: Final = 64
+"""Pieces worked on together: their words stay in the processor's cache."""
+
+_words = re.compile(r"(?u)\b\w\w+\b").findall
+_typography = re.compile("[\u00a0\u00ab\u00bb\u2010-\u201f\u2022\u2026]").sub
+_LOWER: Final = bytes(byte if chr(byte).isalnum() or byte == 95 else 32 for byte in bytes(range(128)).lower()) + bytes(range(128, 256))
+"""Upper case to lower case, and what parts words to spaces."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinearModel:
+    """A word list with the rarity of each word, and five calibrated linear classifiers (columns)."""
+
+    places: Mapping[str | bytes, int]
+    """Each word's row, as text and as ASCII."""
+    rarity: Reals
+    weights: Reals
+    """Word by classifier, rarity multiplied in."""
+    intercepts: Reals
+    slopes: Reals
+    offsets: Reals
+    """Probability of a classifier = 1 / (1 + exp(slope · decision + offset)) (J. Platt, 1999)."""
+
+    def worst(self, texts: Sequence[str]) -> Reals:
+        """Give the probability that the worst piece of each text is toxic."""
+        cut = [pieces(text) for text in texts]
+        flat = list(chain.from_iterable(cut))
+        found = [self.probabilities(flat[start : start + AT_ONCE]) for start in range(0, len(flat), AT_ONCE)]
+        return worst(np.concatenate(found) if found else np.zeros(0), [len(one) for one in cut])
+
+    def probabilities(self, texts: Sequence[str]) -> Reals:
+        """Give the probability that each text is toxic, texts taken whole, as the package would."""
+        known = self.places.get
+        found = [[place for place in map(known, _split(text)) if place is not None] for text in texts]
+        count = len(texts)
+        text_of = np.repeat(np.arange(count), [len(one) for one in found])
+        place_of = np.fromiter(chain.from_iterable(found), np.int64, text_of.size)
+        keys, times = np.unique(text_of * len(self.rarity) + place_of, return_counts=True)
+        text_of, place_of = np.divmod(keys, len(self.rarity))
+        length = np.sqrt(np.bincount(text_of, weights=(times * self.rarity[place_of]) ** 2, minlength=count))
+        sums = [np.bincount(text_of, weights=times * column[place_of], minlength=count) for column in self.weights.T]
+        decisions = np.stack(sums, axis=1) / np.where(length > 0, length, 1.0)[:, None] + self.intercepts
+        probabilities: Reals = (1.0 / (1.0 + np.exp(self.slopes * decisions + self.offsets))).mean(axis=1)
+        return probabilities
+
+
+def _split(text: str) -> Sequence[str | bytes]:
+    """Give all words that may be in the list. English, typographic marks aside, is split as bytes, in a third of the time.
+
+    Splitting also gives words of one character, which the package leaves out: the list has none.
+    """
+    if not text.isascii():
+        text = _typography(" ", text)
+        if not text.isascii():
+            return list[str | bytes](_words(text.lower()))
+    return list[str | bytes](text.encode().translate(_LOWER).split())
+
+
+def load_linear() -> LinearModel:
+    """Load the model that ships with Llmtower."""
+    with as_file(files("llmtower_processors.toxic") / "linear.npz") as path, np.load(path, allow_pickle=False) as arrays:
+        return from_arrays(dict(arrays))
+
+
+def from_arrays(arrays: Mapping[str, npt.NDArray[Any]]) -> LinearModel:
+    """Make the model of the arrays in `linear.npz`."""
+    words = arrays["words"].tobytes().decode().split("\n")
+    rarity = arrays["rarity"].astype(np.float64)
+    weights = np.asfortranarray(arrays["weights"].astype(np.float64) * rarity[:, None])
+    intercepts, slopes, offsets = arrays["classifiers"].astype(np.float64)
+    places: dict[str | bytes, int] = {word: place for place, word in enumerate(words)}
+    places |= {word.encode(): place for word, place in list(places.items()) if isinstance(word, str)}
+    return LinearModel(places, rarity, weights, intercepts, slopes, offsets)
