@@ -10,13 +10,17 @@ from llmtower_processors.quality import quality_processor
 from llmtower_processors.runtime.model import Processor
 from llmtower_processors.signals import signals_processor
 from llmtower_processors.sketches import sketches_processor
+from llmtower_processors.toxic.strong import Strong
+from llmtower_processors.toxicity import toxicity_processor
 
 
-def build_processors(price_book: PriceBook, embedder: Embedder | None = None) -> dict[str, Processor]:
-    """Give every processor by its name; without an embedder texts are embedded by their hashed words."""
+def build_processors(price_book: PriceBook, embedder: Embedder | None = None, strong: Strong | None = None) -> dict[str, Processor]:
+    """Give every processor by its name; without an embedder texts are embedded by their hashed words, without a strong model the linear
+    one alone scores toxicity."""
     return {
         "calls": calls_processor(price_book),
         "signals": signals_processor(),
         "sketches": sketches_processor(embedder),
         "quality": quality_processor(),
+        "toxicity": toxicity_processor(strong),
     }

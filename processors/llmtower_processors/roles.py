@@ -4,7 +4,7 @@ from typing import Final
 
 PIPELINE: Final = ("calls", "signals")
 """What must be stored within seconds."""
-SCORING: Final = ("sketches", "quality")
+SCORING: Final = ("sketches", "quality", "toxicity")
 """What computes for long: in a process of its own at low priority, so that nothing of the pipeline ever waits for it."""
 NICENESS: Final = 19
 """By how much a process that only scores steps back."""

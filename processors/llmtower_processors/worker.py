@@ -20,6 +20,7 @@ import mode
 from faust.web import Request, Response, View
 from prometheus_client import CollectorRegistry, generate_latest
 
+from llmtower_processors import toxicity
 from llmtower_processors.connection import clickhouse_client, kafka_settings
 from llmtower_processors.drift.embedders import load_embedder
 from llmtower_processors.errors import NotConfigured, Unreachable
@@ -37,6 +38,8 @@ from llmtower_processors.runtime.model import Processor
 from llmtower_processors.scoring_timers import ScoringTimers
 from llmtower_processors.timers import Timers
 from llmtower_processors.topics import check_topics
+from llmtower_processors.toxic.load import choose
+from llmtower_processors.toxic.strong import Strong
 from llmtower_schemas.settings import KafkaSettings, Settings
 
 log = logging.getLogger(__name__)
@@ -58,8 +61,10 @@ def run_worker(settings: Settings, names: tuple[str, ...] = (), *, resume: bool 
     """
     logging.basicConfig(level=logging.WARNING, format=_LOG_FORMAT, stream=sys.stderr)
     logging.getLogger("llmtower_processors").setLevel(logging.INFO)
-    embedder = load_embedder(settings.worker.embedder) if not names or set(names) & set(SCORING) else None
-    known = build_processors(load_price_book(settings.prices_file), embedder)
+    scoring = not names or bool(set(names) & set(SCORING))
+    embedder = load_embedder(settings.worker.embedder) if scoring else None
+    strong = _load_strong(settings) if not names or toxicity.NAME in names else None
+    known = build_processors(load_price_book(settings.prices_file), embedder, strong)
     processors = select(known, names)
     _wait_until_reachable(settings)
     garbage.take_over()
@@ -78,6 +83,12 @@ def run_worker(settings: Settings, names: tuple[str, ...] = (), *, resume: bool 
     except SystemExit as ended:
         return int(ended.code or 0)
     return 0
+
+
+def _load_strong(settings: Settings) -> Strong | None:
+    choice = choose(settings.toxicity, settings.data_dir)
+    log.log(logging.ERROR if choice.failed else logging.INFO, "toxicity: %s", choice.sentence)
+    return choice.strong
 
 
 def _timers_of(

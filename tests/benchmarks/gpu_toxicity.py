@@ -1,7 +1,7 @@
 """Stage 2 on a GPU: batches by length in fp32, fp16 and bf16 against the naive Detoxify loop, with the same random BERT-base weights.
 
-Runs where PyTorch and transformers are and nothing else of ours: `python3 -m tests.benchmarks.gpu_toxicity [--json FILE] [--quick]`, from the
-checkout, with `PYTHONPATH=processors:schemas:.`. Figures are non-padding tokens a second, tokenizing included, and by how much scores differ.
+Needs PyTorch and transformers and nothing else: `PYTHONPATH=processors:schemas:. python3 -m tests.benchmarks.gpu_toxicity [--json FILE]
+[--quick]`, from the checkout. Figures are non-padding tokens a second, tokenizing included, and how far scores are from the loop's.
 """
 
 import argparse
@@ -19,7 +19,7 @@ import numpy as np
 from llmtower_processors.toxic import checkpoint
 from llmtower_processors.toxic.strong import Detoxifier, Scores
 from llmtower_processors.toxic.torch_runner import TorchRunner
-from tests.ml.checkpoints import write, words
+from tests.ml.checkpoints import words, write
 
 SEED: Final = 20261126
 NAIVE_TEXTS: Final = 300
@@ -93,7 +93,7 @@ def measure(device: str, *, size: str, naive_texts: int, many: int) -> list[Take
         runner = TorchRunner(loaded.network, device=device, precision=precision)
         for batch_tokens in BATCH_TOKENS if precision == "fp16" else BATCH_TOKENS[1:2]:
             runner.batch_tokens = batch_tokens
-            detoxifier = Detoxifier("detoxify-original", loaded.classes, loaded.tokenizer, runner)
+            detoxifier = Detoxifier("detoxify-original", loaded.sha256[:8], loaded.classes, loaded.tokenizer, runner)
             taken.append(timed(f"batches of {batch_tokens:,} tokens, {precision}", detoxifier.score, texts, sum(counts), device))
         loaded = checkpoint.Loaded(loaded.network.float(), loaded.tokenizer, loaded.classes, loaded.sha256)
     return taken

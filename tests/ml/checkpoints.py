@@ -1,4 +1,4 @@
-"""Checkpoints in Detoxify's format with random weights, and the folder that goes with them: small ones for tests, BERT-base for benchmarks."""
+"""Checkpoints in Detoxify's format with random weights, and the folder beside them: small for tests, BERT-base for benchmarks."""
 
 from dataclasses import dataclass
 from pathlib import Path

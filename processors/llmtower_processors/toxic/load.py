@@ -37,7 +37,7 @@ def choose(settings: ToxicitySettings, data_dir: Path) -> Choice:
         strong = load_strong(settings, data_dir)
     except ModelError as error:
         return Choice(None, f"the linear model alone scores all texts: {error}", failed=True)
-    return Choice(strong, f"{strong.label} sees what the linear model finds suspicious, and a random share of the rest")
+    return Choice(strong, f"{strong.label} ({strong.version}) sees what the linear model finds suspicious, and a random share of the rest")
 
 
 def path_of(settings: ToxicitySettings, data_dir: Path) -> Path:
@@ -58,7 +58,7 @@ def load_strong(settings: ToxicitySettings, data_dir: Path) -> Strong:
     expected = settings.sha256 or ("" if settings.checkpoint else OFFICIAL[settings.model].sha256)
     loaded = checkpoint.load(path, settings.folder, expected)
     runner = runner_for(loaded, settings.backend, data_dir / "models")
-    return Detoxifier(f"detoxify-{settings.model}@{loaded.sha256[:8]}", loaded.classes, loaded.tokenizer, runner)
+    return Detoxifier(f"detoxify-{settings.model}", loaded.sha256[:8], loaded.classes, loaded.tokenizer, runner)
 
 
 def runner_for(loaded: Loaded, backend: str, folder: Path) -> Runner:

@@ -7,22 +7,29 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-LONGEST: Final = 400
-"""Characters of a piece: some sentences. In a longer one a single bad sentence drowns in the good ones around it."""
+LONGEST: Final = 160
+"""Characters of a piece: a sentence or two. Within 400 a bad sentence among good ones scores 0.1, within 160 0.8, for 30 % more time."""
 
 
 def pieces(text: str, longest: int = LONGEST) -> list[str]:
-    """Cut a text into pieces of at most `longest` characters, between words where there are any; nothing is left out."""
+    """Cut a text into pieces of at most `longest` characters, between sentences, else between words; nothing is left out."""
     found: list[str] = []
     start, length = 0, len(text)
     while length - start > longest:
-        middle, end = start + longest // 2, start + longest
-        cut = max(text.rfind(" ", middle, end), text.rfind("\n", middle, end))
-        end = end if cut < 0 else cut
+        end = _end(text, start + longest // 3, start + longest)
         found.append(text[start:end])
         start = end
     found.append(text[start:])
     return found
+
+
+def _end(text: str, least: int, most: int) -> int:
+    """Give where a piece ends: after the last sentence, else after the last word, that ends between `least` and `most`."""
+    for marks in (". ", "! ", "? ", "\n"), (" ",):
+        cut = max(text.rfind(mark, least, most) + len(mark) if mark in text[least:most] else 0 for mark in marks)
+        if cut:
+            return cut
+    return most
 
 
 def worst(values: npt.NDArray[Any], counts: Sequence[int]) -> npt.NDArray[Any]:

@@ -1,4 +1,4 @@
-"""Answers to texts that were asked about before, by a hash of the text: system prompts, greetings and canned answers come again and again."""
+"""Answers to texts that were asked about before, by a hash of the text: greetings and canned answers come again and again."""
 
 from collections.abc import Callable, Sequence
 from hashlib import blake2b

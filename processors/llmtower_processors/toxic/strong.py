@@ -27,7 +27,11 @@ class Strong(Protocol):
 
     @property
     def label(self) -> str:
-        """Model, version and what computes it: `detoxify-original@c1212f89:onnx-int8`."""
+        """Name of the scorer: `detoxify-original`."""
+
+    @property
+    def version(self) -> str:
+        """Its weights and what computes it: `c1212f89:onnx-int8`."""
 
     @property
     def classes(self) -> Sequence[str]:
@@ -42,7 +46,7 @@ class Runner(Protocol):
 
     @property
     def name(self) -> str:
-        """Short name, part of the label: `torch-fp16`."""
+        """Short name, part of the version: `torch-fp16`."""
 
     @property
     def batch_tokens(self) -> int:
@@ -56,16 +60,18 @@ class Runner(Protocol):
 class Detoxifier:
     """A tokenizer and a runner behind the protocol; one text is as bad as its worst window."""
 
-    model: str
+    label: str
+    weights: str
+    """How the SHA-256 of the checkpoint begins."""
     all_classes: Sequence[str]
     tokenizer: Any
     runner: Runner
     _turn: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     @property
-    def label(self) -> str:
-        """Model, version, runner."""
-        return f"{self.model}:{self.runner.name}"
+    def version(self) -> str:
+        """Weights and runner."""
+        return f"{self.weights}:{self.runner.name}"
 
     @property
     def classes(self) -> Sequence[str]:

@@ -76,7 +76,7 @@ def test_pending_migrations_are_refused(settings: dict[str, str]) -> None:
 def test_an_unknown_processor_is_refused_naming_those_there_are(settings: dict[str, str]) -> None:
     result = llmtower(settings, "worker", "--processors", "calls,toxicty")
     assert result.returncode == 2
-    assert result.stderr == "No processor is called toxicty. There are: calls, signals, sketches, quality.\n"
+    assert result.stderr == "No processor is called toxicty. There are: calls, signals, sketches, quality, toxicity.\n"
 
 
 def test_a_worker_says_how_it_is_and_stops_cleanly(settings: dict[str, str]) -> None:
