@@ -204,6 +204,30 @@ class CollectorSettings(_Section):
     project: str = Field("default", description="project of what comes by those topics", max_length=256)
 
 
+class JudgeSettings(_Section):
+    """The LLM judge: it runs where an endpoint is named, and spends money."""
+
+    base_url: str | None = Field(
+        None, description="address of an OpenAI-compatible endpoint, https://host/v1; without it nothing is judged"
+    )
+    api_key: SecretStr = Field(SecretStr(""), description="its key")
+    model: str = Field("gpt-4o-mini", description="model that judges; its price must be known", min_length=1, max_length=200)
+    budget_usd: Annotated[float, Field(ge=0, le=1_000_000)] = Field(1.0, description="dollars a day (UTC) at most: a hard stop")
+    rubrics: str = Field("helpfulness,relevance,faithfulness", description="comma-separated names of the rubrics to ask; empty = all")
+    rubrics_dir: Path | None = Field(None, description="folder of your own rubrics, one YAML file each")
+    period_s: Annotated[float, Field(ge=1, le=3_600)] = Field(60.0, description="seconds between two rounds")
+    per_round: Annotated[int, Field(ge=1, le=1_000)] = Field(20, description="calls asked per round and rubric at most")
+    random_share: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.5, description="share of the asks picked by chance, not for being uncertain"
+    )
+    settle_s: Annotated[float, Field(ge=0, le=3_600)] = Field(120.0, description="seconds after its start that a call is left to end")
+    lookback_s: Annotated[float, Field(ge=60, le=86_400)] = Field(3_600.0, description="calls older than so many seconds are left out")
+    timeout_s: Annotated[float, Field(gt=0, le=600)] = Field(30.0, description="seconds allowed for one ask")
+    concurrency: Annotated[int, Field(ge=1, le=64)] = Field(4, description="asks under way at a time")
+    text_bytes: Annotated[int, Field(ge=256, le=1 << 20)] = Field(12_000, description="size of a call's texts beyond which they are cut")
+    max_output_tokens: Annotated[int, Field(ge=16, le=100_000)] = Field(300, description="tokens of an answer at most, reasoning included")
+
+
 class UpSettings(_Section):
     """Where `llmtower up` and `llmtower demo` listen; 0 = any free port."""
 
@@ -238,6 +262,7 @@ class Settings(BaseSettings):
     grafana: GrafanaSettings = GrafanaSettings()
     gateway: GatewaySettings = GatewaySettings()
     collector: CollectorSettings = CollectorSettings()
+    judge: JudgeSettings = JudgeSettings()
     up: UpSettings = UpSettings()
 
 

@@ -73,6 +73,7 @@ TABLES: dict[str, TableSpec] = {
         TableSpec("drift_thresholds", "where each segment's alarms begin", retention="calls_days", time_column="at"),
         TableSpec("drift_baselines", "spans of traffic that people named as right", time_column="set_at"),
         TableSpec("dataset_items", "rows of datasets: redacted texts of calls, kept as long as the dataset", restricted=True),
+        TableSpec("judge_rounds", "what the LLM judge did and spent, every round", retention="calls_days", time_column="at"),
         TableSpec("migrations", "which migrations were applied", time_column="applied_at"),
     )
 }
@@ -81,6 +82,7 @@ TABLES: dict[str, TableSpec] = {
 VIEWS: dict[str, str] = {
     "alert_states": "the present of every alert",
     "feedback_current": "the last word of each user on each target; `feedback` has what was said before",
+    "judged_feedback": "calls that a judge has scored and a person has spoken of",
     "scores_of_calls": "every score of every call, sent or computed here",
     "silences": "silences and acknowledgements that were not deleted, past ones included",
 }

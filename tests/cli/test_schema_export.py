@@ -9,11 +9,12 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from llmtower_processors.alerts.load import load_rules, rules_schema, schema_text
+from llmtower_processors.judge.rubric import rubric_schema
 from llmtower_schemas.events import EVENTS
 from llmtower_schemas.export import TOPIC_OF, asyncapi, documents, json_schema
 
 EXPORTED = Path(__file__).parent.parent.parent / "schemas" / "exported"
-DOCUMENTS = documents() | {"alerts.schema.json": schema_text()}
+DOCUMENTS = documents() | {"alerts.schema.json": schema_text(), "rubric.schema.json": rubric_schema()}
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)

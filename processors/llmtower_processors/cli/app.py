@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from llmtower_processors.cli import alerts, dashboards, data, datasets, drift, gateway, pipeline, stack
+from llmtower_processors.cli import alerts, dashboards, data, datasets, drift, gateway, judge, pipeline, stack
 from llmtower_processors.errors import LlmtowerError, NotConfigured, root
 from llmtower_schemas.settings import OPTION_PREFIX, unknown_names
 
@@ -68,6 +68,10 @@ GROUPS: dict[str, tuple[str, dict[str, Callable[..., Any]]]] = {
             "diff": datasets.datasets_diff,
             "export": datasets.datasets_export,
         },
+    ),
+    "judge": (
+        "Let a model score answers, within a budget.",
+        {"run": judge.judge_run, "rubrics": judge.judge_rubrics, "agreement": judge.judge_agreement},
     ),
     "drift": ("What changed in what is asked and answered.", {"compare": drift.drift_compare, "explain": drift.drift_explain}),
     "drift baseline": (

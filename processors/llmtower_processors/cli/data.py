@@ -141,14 +141,15 @@ def schema_export(
     directory: Annotated[Path, typer.Argument(help="Folder to write to.")] = Path("schemas/exported"),
     check: Annotated[bool, typer.Option("--check", help="Write nothing; exit code 1 when the files there are not current.")] = False,
 ) -> None:
-    """Write the event contract as JSON Schema and AsyncAPI 3.1, and the JSON Schema of alert rules for editors.
+    """Write the event contract as JSON Schema and AsyncAPI 3.1, and the JSON Schemas of alert rules and rubrics for editors.
 
     Example: `llmtower schema export ./contract`
     """
     from llmtower_processors.alerts.load import schema_text
+    from llmtower_processors.judge.rubric import rubric_schema
     from llmtower_schemas.export import documents
 
-    wanted = documents() | {"alerts.schema.json": schema_text()}
+    wanted = documents() | {"alerts.schema.json": schema_text(), "rubric.schema.json": rubric_schema()}
     stale = [name for name, text in wanted.items() if not _is_current(directory / name, text)]
     if check:
         typer.echo(f"not current: {', '.join(stale)}" if stale else "current")

@@ -119,6 +119,8 @@ class Part:
     address: Callable[[Site], str] | None = None
     needs: tuple[str, ...] = ()
     """Modules of an extra; without them the stack goes on without this part, and says so."""
+    wanted: Callable[[Site], bool] | None = None
+    """Whether the settings ask for it at all."""
 
 
 @dataclass(frozen=True)
@@ -197,6 +199,21 @@ def _scoring(site: Site) -> ChildSpec:
     )
 
 
+def _judge(site: Site) -> ChildSpec:
+    """Nobody waits for it, and it waits for what it needs."""
+    return ChildSpec(
+        name="judge",
+        argv=(*CLI, "judge", "run"),
+        env=site.environment(),
+        log_path=site.log_path("judge"),
+        ready=_in_thread(lambda _pid: True),
+    )
+
+
+def _has_endpoint(site: Site) -> bool:
+    return bool(site.environment().get("LLMTOWER_JUDGE__BASE_URL"))
+
+
 _PYTHON = (sys.executable, "-P", "-m")
 CLI = (*_PYTHON, "llmtower_processors.cli")
 
@@ -212,7 +229,7 @@ PLAN: Plan = (
         (Part("web", _web, lambda site: f"http://{site.web.address}", needs=("nicegui",)),),
         (Part("gateway", _gateway, lambda site: f"http://{site.gateway.address}", needs=("fastapi", "opentelemetry", "uvicorn")),),
     ),
-    ((Part("scoring", _scoring),),),
+    ((Part("scoring", _scoring),), (Part("judge", _judge, needs=("openai", "opentelemetry"), wanted=_has_endpoint),)),
 )
 
 

@@ -85,6 +85,8 @@ class Stack:
         if isinstance(entry, Step):
             await _run_step(entry, self._site)
             where = ""
+        elif entry.wanted is not None and not entry.wanted(self._site):
+            return
         elif missing := _missing(entry):
             self._say(f"{entry.name}: left out, {missing} is not installed (pip install 'llmtower[{entry.name}]')")
             return

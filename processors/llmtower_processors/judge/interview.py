@@ -1,0 +1,55 @@
+"""Asking about a handful of calls at a time, each twice at most, and no more once the endpoint has failed."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Final
+
+from llmtower_processors.judge.answer import read_score
+from llmtower_processors.judge.edges import Endpoint
+from llmtower_processors.judge.model import ENDPOINT, Material, Reply, Verdict
+from llmtower_processors.judge.question import AGAIN, cut, form, messages, response_format
+from llmtower_processors.judge.rubric import Rubric
+from llmtower_schemas.settings import JudgeSettings
+
+FAILURES: Final = 3
+"""So many failures of the endpoint in a row end a round."""
+
+
+class Interview:
+    """One round's asks."""
+
+    def __init__(self, endpoint: Endpoint, settings: JudgeSettings) -> None:
+        self._endpoint, self._settings = endpoint, settings
+        self._failures = 0
+
+    async def hold(self, rubric: Rubric, material: Sequence[Material]) -> AsyncIterator[Verdict]:
+        """Give what became of each call, as it becomes known."""
+        step = self._settings.concurrency
+        for start in range(0, len(material), step):
+            tasks = [asyncio.create_task(self._judge(rubric, one)) for one in material[start : start + step]]
+            try:
+                for task in asyncio.as_completed(tasks):
+                    yield await task
+            finally:
+                for one in tasks:
+                    one.cancel()
+
+    async def _judge(self, rubric: Rubric, one: Material) -> Verdict:
+        if self._failures >= FAILURES:
+            return Verdict(one.pick, reason="endpoint down", skipped=True)
+        if not one.said.answer:
+            return Verdict(one.pick, reason="no text", skipped=True)
+        asked = messages(rubric, one.said, self._settings.text_bytes)
+        reply, value = await self._try(rubric, asked)
+        cost = reply.cost
+        if value is None and not reply.reason:
+            said = {"role": "assistant", "content": cut(reply.text, self._settings.max_output_tokens)}
+            reply, value = await self._try(rubric, [*asked, said, {"role": "user", "content": AGAIN.format(form(rubric))}])
+            cost += reply.cost
+        reason = reply.reason or ("" if value is not None else "unreadable answer")
+        return Verdict(one.pick, value, reason, cost)
+
+    async def _try(self, rubric: Rubric, asked: Sequence[dict[str, str]]) -> tuple[Reply, float | None]:
+        reply = await self._endpoint.ask(asked, response_format(rubric))
+        self._failures = self._failures + 1 if reply.reason in ENDPOINT else 0
+        return reply, None if reply.reason else read_score(reply.text, rubric)
