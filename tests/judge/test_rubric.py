@@ -46,18 +46,18 @@ def test_a_rubric_of_ones_own_joins_them_and_one_of_the_same_name_replaces_one(t
         (OWN.replace("value: 1", "value: 7"), "levels.1.value"),
         (OWN + "threshold: 0.0", "threshold"),
         (OWN.replace("question:", "questions:"), "questions"),
-        ("levels: [", ":1:10: cannot be read as YAML" if False else "cannot be read as YAML"),
+        ("levels: [", "cannot be read as YAML"),
         ("just words", "is no rubric"),
     ],
 )
 def test_a_wrong_one_is_refused_with_file_and_field(tmp_path: Path, text: str, said: str) -> None:
-    with pytest.raises(RubricError, match="own.yaml") as found:
+    with pytest.raises(RubricError, match=r"own\.yaml") as found:
         parse_rubric(text, "own.yaml")
     assert said in str(found.value)
 
 
 def test_names_and_folders_that_are_not_there_are_said(tmp_path: Path) -> None:
-    with pytest.raises(RubricError, match="No rubric is called kindness. There are: faithfulness, helpfulness, relevance"):
+    with pytest.raises(RubricError, match=r"No rubric is called kindness\. There are: faithfulness, helpfulness, relevance"):
         load_rubrics(("kindness",))
     with pytest.raises(RubricError, match="LLMTOWER_JUDGE__RUBRICS_DIR"):
         load_rubrics((), tmp_path / "nowhere")

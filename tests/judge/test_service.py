@@ -144,15 +144,15 @@ def test_what_is_spent_survives_a_restart_and_so_does_what_was_only_promised() -
     run(bench)
     spent = bench.calls.rounds[-1].spent
 
-    class Gone(Exception):
+    class GoneError(Exception):
         pass
 
     def dies(_: Sequence[dict[str, str]]) -> Reply:
-        raise Gone
+        raise GoneError
 
     second = Bench(dies, calls=bench.calls, topic=bench.topic, run="b", budget_usd=20_000 / NANO, per_round=4)
     second.clock.ms = bench.clock.ms
-    with pytest.raises(Gone):
+    with pytest.raises(GoneError):
         run(second)
     third = Bench(calls=bench.calls, topic=bench.topic, run="c", budget_usd=20_000 / NANO, per_round=4)
     third.clock.ms = bench.clock.ms + 60_000
