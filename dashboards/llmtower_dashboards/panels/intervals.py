@@ -79,3 +79,19 @@ EFFECTIVE: Final = f"if(wb_ > 0 AND wb_ < w_, {RATE} * (1 - {RATE}) * w_ * w_ / 
 def weighted_rate(rate: str = "rate_", effective: str = "effective_") -> tuple[str, str]:
     """The ends of the interval of a weighted rate: Wilson's, for the effective sample."""
     return wilson(f"({rate} * {effective})", f"({effective})")
+
+
+def kappa(cells: tuple[str, str, str, str], effective: str) -> tuple[str, str, str]:
+    """Cohen's kappa and the ends of its interval, from shares of pairs (adding up to 1): both bad, first alone, second alone, both good.
+
+    NULL where chance alone gives full agreement. Variance: J. L. Fleiss, J. Cohen and B. S. Everitt, Psychological Bulletin 72 (1969), 13.
+    """
+    both, first, second, neither = cells
+    one, other = f"({both} + {first})", f"({both} + {second})"
+    chance = f"({one} * {other} + (1 - {one}) * (1 - {other}))"
+    value = f"(({both} + {neither} - {chance}) / if({chance} > 1 - 1e-12, NULL, 1 - {chance}))"
+    same = f"{both} * pow(1 - ({one} + {other}) * (1 - {value}), 2) + {neither} * pow(1 - (2 - {one} - {other}) * (1 - {value}), 2)"
+    apart = f"pow(1 - {value}, 2) * ({first} * pow({other} + 1 - {one}, 2) + {second} * pow(1 - {other} + {one}, 2))"
+    variance = f"({same} + {apart} - pow({value} - {chance} * (1 - {value}), 2)) / {effective} / pow(1 - {chance}, 2)"
+    half = f"{Z} * sqrt(if({variance} < 0, 0, {variance}))"
+    return value, f"if({value} - {half} < -1, -1, {value} - {half})", at_most_1(f"({value} + {half})")

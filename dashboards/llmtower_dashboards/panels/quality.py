@@ -11,6 +11,7 @@ from llmtower_dashboards.panels.common import APP, MODEL, PROMPT, TIME, VERSION
 from llmtower_dashboards.panels.feedback import BY_APP as FEEDBACK_BY_APP
 from llmtower_dashboards.panels.feedback import NEGATIVE, NEGATIVE_NOW, NEGATIVE_SERIES, SHARE_NOW
 from llmtower_dashboards.panels.intervals import EFFECTIVE, RATE, weighted_rate, weights
+from llmtower_dashboards.panels.judge import AGREEMENT, BUDGET, RATES, ROUNDS
 from llmtower_dashboards.panels.sql import END, OF_SCORES, START, Resolution, Rows, aliased, filters, outer, resolutions, select
 from llmtower_schemas.metrics import COUNTED, SCORED, Scored
 
@@ -242,5 +243,6 @@ QUALITY = Dashboard(
         Row("Over time", (*SERIES, MEANS, NEGATIVE_SERIES)),
         Row("Where", (BY_APP, BY_PROMPT, FEEDBACK_BY_APP, UNSCORED)),
         Row("Which answers", (FLAGGED, NEGATIVE)),
+        Row("What the judge says", (BUDGET, ROUNDS, RATES, AGREEMENT)),
     ),
 )

@@ -27,8 +27,8 @@ FROM (
         AND (empty({{apps:Array(String)}}) OR has({{apps:Array(String)}}, app)) {{documents}}
 ) AS candidates
 LEFT JOIN (
-    SELECT target_id, argMax(tuple(value), at).1 AS local, 1 AS has_score
-    FROM scores
+    SELECT target_id, anyLast(assumeNotNull(value)) AS local, 1 AS has_score
+    FROM scores_of_calls
     WHERE {_WITHIN} AND name = {{local:String}} AND target_kind = 'call_id' AND isNotNull(value)
     GROUP BY target_id
 ) AS scored ON candidates.id = scored.target_id
@@ -72,7 +72,7 @@ class ClickHouseCalls:
         if not values["take"]:
             return []
         rows = self._ask(f"{_PICK}{_candidates(rubric)}{tail}", values)
-        return [Pick(*map(str, row[:7]), started_at_us=int(row[7]), weight=weight) for row in rows]
+        return [_pick(row, weight) for row in rows]
 
     def read(self, picks: Sequence[Pick]) -> list[Material]:
         """Give their texts; a text that is no JSON of ours is taken as it is."""
@@ -136,6 +136,11 @@ def _values(rubric: Rubric, span: tuple[int, int]) -> dict[str, Any]:
 def _span_of(picks: Sequence[Pick]) -> dict[str, Any]:
     moments = [pick.started_at_us for pick in picks]
     return {"first": min(moments), "last": max(moments)}
+
+
+def _pick(row: Sequence[Any], weight: float) -> Pick:
+    call_id, project, app, environment, model, prompt, version_, started_at = row
+    return Pick(call_id, project, app, environment, model, prompt, version_, int(started_at), weight)
 
 
 def _said(question: str, answer: str, retrieved: str) -> Said:

@@ -1,11 +1,12 @@
 """What panels over scores, feedback, drift, the pipeline's books and single calls must say."""
 
+import math
 import statistics
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from tests.integration.dashboards.oracle import Found, Look, Values, at, floor, grouped, share, weighted, wilson
+from tests.integration.dashboards.oracle import Between, Found, Look, Values, at, floor, grouped, share, weighted, wilson
 from tests.integration.dashboards.pipeline import Row, us
 
 BAD: Final[dict[str, Callable[[float], bool]]] = {
@@ -143,6 +144,59 @@ def feedback_by_app(look: Look) -> Found:
         return negative(found) | {"share": share(len({row["target_id"] for row in found}), made)}
 
     return grouped(last_words(look.rows("feedback", time="at")), lambda row: (row["app"], row["name"]), figures)
+
+
+def _money(rows: Sequence[Row]) -> Values:
+    last = max(rows, key=lambda row: row["at"])
+    return {"spent": last["spent_nano_usd"] / 1e9, "budget": last["budget_nano_usd"] / 1e9}
+
+
+def judge_budget(look: Look) -> Found:
+    rows = look.rows("judge_rounds", time="at")
+    if not rows:
+        return {}
+    money = _money(rows)
+    return {(): {"value": money["spent"] / money["budget"], **money}}
+
+
+def judge_rounds(look: Look) -> Found:
+    return grouped(whole(look, "judge_rounds", time="at"), lambda row: (at(row["at"] * 1_000, wide(look)),), _money)
+
+
+def judge_rates(look: Look) -> Found:
+    rows = [row for row in look.rows("scores") if row["scorer"] == "llmtower-judge"]
+    return grouped(
+        rows,
+        lambda row: (row["app"], row["name"]),
+        lambda found: weighted(found, lambda value: value < 0.5) | {"failed": sum(row["status"] != "ok" for row in found)},
+    )
+
+
+def judge_agreement(look: Look) -> Found:
+    """By the delta method with slopes found numerically, where the panel has a formula."""
+    said = {row["target_id"]: row for row in last_words(look.world["feedback"])}
+    pairs = []
+    for row in look.rows("scores"):
+        word = said.get(row["target_id"])
+        if row["scorer"] == "llmtower-judge" and row["status"] == "ok" and word is not None and (word["score"] or word["label"]):
+            pairs.append((row["weight"], row["label"] == "bad", is_negative(word)))
+    if not pairs:
+        return {}
+    weight, size = sum(one[0] for one in pairs), sum(one[0] for one in pairs) ** 2 / sum(one[0] ** 2 for one in pairs)
+    cells = {(judge, person): sum(w for w, j, p in pairs if (j, p) == (judge, person)) / weight for judge in (0, 1) for person in (0, 1)}
+
+    def value(of: dict[tuple[int, int], float]) -> float:
+        total = sum(of.values())
+        judge, person = (of[1, 0] + of[1, 1]) / total, (of[0, 1] + of[1, 1]) / total
+        chance = judge * person + (1 - judge) * (1 - person)
+        return ((of[0, 0] + of[1, 1]) / total - chance) / (1 - chance)
+
+    slopes = {key: (value({**cells, key: share + 1e-6}) - value({**cells, key: share - 1e-6})) / 2e-6 for key, share in cells.items()}
+    mean = sum(slopes[key] * share for key, share in cells.items())
+    spread = math.sqrt(sum(share * (slopes[key] - mean) ** 2 for key, share in cells.items()) / size)
+    found = value(cells)
+    ends = {name: Between(end - 1e-6, end + 1e-6) for name, end in (("low", found - 1.96 * spread), ("high", found + 1.96 * spread))}
+    return {("judge_helpfulness", "1/m"): {"agreed": cells[0, 0] + cells[1, 1], "kappa": found, **ends, "sample": len(pairs)}}
 
 
 def latest_negative(look: Look) -> list[str]:

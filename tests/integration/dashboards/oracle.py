@@ -86,7 +86,14 @@ class Look:
 
     def rows(self, table: str, start: datetime | None = None, end: datetime | None = None, *, time: str = "started_at") -> list[Row]:
         """Rows of a range, under the frame's filters."""
-        unit = {"watermarks": 1_000, "dead_letters": 1_000, "audits": 1_000, "drift": 1_000_000, "ledger": 1_000_000}.get(table, 1)
+        unit = {
+            "watermarks": 1_000,
+            "dead_letters": 1_000,
+            "audits": 1_000,
+            "judge_rounds": 1_000,
+            "drift": 1_000_000,
+            "ledger": 1_000_000,
+        }.get(table, 1)
         unit = 1_000_000 if table == "drift_ranges" else unit
         first, last = us(start or self.frame.start), us(end or self.frame.end)
         columns = {"model": "request_model", "prompt": "prompt_name", "user": "user_id", "session": "session_id"}

@@ -104,6 +104,8 @@ def many(count: int = 4_500) -> World:
     world["scores"].extend(_scores(rng, world["calls"]))
     world["call_scores"].extend(_call_scores(rng, world["calls"]))
     world["feedback"].extend(_feedback(rng, world["calls"]))
+    world["scores"].extend(_judged(random.Random(9), world["calls"]))
+    world["judge_rounds"].extend(_rounds())
     world["drift"].extend(_drift())
     world["drift_ranges"].extend(_texts(rng))
     for make in (heartbeats, watermarks, ledger, dead_letters, audits):
@@ -174,6 +176,7 @@ def _scores(rng: random.Random, calls: Iterable[Row]) -> Iterable[Row]:
                 "value": value,
                 "label": "",
                 "scorer": "test",
+                "scorer_version": "1",
                 "status": status,
                 "reason": reason,
                 "weight": weight,
@@ -196,6 +199,38 @@ def _call_scores(rng: random.Random, calls: Iterable[Row]) -> Iterable[Row]:
                 "labels": [""] * len(names),
                 "positions": [[2, 5] if name == "groundedness" else [] for name in names],
             }
+
+
+def _judged(rng: random.Random, calls: Iterable[Row]) -> Iterable[Row]:
+    """What a judge said: of every fifth call, so that people have spoken of every other one of those."""
+    for number, one in enumerate(calls):
+        if number % 5 == 0:
+            value, failed = rng.choice([0.0, 0.25, 0.75, 1.0]), rng.random() < 0.1
+            yield {key: one[key] for key in _SHARED} | {
+                "at": one["started_at"] + 3_000,
+                "target_kind": "call_id",
+                "target_id": str(one["call_id"]),
+                "name": "judge_helpfulness",
+                "value": None if failed else value,
+                "label": "" if failed else "bad" if value < 0.5 else "good",
+                "scorer": "llmtower-judge",
+                "scorer_version": "1/m",
+                "status": "error" if failed else "ok",
+                "reason": "timeout" if failed else "",
+                "weight": rng.choice([1.0, 3.0]),
+            }
+
+
+def _rounds() -> Iterable[Row]:
+    """A judge's rounds, every minute for four hours."""
+    for minute in range(240):
+        yield {
+            "at": int((END - timedelta(minutes=minute, seconds=30)).timestamp() * 1_000),
+            "model": "m",
+            "state": "judged",
+            "budget_nano_usd": 2_000_000_000,
+            "spent_nano_usd": 1_500_000_000 - minute * 5_000_000,
+        }
 
 
 def _feedback(rng: random.Random, calls: Iterable[Row]) -> Iterable[Row]:
