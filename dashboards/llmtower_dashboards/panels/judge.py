@@ -4,7 +4,7 @@ from typing import Final
 
 from llmtower_dashboards.panel import Column, Panel, Threshold
 from llmtower_dashboards.panels.common import APP, TIME
-from llmtower_dashboards.panels.intervals import EFFECTIVE, RATE, kappa, weighted_rate, weights
+from llmtower_dashboards.panels.intervals import EFFECTIVE, RATE, kappa, weighted_rate
 from llmtower_dashboards.panels.sql import OF_SCORES, Rows, aliased, filters, select
 
 _ROUNDS: Final = Rows("judge_rounds", "at")
@@ -53,6 +53,14 @@ ROUNDS = Panel(
 )
 _LOW, _HIGH = weighted_rate()
 _JUDGED: Final = f"scorer = 'llmtower-judge' AND {filters(OF_SCORES)}"
+_SUMS: Final = {
+    "scored": "count(value)",
+    "w": "sumIf(weight, isNotNull(value))",
+    "ww": "sumIf(weight * weight, isNotNull(value))",
+    "wb": "sumIf(weight, label = 'bad')",
+    "wwb": "sumIf(weight * weight, label = 'bad')",
+}
+"""Of rows, not of the rollup: a rubric has a threshold of its own, and its label says on which side of it a score lies."""
 RATES = Panel(
     name="judge_rates",
     title="Bad answers, by the judge",
@@ -63,7 +71,7 @@ RATES = Panel(
     + aliased({"rate": "rate_", "low": _LOW, "high": _HIGH, "sample": "scored_", "failed": "failed_"})
     + f"\nFROM (\nSELECT app_, rubric_, failed_, scored_, {RATE} AS rate_, {EFFECTIVE} AS effective_\nFROM (\n"
     + select(
-        {"app": "app", "rubric": "name", "failed": "countIf(status != 'ok')", **weights("label = 'bad'")},
+        {"app": "app", "rubric": "name", "failed": "countIf(status != 'ok')", **_SUMS},
         "scores",
         f"{_SCORES.within()} AND {_JUDGED}",
         ["app", "rubric"],

@@ -47,8 +47,8 @@ def test_one_call(places: dict[str, Place]) -> None:
     assert lines == {name: None if value is None else pytest.approx(value / 1e9) for name, value in right.items()}
     (retrieval,) = rows(place, "call_steps", frame)
     assert (retrieval["name"], retrieval["documents"], retrieval["retrieved"]) == ("search", 2, "doc-1, doc-2")
-    scored = [row["name"] for row in place.world["scores"] if row["target_id"] == call]
-    assert [row["name"] for row in rows(place, "call_scores", frame)] == sorted(scored)
+    scored = [(row["at"], row["name"]) for row in place.world["scores"] if row["target_id"] == call]
+    assert [row["name"] for row in rows(place, "call_scores", frame)] == [name for _, name in sorted(scored)]
     four = place.world["calls"][4]
     computed = rows(place, "call_scores", Frame(frame.start, frame.end, 60, {"call": [str(four["call_id"])]}))
     assert [(row["name"], row["places"]) for row in computed] == [("faithful", ""), ("groundedness", "2, 5"), ("pii", ""), ("toxicity", "")]
