@@ -59,6 +59,8 @@ def run_worker(settings: Settings, names: tuple[str, ...] = (), *, resume: bool 
 
     Waits for Kafka and ClickHouse, saying so. Raises NotConfigured for an unknown name, MigrationError when migrations are pending.
     """
+    if names and not set(names) & set(PIPELINE):
+        _step_back()
     logging.basicConfig(level=logging.WARNING, format=_LOG_FORMAT, stream=sys.stderr)
     logging.getLogger("llmtower_processors").setLevel(logging.INFO)
     scoring = not names or bool(set(names) & set(SCORING))
@@ -94,17 +96,18 @@ def _load_strong(settings: Settings) -> Strong | None:
 def _timers_of(
     names: set[str], settings: Settings, known: Mapping[str, Processor], registry: CollectorRegistry
 ) -> Iterator[Timers | ScoringTimers]:
-    """Timers run beside the processors whose tables they read; a process that only scores steps back for all others."""
+    """Timers run beside the processors whose tables they read."""
     if names & set(PIPELINE):
         yield Timers(settings, {name: known[name] for name in PIPELINE}, registry)
-    else:
-        _step_back()
     if names & set(SCORING):
         yield ScoringTimers(settings)
 
 
 def _step_back() -> None:
-    """Let everything else go first. Linux weighs whole sessions against each other (sched(7), autogroup): one of our own is told too."""
+    """A process that only scores lets all others go first, also while it starts.
+
+    Linux weighs whole sessions against each other (sched(7), autogroup): one of our own is told too.
+    """
     os.nice(NICENESS)
     if os.getsid(0) == os.getpid():
         with contextlib.suppress(OSError):

@@ -36,8 +36,8 @@ PATIENCE_S = 120.0
 """The pipeline may stand still for this long before the books are closed as they are: a worker that was killed needs its successor, and
 Kafka gives away the partitions of a dead member only after the session time-out (30 s)."""
 SAY_S = 5.0
-HEAD_START_S = 4.0
-"""The history waits this long for the first live figures."""
+HEAD_START_S = 12.0
+"""The history, four processes at full speed, waits this long for the first live figures."""
 DATABASE = "llmtower"
 READER = "dashboards"
 
