@@ -5,6 +5,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from llmtower_schemas.chains import Entry
+from llmtower_schemas.datasets import PREFIX as DATASET
+from llmtower_schemas.datasets import read_manifest
+from llmtower_schemas.models import PREFIX as MODEL
+from llmtower_schemas.models import read_model
 from llmtower_schemas.prompts import LABEL, PROMPT, decode_move, decode_version
 
 
@@ -44,9 +48,29 @@ def label_event(entry: Entry, before: Entry | None) -> RegistryEvent:
     return RegistryEvent("label", move.action, name, label, str(move.version), replaced, move.by, move.key_id, move.note)
 
 
+def model_event(entry: Entry, before: Entry | None) -> RegistryEvent:
+    """A model was registered, or went to another stage."""
+    name, found, last = entry.chain.removeprefix(MODEL), read_model(entry), read_model(before) if before else None
+    replaced = last.stage if last else ""
+    if found is None:
+        return RegistryEvent("model", "register", name, replaced=replaced, note="(cannot be read)")
+    return RegistryEvent("model", found.action, name, found.stage, found.stage, replaced, found.by, note=found.note)
+
+
+def dataset_event(entry: Entry, before: Entry | None) -> RegistryEvent:
+    """A version of a dataset was built."""
+    name, found = entry.chain.removeprefix(DATASET), read_manifest(entry)
+    replaced, version = str(before.number) if before else "", str(entry.number)
+    if found is None:
+        return RegistryEvent("dataset", "build", name, version=version, replaced=replaced, note="(cannot be read)")
+    return RegistryEvent("dataset", "build", name, version=version, replaced=replaced, by=found.by, note=found.note)
+
+
 KINDS: Final[Mapping[str, Callable[[Entry, Entry | None], RegistryEvent]]] = {
     PROMPT: prompt_event,
     LABEL: label_event,
+    MODEL: model_event,
+    DATASET: dataset_event,
 }
 """What each kind of chain says of an entry and the one before it."""
 

@@ -51,6 +51,7 @@ TABLES: dict[str, TableSpec] = {
         TableSpec("registry_events", "who changed what in the registry: prompts, labels, models, datasets", time_column="at"),
         TableSpec("rollup_1m", "calls per minute and dimension", retention="rollup_1m_days", time_column="minute", view_of=("calls",)),
         TableSpec("rollup_1h", "the same per hour", time_column="hour", view_of=("rollup_1m",)),
+        TableSpec("rollup_models_1h", "which model answered for which, per hour", time_column="hour", view_of=("calls",)),
         TableSpec("rollup_user_1h", "calls, tokens and cost per user and hour", time_column="hour", view_of=("calls",)),
         TableSpec(
             "rollup_scores_1m",

@@ -40,8 +40,8 @@ _COLUMNS: Final[dict[str, Callable[[Pair], str]]] = {
     "provider": lambda pair: pair.provider,
     "request_model": lambda pair: pair.model,
 }
-_NOT_DRAWN: Final = frozenset({"events_missing", "evaluator_blind", "drift"})
-"""They count what never happens in a world without faults of our own, or pass on a judgement that has benchmarks of its own."""
+_NOT_DRAWN: Final = frozenset({"events_missing", "evaluator_blind", "drift", "model_snapshot"})
+"""They count what never happens in a world without faults of our own, or pass on a judgement that has tests of its own."""
 
 
 def tracks(rule: Rule, drawn: Drawn) -> list[Track]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from llmtower_processors.cli import alerts, dashboards, data, datasets, drift, gateway, judge, pipeline, stack
+from llmtower_processors.cli import alerts, dashboards, data, datasets, drift, gateway, judge, models, pipeline, stack
 from llmtower_processors.errors import LlmtowerError, NotConfigured, root
 from llmtower_schemas.settings import OPTION_PREFIX, unknown_names
 
@@ -72,6 +72,16 @@ GROUPS: dict[str, tuple[str, dict[str, Callable[..., Any]]]] = {
     "judge": (
         "Let a model score answers, within a budget.",
         {"run": judge.judge_run, "rubrics": judge.judge_rubrics, "agreement": judge.judge_agreement},
+    ),
+    "models": (
+        "Models and fine-tunes: what they are, where they came from, how they do.",
+        {
+            "register": models.models_register,
+            "stage": models.models_stage,
+            "list": models.models_list,
+            "show": models.models_show,
+            "compare": models.models_compare,
+        },
     ),
     "drift": ("What changed in what is asked and answered.", {"compare": drift.drift_compare, "explain": drift.drift_explain}),
     "drift baseline": (

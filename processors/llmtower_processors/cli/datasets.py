@@ -7,9 +7,10 @@ from typing import Annotated, Literal
 import typer
 
 from llmtower_processors.cli.options import DATA_DIR, DataDir, Format
-from llmtower_processors.cli.shelves import with_shelf
+from llmtower_processors.cli.shelves import with_models, with_shelf
 from llmtower_processors.connection import clickhouse_client, load_settings
 from llmtower_processors.datasets.shelf import Shelf
+from llmtower_processors.models.shelf import Models
 from llmtower_schemas.datasets import Manifest
 
 Name = Annotated[str, typer.Argument(help="Name of the dataset: letters, digits, '.', '_' and '-'.")]
@@ -93,10 +94,18 @@ def datasets_show(reference: Reference, data_dir: DataDir = DATA_DIR, output: Fo
     from llmtower_processors.cli.data import show
     from llmtower_processors.cli.dataset_builds import described
 
-    async def work(shelf: Shelf) -> list[tuple[str, object]]:
-        return described(shelf.get(reference))
+    settings = load_settings(data_dir)
 
-    show(("what", "value"), with_shelf(load_settings(data_dir), work), output)
+    async def found(shelf: Shelf) -> Manifest:
+        return shelf.get(reference)
+
+    manifest = with_shelf(settings, found)
+
+    async def trained(models: Models) -> list[str]:
+        return models.trained_on(manifest.reference)
+
+    rows = [*described(manifest), *(("trained on it", model) for model in with_models(settings, trained))]
+    show(("what", "value"), rows, output)
 
 
 def datasets_diff(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from clickhouse_connect.driver.client import Client
-from tests.integration.datasets.conftest import NOON, Traffic, put, rate, say
+from tests.integration.datasets.conftest import NOON, Traffic, compute, put, rate, say
 
 from llmtower.personal import redact_personal
 from llmtower.redaction import redact
@@ -50,12 +50,14 @@ def test_each_filter_finds_its_calls(client: Client, traffic: Traffic) -> None:
     say(client, ids[3], 1.0, correction="better so")
     rate(client, ids[4], "toxicity", 0.9)
     rate(client, ids[5], "groundedness", 0.2)
+    compute(client, ids[10], "groundedness", 0.1)
+    compute(client, ids[11], "groundedness", 0.9)
     rate(client, ids[6], "politeness", 0.2)
     assert chosen(client, question(feedback="negative")) == {ids[0], ids[1], ids[2], ids[9]}
     assert chosen(client, question(feedback="positive")) == {ids[3]}
     assert chosen(client, question(feedback="corrected")) == {ids[3]}
     assert chosen(client, question(bad=("toxicity",))) == {ids[4]}
-    assert chosen(client, question(bad=("groundedness",))) == {ids[5]}
+    assert chosen(client, question(bad=("groundedness",))) == {ids[5], ids[10]}
     assert chosen(client, question(scores=(read_score("politeness<0.5"),))) == {ids[6]}
     assert chosen(client, question(condition=safe("response_id IN ('r7', 'r8')"))) == {ids[7], ids[8]}
     assert chosen(client, question(equal={"trace_id": "t1"})) == {ids[9]}
