@@ -21,7 +21,7 @@ from tests.ports import ANY_PORTS
 
 from llmtower_processors.local.endpoints import Endpoints, find_endpoints, read_credentials
 from llmtower_processors.local.errors import ChildFailedError, DataDirBusyError, PortTakenError
-from llmtower_processors.local.plan import PLAN, StackOptions, Step
+from llmtower_processors.local.plan import PLAN, Part, StackOptions, Step
 from llmtower_processors.local.stack import Stack
 from llmtower_processors.roles import NICENESS
 from llmtower_schemas.topics import TOPICS
@@ -214,6 +214,19 @@ def test_a_step_that_fails_stops_what_has_started(tmp_path: Path) -> None:
     assert all(is_gone(pid) for pid in pids.values())
     assert not (tmp_path / "endpoints.json").exists()
     assert [line.partition(":")[0] for line in sorted(said)] == ["clickhouse", "kafka", "migrations", "topics"]
+
+
+@pytest.mark.parametrize("endpoint", ["", "https://judge.example/v1"])
+def test_the_judge_belongs_to_the_stack_where_an_endpoint_is_named(tmp_path: Path, endpoint: str) -> None:
+    own = {"LLMTOWER_JUDGE__BASE_URL": endpoint} if endpoint else {}
+    stack = Stack(StackOptions(data_dir=tmp_path, environment=own))
+    (judge,) = [entry for stage in PLAN for track in stage for entry in track if isinstance(entry, Part) and entry.name == "judge"]
+    try:
+        assert judge.wanted is not None
+        assert judge.wanted(stack._site) is bool(endpoint)
+        assert judge.spec(stack._site).argv[-2:] == ("judge", "run")
+    finally:
+        stack.close()
 
 
 def test_children_get_the_stacks_addresses_and_not_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
