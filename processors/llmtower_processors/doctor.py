@@ -121,17 +121,19 @@ def _clickhouse(settings: Settings) -> Iterator[Finding]:
         server = float(str(client.command("SELECT toUnixTimestamp64Milli(now64(3))"))) / 1000
         after = time.time()
         yield Finding("clickhouse", True, f"{settings.clickhouse.host}:{settings.clickhouse.port} answers, version {version}")
-        off = max(before - server, server - after, 0.0)
-        remedy = "" if off <= _CLOCK_S else "synchronise both machines with NTP: figures would be off by as much"
-        yield Finding(
-            "clock", off <= _CLOCK_S, f"differs from ClickHouse's by {off:.1f} s" if off > 0.05 else "agrees with ClickHouse's", remedy
-        )
+        yield _clock(max(before - server, server - after, 0.0))
         (room,) = client.query("SELECT min(free_space), min(total_space) FROM system.disks WHERE type = 'Local'").result_rows
         yield _disk(*room)
         require_current(client)
         yield Finding("tables", True, "all migrations are applied")
     except LlmtowerError as error:
         yield Finding("clickhouse", False, str(error), "start it, correct LLMTOWER_CLICKHOUSE__HOST, or run llmtower migrate")
+
+
+def _clock(off_s: float) -> Finding:
+    said = f"differs from ClickHouse's by {off_s:.1f} s" if off_s > 0.05 else "agrees with ClickHouse's"
+    remedy = "" if off_s <= _CLOCK_S else "synchronise both machines with NTP: figures would be off by as much"
+    return Finding("clock", off_s <= _CLOCK_S, said, remedy)
 
 
 def _disk(free: int, total: int) -> Finding:

@@ -64,7 +64,7 @@ class Timers:
             await update_watermarks(client, backlog, SystemClock().now_ms(), firing.token)
 
         async def letters(firing: Firing) -> None:
-            await asyncio.to_thread(self._report_letters, firing)
+            await asyncio.to_thread(report_letters, self._client("dead letters"), firing.window_end_ms)
 
         async def audit(firing: Firing) -> None:
             await asyncio.to_thread(self._audit, firing)
@@ -84,17 +84,6 @@ class Timers:
             self._clients[timer] = clickhouse_client(self._settings)
         return self._clients[timer]
 
-    def _report_letters(self, firing: Firing) -> None:
-        window = {"since": firing.window_end_ms - int(REPORT_S * 1_000), "until": firing.window_end_ms}
-        for project, app, count, reason in self._client("dead letters").query(_NEW_LETTERS, parameters=window).result_rows:
-            log.warning(
-                "%s/%s: %d dead letters in the last minute, most of them '%s'; see `llmtower dead-letters list`",
-                project,
-                app,
-                count,
-                reason,
-            )
-
     def _audit(self, firing: Firing) -> None:
         with KafkaRecords(self._kafka) as records:
             auditor = Auditor(self._client("audit"), records, self._processors, self._settings.retention)
@@ -102,3 +91,12 @@ class Timers:
         for finding in report.findings:
             log.error("audit: %s, hour %d: %d %s: %s", finding.check, finding.hour, finding.found, finding.processor, finding.detail)
         log.info("audit: %d records of %d hours: %s", report.records, len(report.hours), "clean" if report.clean else "NOT clean")
+
+
+def report_letters(client: "Client", until_ms: int) -> None:
+    """Say of each application how many of its events became dead letters in the minute before, and why most of them did."""
+    window = {"since": until_ms - int(REPORT_S * 1_000), "until": until_ms}
+    for project, app, count, reason in client.query(_NEW_LETTERS, parameters=window).result_rows:
+        log.warning(
+            "%s/%s: %d dead letters in the last minute, most of them '%s'; see `llmtower dead-letters list`", project, app, count, reason
+        )

@@ -1,7 +1,9 @@
 """A corpus of bad input: every line ends as exactly one row or one dead letter, its neighbours stay, and no reason tells of its content."""
 
+import gc
 import json
 import re
+import tracemalloc
 from typing import Any
 
 import orjson
@@ -9,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmtower_processors.pricing import PriceBook
+from llmtower_processors.pricing import PriceBook, book
 from llmtower_processors.registry import build_processors
 from llmtower_processors.roles import PIPELINE, SCORING
 from llmtower_schemas.codec import encode_event
@@ -184,3 +186,56 @@ def test_hostile_model_names_are_stored_as_they_are(model: str) -> None:
     blocks = {b.table: b for b in PROCESSORS["calls"].function(batch(record(line)))}
     assert blocks["calls"].columns["request_model"] == [model]
     assert encode_block(blocks["calls"])
+
+
+def changed(old: bytes, new: bytes) -> bytes:
+    return GOOD["calls"][1].replace(old, new, 1)
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        pytest.param(b'{"type":"response",', "json_invalid", id="broken JSON"),
+        pytest.param(changed(b'"duration_us":', b'"duration_us":"x","was":'), "int_parsing at duration_us", id="wrong type"),
+        pytest.param(changed(b'"app":', b'"was":'), "missing at app", id="missing field"),
+        pytest.param(changed(b"Be brief.", b"a\xffb"), "json_invalid", id="invalid UTF-8"),
+        pytest.param(changed(b"Be brief.", b"a\x00b"), "json_invalid", id="raw NUL byte"),
+        pytest.param(changed(b"Be brief.", b"a\\u0000b"), "", id="escaped NUL"),
+        pytest.param(changed(b'"type":"response"', b'"type":"thought"'), "union_tag_invalid", id="unknown event type"),
+        pytest.param(changed(b'"Be brief."', b"[" * 5_000 + b"]" * 5_000), "json_invalid", id="deep nesting"),
+        pytest.param(GOOD["calls"][1][:-1] + b',"app":"second"}', "", id="duplicate key"),
+        pytest.param(GOOD["calls"][1][:-1] + b',"schema":99,"new":{"a":[1]}}', "", id="newer version"),
+    ],
+)
+def test_each_kind_of_bad_line_is_a_row_or_a_dead_letter_with_its_reason(line: bytes, reason: str) -> None:
+    blocks = {block.table: block for block in PROCESSORS["calls"].function(batch(record(line)))}
+    assert ("calls" in blocks) is (not reason)
+    assert list(blocks["dead_letters"].columns["reason"]) == [reason] if reason else "dead_letters" not in blocks
+
+
+def test_an_envelope_of_an_unknown_schema_version_is_read_line_by_line() -> None:
+    made = record(GOOD["calls"][1] + b'\n{"type":"thought"}')
+    headers = tuple((name, b"99" if name == "schema" else value) for name, value in made.headers)
+    blocks = {block.table: block for block in PROCESSORS["calls"].function(batch(made._replace(headers=headers)))}
+    assert (blocks["calls"].rows, blocks["dead_letters"].rows) == (1, 1)
+
+
+def test_names_without_end_do_not_grow_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With little remembered of names: a thousand of them then show what a million would."""
+    monkeypatch.setattr(book, "CACHED_NAMES", 100)
+    function = build_processors(PriceBook())["calls"].function
+
+    def held_after(first: int, count: int) -> int:
+        for start in range(first, first + count, 500):
+            lines = [changed(b'"request_model":"', b'"request_model":"%d-' % number) for number in range(start, start + 500)]
+            function(batch(record(b"\n".join(lines))))
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
+
+    held_after(0, 1_000)
+    tracemalloc.start()
+    try:
+        before = held_after(1_000, 500)
+        assert held_after(1_500, 2_000) - before < 50_000
+    finally:
+        tracemalloc.stop()

@@ -1,6 +1,7 @@
 """Dead letters are counted, shown and sent again once, also when a replay is killed between sending and marking."""
 
 import asyncio
+from collections import Counter
 
 import pytest
 from tests.integration.audit.world import FIRST, NOW, World, found, response
@@ -8,6 +9,7 @@ from tests.integration.audit.world import FIRST, NOW, World, found, response
 from llmtower_processors.dead_letters import MemorySender, NoSuchLetter, Outgoing, Replay, find, outgoing, replay, show, summarize
 from llmtower_processors.errors import Unreachable
 from llmtower_processors.runtime.model import Record
+from llmtower_processors.timers import report_letters
 
 pytestmark = pytest.mark.integration
 NOW_MS = NOW * 1_000
@@ -40,6 +42,21 @@ def test_letters_are_counted_and_shown_without_their_bytes(world: World) -> None
     assert b"question 2" in shown.raw
     with pytest.raises(NoSuchLetter, match="topic:partition"):
         show(world.client, "llmtower.calls:0:0:7")
+
+
+def test_each_apps_new_letters_are_reported_by_themselves(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    store_letters(world)
+    last_ms = world.count("SELECT toUnixTimestamp64Milli(max(at)) FROM dead_letters")
+    with caplog.at_level("WARNING"):
+        report_letters(world.client, last_ms + 1)
+        report_letters(world.client, last_ms + 120_000)
+    counts = Counter[str]()
+    for summary in summarize(world.client):
+        counts[summary.app] += summary.count
+    said = {record.getMessage().partition(",")[0] for record in caplog.records}
+    assert said == {f"default/{app}: {count} dead letters in the last minute" for app, count in counts.items()}
+    assert len(caplog.records) == len(counts)
+    assert "secret" not in caplog.text
 
 
 def test_a_replay_sends_each_letter_once(world: World) -> None:

@@ -150,6 +150,10 @@ def test_the_command_starts_everything_with_the_worker_and_stops_it(tmp_path: Pa
         with urllib.request.urlopen(post, timeout=10) as answer:
             assert answer.status == 200
         until(lambda: asked(data, endpoints, "SELECT count() FROM llmtower.calls") or None)
+        by_variable = command("doctor", LLMTOWER_DATA_DIR=str(data))
+        assert (by_variable.returncode, by_variable.stdout.splitlines()[-1]) == (0, "All is well."), by_variable.stdout
+        by_option = command("query", "SELECT count() FROM calls", "--data-dir", str(data), "--format", "csv")
+        assert (by_option.returncode, by_option.stdout.splitlines()[0]) == (0, "count()"), by_option.stderr
         nicer = min(19, os.getpriority(os.PRIO_PROCESS, 0) + NICENESS)
         until(lambda: os.getpriority(os.PRIO_PROCESS, endpoints.pids["scoring"]) == nicer or None)
         group = Path(f"/proc/{endpoints.pids['scoring']}/autogroup")
@@ -169,6 +173,13 @@ def test_the_command_starts_everything_with_the_worker_and_stops_it(tmp_path: Pa
         "worker",
     ]
     assert lines[-1] == "stopped"
+
+
+def command(*words: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run a command that has no other address than a data directory."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("LLMTOWER_")} | env
+    argv = [sys.executable, "-m", "llmtower_processors.cli", *words]
+    return subprocess.run(argv, env=clean, capture_output=True, text=True, timeout=60, check=False)
 
 
 def changed(data_dir: Path, name: str, before: int) -> Endpoints | None:
