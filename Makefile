@@ -68,18 +68,19 @@ peers: $(STAMP) ## install what benchmarks compare with into .venv-peers (about 
 	@$(uv_like_pip); $(BIN)/uv pip sync -q --python .venv-peers/bin/python --require-hashes requirements/peers.txt
 
 # The wrappers are tested with the newest clients and with the oldest that pyproject allows, each set in an environment of its own; so is
-# the push to Grafana, whose client brings an urllib3 that is not everybody's.
-CLIENTS := newest oldest grafana frameworks frameworks-oldest
+# the push to Grafana, whose client brings an urllib3 that is not everybody's; so are the models (PyTorch, Detoxify, sentence-transformers).
+CLIENTS := newest oldest grafana frameworks frameworks-oldest ml
 TESTS_newest := tests/clients
 TESTS_oldest := tests/clients
 TESTS_grafana := tests/grafana
 TESTS_frameworks := tests/frameworks
 TESTS_frameworks-oldest := tests/frameworks
+TESTS_ml := tests/ml
 
 clients: $(CLIENTS:%=.venv-%/.setup-done)
 
 .venv-%/.setup-done: requirements/clients-%.txt | $(STAMP)
-	@echo "installing the $* client libraries into .venv-$* (the first time about 250 MB to download, most of it for both)"
+	@echo "installing the $* client libraries into .venv-$* (the first time about $(if $(filter ml,$*),3 GB,250 MB) to download)"
 	@test -x .venv-$*/bin/python || $(BIN)/python -m venv --without-pip .venv-$*
 	@$(uv_like_pip); $(BIN)/uv pip sync -q --python .venv-$*/bin/python --require-hashes $< || \
 	{ echo "uv could not do it; going on with pip (slower)"; $(BIN)/python -m pip --python .venv-$*/bin/python install -q --require-hashes -r $<; }
@@ -147,6 +148,9 @@ lock: setup ## resolve the dependencies and Kafka's jars anew
 	@$(uv_like_pip); $(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --extra langchain --extra litellm --resolution lowest-direct \
 		--generate-hashes --no-emit-index-url --no-annotate --no-header pyproject.toml requirements/frameworks-oldest.in \
 		-o requirements/clients-frameworks-oldest.txt
+	@$(uv_like_pip); $(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --extra toxicity --extra embeddings \
+		--excludes requirements/ml-excludes.txt --generate-hashes --no-emit-index-url --no-annotate --no-header pyproject.toml requirements/ml.in \
+		-o requirements/clients-ml.txt
 	@echo "resolving Kafka's jars"
 	@$(BIN)/python -c 'from pathlib import Path; from llmtower_processors.local.jars import LOCK_NAME, write_lock; write_lock(Path("processors/llmtower_processors/local", LOCK_NAME))'
 

@@ -35,6 +35,7 @@ def write(folder: Path, *, size: str = "tiny", classes: tuple[str, ...] = CLASSE
     folder.mkdir(parents=True, exist_ok=True)
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefghijklmnopqrstuvwxyz", *words()]
     (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n", "utf-8")
+    (folder / "tokenizer_config.json").write_text('{"model_max_length": 512}', "utf-8")
     config = transformers.BertConfig(vocab_size=30_522 if size == "base" else len(vocabulary), num_labels=len(classes), **SIZES[size])
     config.save_pretrained(folder)
     torch.manual_seed(0)

@@ -141,7 +141,8 @@ def load_sentence_transformers(path: str, version: str = "1") -> ModelEmbedder:
     except ImportError as error:
         raise NotConfigured("The embedder sentence-transformers is not installed. Run: pip install 'llmtower[embeddings]'") from error
     model = SentenceTransformer(path)
-    return ModelEmbedder(_name(path), version, int(model.get_sentence_embedding_dimension()), model)
+    dimension = getattr(model, "get_embedding_dimension", None) or model.get_sentence_embedding_dimension  # renamed in version 6
+    return ModelEmbedder(_name(path), version, int(dimension()), model)
 
 
 def _name(path: str) -> str:
