@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import litellm
+import openai
 import pytest
 
+import llmtower
 from llmtower.integrations.litellm import LLMTowerLogger, event_of, handler
 from llmtower.testing import CapturedCalls
 from llmtower_schemas.events import ResponseEvent
@@ -16,7 +18,7 @@ from tests.standins.oracle import our_cost, their_cost
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 BUCKETS = {"input_tokens": 12, "cache_read_tokens": 8, "output_tokens": 7, "reasoning_tokens": 5}
-MESSAGES = [{"role": "user", "content": "hi"}]
+MESSAGES: list[Any] = [{"role": "user", "content": "hi"}]
 
 
 @pytest.fixture(autouse=True)
@@ -84,6 +86,42 @@ def test_errors_are_classified_and_raised_as_before(openai_url: str, captured_ca
         complete(openai_url, "error-429")
     event = response_of(captured_calls)
     assert (event["status"], event["error_class"], event["http_status"]) == ("error", "rate_limit", 429)
+
+
+def test_a_wrapped_client_within_leaves_the_call_to_litellm(openai_url: str, captured_calls: CapturedCalls) -> None:
+    client = llmtower.wrap_openai(openai.OpenAI(base_url=openai_url, api_key="k", max_retries=0))
+    aclient = llmtower.wrap_openai(openai.AsyncOpenAI(base_url=openai_url, api_key="k", max_retries=0))
+    litellm.completion(model="openai/gpt-4o", messages=MESSAGES, client=client)  # by `client.post`
+    litellm.embedding(model="openai/text-embedding-3-small", input=["hi"], encoding_format="float", client=client)  # by its resource
+    for _ in litellm.completion(model="openai/gpt-4o", messages=MESSAGES, client=client, stream=True):
+        inside = llmtower.scope.within_call()
+    assert not inside, "the caller's own code lies outside"
+    with pytest.raises(litellm.RateLimitError):
+        litellm.completion(model="openai/error-429", messages=MESSAGES, client=client, num_retries=0)
+
+    async def ask() -> None:
+        await litellm.acompletion(model="openai/gpt-4o", messages=MESSAGES, client=aclient)
+        await aclient.chat.completions.create(model="gpt-4o", messages=MESSAGES)
+
+    asyncio.run(ask())
+    client.chat.completions.create(model="gpt-4o", messages=MESSAGES)
+    names = names_of(captured_calls, 7)
+    assert names == ["llmtower.litellm"] * 5 + ["llmtower.openai"] * 2
+
+
+def test_a_call_around_is_the_outermost(openai_url: str, captured_calls: CapturedCalls) -> None:
+    with llmtower.call(provider="mine", model="outer", instrumentation="mine"):
+        complete(openai_url, "gpt-4o")
+    complete(openai_url, "gpt-4o")
+    assert names_of(captured_calls, 2) == ["llmtower.litellm", "mine"]
+
+
+def names_of(captured: CapturedCalls, count: int) -> list[str]:
+    deadline = time.monotonic() + 20
+    while len(captured) < count and time.monotonic() < deadline:
+        time.sleep(0.02)
+    time.sleep(0.3)  # one too many would come now
+    return sorted(event["instrumentation"] for event in captured)
 
 
 def test_the_proxy_finds_the_handler_by_name() -> None:

@@ -3,12 +3,14 @@
 import asyncio
 from typing import Any
 
+import openai
 import pytest
 from llama_index.core.base.llms.types import ChatMessage, LLMMetadata
 from llama_index.core.retrievers import BaseRetriever
 from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 from llama_index.llms.openai import OpenAI
 
+import llmtower
 from llmtower.integrations.llama_index import instrument
 from llmtower.testing import CapturedCalls
 from tests.standins.openai import TOOL, USAGE
@@ -85,6 +87,27 @@ def test_a_stream_has_a_first_token(openai_url: str, captured_calls: CapturedCal
     (event,) = of_type(captured_calls, "response")
     assert event["stream"]
     assert 0 < event["ttft_us"] <= event["duration_us"]
+
+
+def test_a_wrapped_client_within_leaves_the_call_to_llama_index(openai_url: str, captured_calls: CapturedCalls) -> None:
+    chat = model(openai_url)
+    chat._client = llmtower.wrap_openai(openai.OpenAI(base_url=openai_url, api_key="k", max_retries=0))
+    chat._aclient = llmtower.wrap_openai(openai.AsyncOpenAI(base_url=openai_url, api_key="k", max_retries=0))
+    chat.chat(MESSAGES)
+    for chunk in chat.stream_chat(MESSAGES):
+        if chunk.delta:
+            assert not llmtower.scope.within_call(), "the caller's own code lies outside"
+
+    async def ask() -> None:
+        await chat.achat(MESSAGES)
+        await chat._aclient.chat.completions.create(model="gpt-4o", messages=[{"role": "user", "content": "hi"}])
+
+    asyncio.run(ask())
+    chat._client.chat.completions.create(model="gpt-4o", messages=[{"role": "user", "content": "hi"}])
+    with llmtower.call(provider="mine", model="outer", instrumentation="mine"):
+        chat.chat(MESSAGES)
+    names = sorted(event["instrumentation"] for event in of_type(captured_calls, "response"))
+    assert names == ["llmtower.llama_index"] * 3 + ["llmtower.openai"] * 2 + ["mine"]
 
 
 def test_errors_are_classified_and_raised_as_before(openai_url: str, captured_calls: CapturedCalls) -> None:

@@ -4,11 +4,13 @@ litellm.callbacks = [LLMTowerLogger()]                     # in an application
 callbacks: ["llmtower.integrations.litellm.handler"]       # below litellm_settings, in the proxy's config.yaml
 """
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, Final
 
 from litellm.integrations.custom_logger import CustomLogger
 
+from llmtower import scope
 from llmtower.classification import Failure
 from llmtower.errors import internal_error
 from llmtower.ids import new_id
@@ -18,35 +20,80 @@ from llmtower_schemas.error_classes import by_code, by_names, by_status
 
 _OPERATIONS: Final = {"embedding": "embeddings", "aembedding": "embeddings", "text_completion": "text_completion"}
 _NAME: Final = "llmtower.litellm"
+_MOST: Final = 10_000
+"""Calls that never end are forgotten, the oldest first."""
+
+
+class _Underway:
+    """A call of LiteLLM's while it is at the provider: a client that is wrapped as well sees the same call, and leaves it to us."""
+
+    __slots__ = ("closed", "found", "id", "outside", "parent")
+
+    def __init__(self, outside: Any) -> None:
+        self.closed = False
+        self.outside = self.parent = outside
+        self.id, self.found = getattr(outside, "id", None), getattr(outside, "found", None)
 
 
 class LLMTowerLogger(CustomLogger):  # type: ignore[misc]  # litellm is no dependency of the type check
     """Give it to LiteLLM as a callback; it never raises into it."""
 
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self._underway: OrderedDict[str, _Underway | None] = OrderedDict()
+
+    def log_pre_api_call(self, model: Any, messages: Any, kwargs: Mapping[str, Any]) -> None:
+        """A provider is about to be asked, in the caller's own context; within a call that is recorded already, this one is not."""
+        try:
+            inner = scope.within_call()
+            made = None if inner else _Underway(scope.parent.get())
+            self._underway[_id(kwargs)] = made
+            if made is not None:
+                scope.parent.set(made)
+            if len(self._underway) > _MOST:
+                self._underway.popitem(last=False)
+        except Exception:
+            internal_error("litellm")
+
+    def log_post_api_call(self, kwargs: Mapping[str, Any], response_obj: Any, start_time: Any, end_time: Any) -> None:
+        """The provider has answered, or refused, in the same context: what follows there is no part of it."""
+        made = self._underway.get(_id(kwargs))
+        if made is not None:
+            made.closed = True
+            if scope.parent.get() is made:
+                scope.parent.set(made.outside)
+
+    def _log(self, kwargs: Mapping[str, Any]) -> None:
+        try:
+            call_id = _id(kwargs)
+            inner = call_id in self._underway and self._underway[call_id] is None
+            if (made := self._underway.pop(call_id, None)) is not None:
+                made.closed = True
+            said = kwargs.get("standard_logging_object")
+            if isinstance(said, Mapping) and not inner:
+                record(event_of(said))
+        except Exception:
+            internal_error("litellm")
+
     def log_success_event(self, kwargs: Mapping[str, Any], response_obj: Any, start_time: Any, end_time: Any) -> None:
         """A call has ended well."""
-        _log(kwargs)
+        self._log(kwargs)
 
     def log_failure_event(self, kwargs: Mapping[str, Any], response_obj: Any, start_time: Any, end_time: Any) -> None:
         """A call has failed."""
-        _log(kwargs)
+        self._log(kwargs)
 
     async def async_log_success_event(self, kwargs: Mapping[str, Any], response_obj: Any, start_time: Any, end_time: Any) -> None:
         """An asynchronous call has ended well."""
-        _log(kwargs)
+        self._log(kwargs)
 
     async def async_log_failure_event(self, kwargs: Mapping[str, Any], response_obj: Any, start_time: Any, end_time: Any) -> None:
         """An asynchronous call has failed."""
-        _log(kwargs)
+        self._log(kwargs)
 
 
-def _log(kwargs: Mapping[str, Any]) -> None:
-    try:
-        said = kwargs.get("standard_logging_object")
-        if isinstance(said, Mapping):
-            record(event_of(said))
-    except Exception:
-        internal_error("litellm")
+def _id(kwargs: Mapping[str, Any]) -> str:
+    return str(kwargs.get("litellm_call_id") or "")
 
 
 def event_of(said: Mapping[str, Any]) -> dict[str, Any]:

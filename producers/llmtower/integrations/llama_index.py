@@ -29,6 +29,8 @@ class Records:
         self.open: OrderedDict[str, Call | Step] = OrderedDict()
         self.parents: OrderedDict[str, str | None] = OrderedDict()
         self.last: dict[str, Any] = {}
+        self.outside: dict[str, Any] = {}
+        """What lay around a record where it was opened."""
 
     def around(self, span_id: str | None) -> Call | Step | None:
         """Give the nearest enclosing record."""
@@ -41,22 +43,37 @@ class Records:
         return None
 
     def begin(self, span_id: str | None, make: Any) -> None:
-        """Open a record under its parent."""
+        """Open a record under its parent, unless that is a call; within it, another instrumentation sees the same call again."""
         if span_id is None:
             return
         around = self.around(span_id)
         token = scope.parent.set(around) if around is not None else None
         try:
-            self.open[span_id] = make()
+            made = None if scope.within_call() else make()
         finally:
             if token is not None:
                 scope.parent.reset(token)
+        if made is None:
+            return
+        self.open[span_id] = made
+        if getattr(made, "kind", "") != "workflow":
+            self.outside[span_id] = scope.parent.get()
+            scope.parent.set(made)
         if len(self.open) > _MOST:
             forgotten, _ = self.open.popitem(last=False)
             self.last.pop(forgotten, None)
+            self.outside.pop(forgotten, None)
+
+    def leave(self, span_id: str) -> None:
+        """Let what follows in this context lie outside of a record."""
+        if span_id in self.outside:
+            outside = self.outside.pop(span_id)
+            if scope.parent.get() is self.open.get(span_id):
+                scope.parent.set(outside)
 
     def end(self, span_id: str | None, **given: Any) -> None:
         """Close a record."""
+        self.leave(span_id or "")
         found = self.open.pop(span_id, None) if span_id else None
         self.last.pop(span_id or "", None)
         if found is not None:
@@ -155,6 +172,7 @@ def _token(records: Records, event: Any) -> None:
     found = records.open.get(event.span_id)
     if isinstance(found, Call):
         found.first_token()
+        records.leave(event.span_id)  # between tokens the caller's own code runs, in this very context
         records.last[event.span_id] = event.response
 
 
