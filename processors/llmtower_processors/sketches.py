@@ -9,9 +9,10 @@ import msgspec
 
 from llmtower_processors.arrivals import portions, sort_events
 from llmtower_processors.drift.embedders import Embedder, HashedNgrams
-from llmtower_processors.drift.said import answered, asked, calls_tools, refuses
+from llmtower_processors.drift.said import answered, asked, calls_tools
 from llmtower_processors.drift.sums import Said, Segment, Sums, rows, sum_up
 from llmtower_processors.runtime.model import Batch, Block, Processor
+from llmtower_processors.scoring.refusals import refuses
 from llmtower_processors.structs import NOTHING, STRUCTS
 from llmtower_schemas import topics
 from llmtower_schemas.events import RequestEvent, ResponseEvent, StepEvent

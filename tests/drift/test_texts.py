@@ -8,7 +8,7 @@ from msgspec import Raw
 
 from llmtower_processors.drift.embedders import HashedNgrams, ModelEmbedder, load_embedder, unit
 from llmtower_processors.drift.language import LANGUAGES, languages
-from llmtower_processors.drift.said import answered, asked, calls_tools, refuses
+from llmtower_processors.drift.said import answered, asked, calls_tools
 from llmtower_processors.drift.tokens import CHUNK_BYTES, chunks, grams, pairs, word_hash, words
 from llmtower_processors.errors import NotConfigured
 
@@ -41,10 +41,6 @@ def test_tools_and_refusals_are_seen() -> None:
     assert calls_tools(Raw(b'[{"role":"assistant","content":[{"type":"tool_use","name":"x"}]}]'), [])
     assert not calls_tools(Raw(b'[{"role":"assistant","tool_calls":null,"content":"my tool"}]'), ["stop"])
     assert not calls_tools(Raw(b'"the tool_calls field"'), [])
-    assert refuses("I'm sorry, but I can't help with that.")
-    assert refuses("I\u2019m unable to do so")
-    assert refuses("Lo siento, no puedo ayudarte con eso")
-    assert not refuses("Refunds take five days. " * 20 + "I'm sorry")
 
 
 def test_words_are_what_stands_between_other_bytes() -> None:

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmtower.redaction import is_card, redact, suspicious
+from llmtower.redaction import redact, suspicious
+from llmtower_schemas.secrets import is_card
 
 MARK = re.compile(r"\[redacted:[a-z-]+\]")
 

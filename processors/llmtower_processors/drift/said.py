@@ -1,6 +1,5 @@
 """What was asked and what was answered, as plain text, out of the JSON that a call carries; and what the answer did besides talking."""
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -16,12 +15,6 @@ _TEXTS: Final = ("content", "text", "parts", "message")
 """Where the formats of providers keep what was said, in the order of looking."""
 _TOOLS: Final = frozenset({"tool_use", "function_call", "tool_call"})
 _DEEPEST: Final = 8
-
-_refuses = re.compile(
-    r"i(?:['\u2019]m| am) (?:sorry|unable|not able)|i can(?:['\u2019]t|not| not) (?:help|assist|provide|comply|do that|create|share)"
-    r"|as an ai\b|ich kann (?:dabei|ihnen dabei|dir dabei|das) (?:leider )?nicht|lo siento, (?:pero )?no puedo"
-    r"|je (?:suis désolé|ne peux pas (?:vous|t'))|mi dispiace, (?:ma )?non posso|desculpe, (?:mas )?não posso"
-).search
 
 
 def asked(raw: msgspec.Raw) -> str:
@@ -72,11 +65,6 @@ def _inside(value: Any) -> list[Any]:
     if isinstance(value, Mapping):
         return [value[name] for name in _TEXTS if name in value][:1]
     return []
-
-
-def refuses(text: str) -> bool:
-    """Say whether an answer begins like a refusal: cheap, for the trend of a rate and not for a verdict on one answer."""
-    return _refuses(text[:200].lower()) is not None
 
 
 def calls_tools(raw: msgspec.Raw, finish_reasons: list[str]) -> bool:
