@@ -22,6 +22,7 @@ CHECKS: Final[dict[str, str]] = {
     "rollup_1m": "rows of rollup_1m that differ from calls",
     "rollup_1h": "rows of rollup_1h that differ from rollup_1m",
     "rollup_user_1h": "rows of rollup_user_1h that differ from calls",
+    "rollup_models_1h": "rows of rollup_models_1h that differ from calls",
     "rollup_scores_1m": "rows of rollup_scores_1m that differ from call_scores and scores",
     "rollup_scores_1h": "rows of rollup_scores_1h that differ from rollup_scores_1m",
     "missing_from_producers": "events that a producer counts as delivered, or lost without a count, and that are not stored",

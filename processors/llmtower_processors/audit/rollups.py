@@ -47,6 +47,7 @@ ROLLUPS: Final[tuple[Rollup, ...]] = (
     Rollup("rollup_1m", feeds=("rollup_1h",)),
     Rollup("rollup_1h"),
     Rollup("rollup_user_1h"),
+    Rollup("rollup_models_1h"),
     Rollup("rollup_scores_1m", told=("events", "scored"), feeds=("rollup_scores_1h",), rows=_SCORES),
     Rollup("rollup_scores_1h", told=("events", "scored"), rows=_SCORES),
 )

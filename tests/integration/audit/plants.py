@@ -86,12 +86,23 @@ def orphan(world: World, own: list[Record]) -> None:
     world.insert(world.ledger(lost, duplicate=True))
 
 
+def _rollups(hours: int) -> dict[str, int]:
+    """Give what is found where a row of `calls` is gone: every rollup that is made of it differs."""
+    return dict.fromkeys(("rollup_1m", "rollup_user_1h", "rollup_models_1h"), hours)
+
+
 PLANTED: dict[str, tuple[Plant, dict[str, int]]] = {
-    "missing_row": (missing_row, {"missing_events": 1, "rollup_1m": 1, "rollup_user_1h": 1}),
-    "missing_rows_of_a_record": (missing_rows_of_a_record, {"missing_events": 4, "rollup_1m": 2, "rollup_user_1h": 2}),
+    "missing_row": (missing_row, {"missing_events": 1, **_rollups(1)}),
+    "missing_rows_of_a_record": (
+        missing_rows_of_a_record,
+        {"missing_events": 4, **_rollups(2)},
+    ),
     "missing_dead_letter": (missing_dead_letter, {"missing_events": 1}),
     "missing_bytes": (missing_bytes, {"missing_events": 1}),
-    "missing_record": (missing_record, {"missing_records": 4, "missing_from_producers": 4, "rollup_1m": 2, "rollup_user_1h": 2}),
+    "missing_record": (
+        missing_record,
+        {"missing_records": 4, "missing_from_producers": 4, **_rollups(2)},
+    ),
     "rows_without_ledger": (rows_without_ledger, {"rows_without_ledger": 4, "missing_from_producers": 4}),
     "missing_contents": (missing_contents, {"missing_events": 1}),
     "doubled_row": (doubled_row, {"doubled_rows": 1}),

@@ -90,7 +90,13 @@ def test_an_earlier_incarnation_is_audited_without_kafka(world: World) -> None:
     world.records.logs |= {(CALLS, 0): [], (CALLS, 1): []}
     assert found(world.audit())["missing_events"] == 1
     repaired = world.audit(repair=True)
-    assert {f.check: f.open for f in repaired.findings} == {"missing_events": 1, "doubled_rows": 0, "rollup_1m": 0, "rollup_user_1h": 0}
+    assert {f.check: f.open for f in repaired.findings} == {
+        "missing_events": 1,
+        "doubled_rows": 0,
+        "rollup_1m": 0,
+        "rollup_user_1h": 0,
+        "rollup_models_1h": 0,
+    }
 
 
 def test_rows_are_never_judged_by_another_record(world: World) -> None:
@@ -103,7 +109,8 @@ def test_rows_are_never_judged_by_another_record(world: World) -> None:
     log[own[3].offset] = Record(CALLS, 0, own[3].offset, FIRST * 1_000, None, stranger.value, stranger.headers)
     del world.records.logs[CALLS, 3]
     repaired = world.audit(repair=True)
-    assert {finding.check: finding.open for finding in repaired.findings} == {"missing_events": 1, "rollup_1m": 0, "rollup_user_1h": 0}
+    rollups = dict.fromkeys(("rollup_1m", "rollup_user_1h", "rollup_models_1h"), 0)
+    assert {finding.check: finding.open for finding in repaired.findings} == {"missing_events": 1, **rollups}
     assert world.count("SELECT count() FROM calls") == rows
 
 

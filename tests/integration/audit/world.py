@@ -172,7 +172,7 @@ class World:
         """Give what every rollup should and does hold, summed over all keys."""
         sums = "sum(calls), sum(cost_nano_usd), sum(errors)"
         wanted = "count(), sum(ifNull(cost_nano_usd, 0)), countIf(status != 'ok')"
-        tables = {"calls": wanted, "rollup_1m": sums, "rollup_1h": sums, "rollup_user_1h": sums}
+        tables = {"calls": wanted, "rollup_1m": sums, "rollup_1h": sums, "rollup_user_1h": sums, "rollup_models_1h": sums}
         return {name: [tuple(row) for row in self.client.query(f"SELECT {what} FROM {name}").result_rows] for name, what in tables.items()}
 
 
