@@ -228,6 +228,13 @@ class JudgeSettings(_Section):
     max_output_tokens: Annotated[int, Field(ge=16, le=100_000)] = Field(300, description="tokens of an answer at most, reasoning included")
 
 
+class PromptSettings(_Section):
+    """The prompt library."""
+
+    protected: str = Field("production", description="comma-separated labels that only a key of the scope promote moves, once there is one")
+    key: SecretStr | None = Field(None, description="API key of the scope promote, for `llmtower prompts promote` and `rollback`")
+
+
 class UpSettings(_Section):
     """Where `llmtower up` and `llmtower demo` listen; 0 = any free port."""
 
@@ -263,6 +270,7 @@ class Settings(BaseSettings):
     gateway: GatewaySettings = GatewaySettings()
     collector: CollectorSettings = CollectorSettings()
     judge: JudgeSettings = JudgeSettings()
+    prompts: PromptSettings = PromptSettings()
     up: UpSettings = UpSettings()
 
 

@@ -33,6 +33,7 @@ BENCHMARKS: dict[str, str] = {
     "page": "the live page in a browser over 10 M calls: first paint, another view, idle cost",
     "idle": "CPU and memory of an idle `llmtower up`",
     "drift": "embedding rates; false alarms of drift over a million minutes without any; how soon seeded shifts are seen",
+    "prompts": "a promotion to 200 connected clients, a start with everything down, rendering",
     "scoring": "event → queryable with the scoring process stopped, and busy",
     "drift_compare": "`drift compare` of two slices over thirty days of minutes",
     "drift_peers": "the same windows asked of Llmtower, Evidently's four methods and an online MMD (needs `make peers`)",

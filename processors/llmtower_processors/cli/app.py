@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from llmtower_processors.cli import alerts, dashboards, data, datasets, drift, gateway, judge, models, pipeline, stack
+from llmtower_processors.cli import alerts, dashboards, data, datasets, drift, gateway, judge, models, pipeline, prompts, stack
 from llmtower_processors.errors import LlmtowerError, NotConfigured, root
 from llmtower_schemas.settings import OPTION_PREFIX, unknown_names
 
@@ -72,6 +72,20 @@ GROUPS: dict[str, tuple[str, dict[str, Callable[..., Any]]]] = {
     "judge": (
         "Let a model score answers, within a budget.",
         {"run": judge.judge_run, "rubrics": judge.judge_rubrics, "agreement": judge.judge_agreement},
+    ),
+    "prompts": (
+        "Prompts as versions with labels: reviewed, promoted, rolled back.",
+        {
+            "push": prompts.prompts_push,
+            "sync": prompts.prompts_sync,
+            "list": prompts.prompts_list,
+            "show": prompts.prompts_show,
+            "diff": prompts.prompts_diff,
+            "history": prompts.prompts_history,
+            "promote": prompts.prompts_promote,
+            "rollback": prompts.prompts_rollback,
+            "render": prompts.prompts_render,
+        },
     ),
     "models": (
         "Models and fine-tunes: what they are, where they came from, how they do.",

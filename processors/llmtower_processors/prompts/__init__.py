@@ -1,0 +1,1 @@
+"""Prompts on the command line: their files, plans, comparisons and tests."""
