@@ -6,6 +6,7 @@ from pathlib import Path
 
 from clickhouse_connect.driver.client import Client
 
+from llmtower_processors.audit.rollups import ROLLUPS, audit_rollup
 from tests.faults.load import cost, journal, kind
 
 _STORED = """
@@ -83,7 +84,15 @@ def _judge_rollups(client: Client) -> list[str]:
     sums = {name: tuple(int(value or 0) for value in client.query(sql).result_rows[0]) for name, sql in _ROLLUPS.items()}
     calls = sums["calls"]
     wanted = {"rollup_1m": calls, "rollup_1h": calls, "rollup_user_1h": (calls[0], calls[1], calls[2] + calls[3])}
-    return [f"{name} sums to {sums[name]}, calls to {total}" for name, total in wanted.items() if sums[name] != total]
+    faults = [f"{name} sums to {sums[name]}, calls to {total}" for name, total in wanted.items() if sums[name] != total]
+    return faults + _judge_every_sum(client)
+
+
+def _judge_every_sum(client: Client) -> list[str]:
+    """All the other sums and buckets, key by key, by the audit's comparison (which has tests of its own)."""
+    hours = [int(hour) for (hour,) in client.query("SELECT DISTINCT toUnixTimestamp(toStartOfHour(started_at)) FROM calls").result_rows]
+    asked = [rollup for rollup in ROLLUPS if rollup.table in _ROLLUPS]
+    return [f"{found.check}: {found.detail}" for rollup in asked for found in audit_rollup(client, rollup, sorted(hours))]
 
 
 def _judge_contents(client: Client) -> list[str]:

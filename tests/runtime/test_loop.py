@@ -25,7 +25,7 @@ from llmtower_processors.runtime.edges import (
 )
 from llmtower_processors.runtime.loop import ProcessorLoop
 from llmtower_processors.runtime.memory import MemoryBroker, MemoryLog
-from llmtower_processors.runtime.memory_store import MemoryStore
+from llmtower_processors.runtime.memory_store import MemoryStore, Table
 from llmtower_processors.runtime.metrics import NAMES, Metrics
 from llmtower_processors.runtime.model import Batch, Block, Processor
 from tests.runtime.world import CALLS, GROUP, TOPIC, rows_of, tables
@@ -519,6 +519,38 @@ def test_workers_that_come_go_and_die_leave_every_event_once(seed: int) -> None:
         bench.check()
 
     body()
+
+
+@on_bench
+async def test_metrics_say_what_happened(bench: Bench) -> None:
+    bench.store.tables["dead_letters"] = Table(100_000)
+
+    def function(batch: Batch) -> Sequence[Block]:
+        (calls, _), ago_us = rows_of(batch), time.time_ns() // 1_000 - 3_000_000
+        timed = {**calls.columns, "started_at": [ago_us] * calls.rows, "duration_us": [1_000_000] * calls.rows}
+        return [Block("calls", timed), Block("dead_letters", calls.columns)]
+
+    down = iter([True, True])
+
+    def fault(step: str) -> None:
+        if step == "insert" and next(down, False):
+            raise StoreUnavailableError("down")
+
+    bench.store.fault = fault
+    worker = bench.worker(Processor("calls", (TOPIC,), ("calls", "dead_letters"), function))
+    async with bench.running(worker):
+        bench.send(10)
+        await bench.until(lambda: bench.stored == 30 and worker.ready and not sum(worker.lag.values()))
+        await bench.until(lambda: value(bench, "llmtower_rows_total", processor="calls", table="dead_letters") == 30)
+        await bench.until(lambda: value(bench, "llmtower_lag_events", processor="calls", topic=TOPIC, partition="0") == 0)
+    of = {"processor": "calls", "table": "calls"}
+    assert value(bench, "llmtower_rows_total", **of) == value(bench, "llmtower_batch_rows_sum", **of) == 30
+    assert value(bench, "llmtower_insert_seconds_count", **of) == value(bench, "llmtower_batch_rows_count", **of) >= 2
+    assert value(bench, "llmtower_dead_letters_total", processor="calls") == 30
+    assert value(bench, "llmtower_retries_total", processor="calls", what="insert") == 2
+    assert value(bench, "llmtower_end_to_end_seconds_count", processor="calls") == 30
+    assert 30 * 2.0 <= value(bench, "llmtower_end_to_end_seconds_sum", processor="calls") < 30 * 12.0, "two seconds ago, and what it took"
+    assert value(bench, "llmtower_commit_seconds_count", processor="calls") >= 1
 
 
 @on_bench

@@ -154,6 +154,8 @@ def test_the_command_starts_everything_with_the_worker_and_stops_it(tmp_path: Pa
         assert (by_variable.returncode, by_variable.stdout.splitlines()[-1]) == (0, "All is well."), by_variable.stdout
         by_option = command("query", "SELECT count() FROM calls", "--data-dir", str(data), "--format", "csv")
         assert (by_option.returncode, by_option.stdout.splitlines()[0]) == (0, "count()"), by_option.stderr
+        log = data / "logs" / "worker.log"
+        until(lambda: "audit: 0 records of " in log.read_text() or None)
         nicer = min(19, os.getpriority(os.PRIO_PROCESS, 0) + NICENESS)
         until(lambda: os.getpriority(os.PRIO_PROCESS, endpoints.pids["scoring"]) == nicer or None)
         group = Path(f"/proc/{endpoints.pids['scoring']}/autogroup")
