@@ -1,0 +1,87 @@
+"""Toxicity: texts a second through stage 1, and stage 2 against the naive Detoxify loop with the same weights on this machine.
+
+Stage 2 runs in `.venv-ml` (`make clients`), with a checkpoint of random weights in the size of BERT-base.
+"""
+
+import random
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+
+from llmtower_processors.demo.texts import DOMAINS, answer, ask
+from llmtower_processors.toxic.linear import load_linear
+from tests.benchmarks.figures import Figure, at_least, interleave, main
+
+SEED: Final = 20261126
+LENGTH: Final = 1_200
+MODELS: Final = Path(".venv-ml/bin/python")
+
+
+def run(quick: bool) -> list[Figure]:
+    """Measure."""
+    if not MODELS.exists():
+        raise SystemExit("There is no .venv-ml: run `make clients` first.")
+    return [*_screening(quick), *_stage_2(quick)]
+
+
+def texts_of(count: int, mark: Callable[[str], str] = str) -> list[str]:
+    """Give different texts of 1,200 characters, made of the demo's answers."""
+    chance, apps = random.Random(SEED), list(DOMAINS)
+    found = []
+    for number in range(count):
+        app, parts = apps[number % len(apps)], [f"Case {number}."]
+        while sum(map(len, parts)) + len(parts) < LENGTH:
+            parts.append(answer(ask(app, chance), chance))
+        found.append(mark(" ".join(parts)[:LENGTH]))
+    return found
+
+
+def _screening(quick: bool) -> list[Figure]:
+    count = 1_000 if quick else 4_000
+    given = {
+        "English": texts_of(count),
+        "with typographic quotes and dashes": texts_of(count, lambda text: text.replace(" the ", " \u201cthe\u201d \u2014 ")),
+        "with umlauts": texts_of(count, lambda text: text.replace(" the ", " für ")),
+    }
+    _screen(given["English"][:100], 0)
+    samples = interleave({name: partial(_screen, texts) for name, texts in given.items()}, 3 if quick else 7)
+    rates = {name: count / one.cpu_s for name, one in samples.items()}
+    others = ", ".join(f"{name} {rate:,.0f}" for name, rate in rates.items() if name != "English")
+    note = f"{samples['English'].spread()}; {others}"
+    return [at_least("toxicity stage 1, texts of 1,200 characters", rates["English"], "texts/s and core", 10_000, note)]
+
+
+def _screen(texts: Sequence[str], _round: int) -> None:
+    load_linear().worst(texts)
+
+
+def _stage_2(quick: bool) -> list[Figure]:
+    """Ask the other environment; it writes what it measured as JSON."""
+    with tempfile.TemporaryDirectory(prefix="llmtower-bench-") as folder:
+        out = Path(folder) / "figures.json"
+        command = [str(MODELS), "-m", "tests.benchmarks.toxicity_child", folder, str(out), *(["--quick"] if quick else [])]
+        environment = {"PYTHONPATH": "processors:schemas:producers:.", "TOKENIZERS_PARALLELISM": "false", "PATH": "/usr/bin:/bin"}
+        begun = time.monotonic()
+        subprocess.run(command, check=True, env=environment)
+        found: dict[str, Any] = orjson.loads(out.read_bytes())
+    naive = found["naive"]
+    note = f"naive Detoxify loop {naive:,.0f} tokens/s; {found['texts']} texts, median of {found['rounds']} rounds in turn"
+    return [
+        at_least("toxicity stage 2, int8 against the naive Detoxify loop", found["int8"] / naive, "times", 2.5, note),
+        Figure("toxicity stage 2, ONNX int8", found["int8"], "tokens/s", note=f"furthest score {found['int8_distance']:.3f} from fp32's"),
+        Figure("toxicity stage 2, ONNX fp32", found["fp32"], "tokens/s", note=f"{found['fp32'] / naive:.1f} times the naive loop"),
+        Figure("toxicity stage 2, PyTorch fp32 in batches", found["torch"], "tokens/s", note=f"{found['torch'] / naive:.1f} times"),
+        Figure(
+            "alt-profanity-check itself on the same texts", found["library"], "texts/s and core", note=f"{time.monotonic() - begun:.0f} s"
+        ),
+    ]
+
+
+if __name__ == "__main__":
+    main(run)
