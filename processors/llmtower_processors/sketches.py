@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from functools import partial
+from hashlib import blake2b
 from operator import attrgetter
 from typing import Any
 
@@ -23,6 +24,7 @@ TABLES = ("drift_ranges",)
 _RESPONSE = STRUCTS[ResponseEvent]
 _TYPES = {STRUCTS[model]: attrgetter("started_at_ns") for model in (ResponseEvent, RequestEvent, StepEvent)}
 _MINUTE_NS = 60_000_000_000
+_HOUR_NS = 60 * _MINUTE_NS
 
 
 def sketches_processor(embedder: Embedder | None = None) -> Processor:
@@ -54,7 +56,8 @@ def _said(events: Iterable[Any]) -> Iterable[Said]:
         read = 0 if usage is None else usage.input_tokens + usage.cache_read_tokens + usage.cache_write_tokens + usage.cache_write_1h_tokens
         written = 0 if usage is None else usage.output_tokens + usage.reasoning_tokens
         question = "" if hidden else _safely(asked, event.input)
-        yield Said(minute, who, "input", question, event.embedding, event.embedder, tokens=read, failed=failed)
+        session = session_hash(event.session_id, event.started_at_ns // _HOUR_NS) if event.session_id else 0
+        yield Said(minute, who, "input", question, event.embedding, event.embedder, tokens=read, failed=failed, session=session)
         answer = "" if hidden else _safely(answered, event.output)
         yield Said(
             *(minute, who, "output", answer, None, ""),
@@ -66,6 +69,11 @@ def _said(events: Iterable[Any]) -> Iterable[Said]:
             failed=failed,
             finish_reasons=event.finish_reasons,
         )
+
+
+def session_hash(session_id: str, hour: int) -> int:
+    """Give 64 bits that stand for a session in one hour (since the epoch); never 0."""
+    return int.from_bytes(blake2b(f"{hour}\0{session_id}".encode("utf-8", "replace"), digest_size=8).digest(), "big") or 1
 
 
 def _safely(read: Any, raw: msgspec.Raw) -> str:

@@ -1,13 +1,16 @@
 """From sums to verdicts, on categories drawn at random: quiet where nothing drifts, loud where something does, silent with too little."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pytest
 
 from llmtower_processors.drift.baselines import Baseline
-from llmtower_processors.drift.judge import HOUR_S, Key, Row, judge, profile_of
-from llmtower_processors.drift.metrics import COLUMNS
-from llmtower_processors.drift.reference import DAY, differences, profile
+from llmtower_processors.drift.features import features
+from llmtower_processors.drift.judge import HOUR_S, Key, Row, Verdict, judge, profile_of
+from llmtower_processors.drift.metrics import COLUMNS, METRICS, moved_share, vector
+from llmtower_processors.drift.reference import DAY, Profile, differences, profile
 from llmtower_processors.drift.scopes import DAY_S, EARLIER, TRAILING, Reference, earlier_weeks, references, scope_of
 from llmtower_processors.drift.thresholds import SLOW, WINDOWS, Calibration, calibrate, windows
 
@@ -145,3 +148,63 @@ def test_a_baseline_of_one_version_is_for_the_next_one_too() -> None:
     known = {OWN: hours_of([1, 2, 3]), OWN._replace(prompt_version="2"): hours_of([1, 2, 3])}
     assert scope_of(OWN, launch, known)[0] == ("baseline launch, other versions", OWN, "prompt_version")
     assert earlier_weeks(trailing.end).name == EARLIER
+
+
+def asked_by_hour(days: int, seed: int, *, later: int = 0, first_share: float = 0.2) -> list[list[Row]]:
+    """Hours of days in which people ask most at noon, `later` hours later; a share of the calls opens a session."""
+    rng = np.random.default_rng(seed)
+    found: list[list[Row]] = []
+    for day in range(days):
+        calls = rng.poisson(60 * (1.2 + np.sin((np.arange(24) - 6 - later) / 24 * 2 * np.pi)))
+        opening = rng.binomial(calls, first_share)
+        empty: dict[str, object] = {name: {} for name in COLUMNS}
+        at = [(day * 24 + hour) * 3_600 for hour in range(24)]
+        found.append(
+            [
+                empty | {"at": moment, "calls": int(n), "session_calls": int(n), "sessions": int(first)}
+                for moment, n, first in zip(at, calls, opening, strict=True)
+            ]
+        )
+    return found
+
+
+def judged_day(metric: str, reference: list[list[Row]], after: list[Row]) -> Verdict:
+    """Learn from days of hours and judge one more, as the timer does."""
+    made = [[vector(metric, one) for one in day] for day in reference]
+    sums, counts = np.array([[one[0] for one in day] for day in made]), np.array([[one[1] for one in day] for day in made])
+    model = calibrate(sums, counts, DAY, expects=METRICS[metric].expects)
+    assert isinstance(model, Calibration), model
+    known = profile_of(metric, [{**one, "hour": one["at"] // 3_600 % 24} for day in reference for one in day])
+    return judge(metric, after, known, model, bin_minutes=60, minutes=MONTH)
+
+
+@pytest.mark.parametrize(
+    ("metric", "change"),
+    [("hours", {"later": 3}), ("sessions", {"first_share": 0.35})],
+    ids=["people ask later", "sessions become shorter"],
+)
+def test_user_patterns_are_judged_by_the_day(metric: str, change: dict[str, Any]) -> None:
+    reference = asked_by_hour(7, 1)
+    quiet = [judged_day(metric, reference, asked_by_hour(1, seed)[0]) for seed in range(10, 16)]
+    assert [one.status for one in quiet] == ["ok"] * 6
+    assert max(one.moved for one in quiet) < 0.03
+    loud = judged_day(metric, reference, asked_by_hour(1, 20, **change)[0])
+    assert loud.status == "drift"
+    assert loud.moved == pytest.approx({"hours": 0.19, "sessions": 0.15}[metric], abs=0.04)
+
+
+def test_the_moved_share_of_meaning_is_a_lower_bound() -> None:
+    rng = np.random.default_rng(4)
+    drawn = features("test@1:32", 32)
+
+    def texts(count: int, centre: int) -> Array:
+        rows = rng.standard_normal((count, 32)) * 0.02
+        rows[:, centre] += 1
+        return drawn.of((rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)).astype(np.float64)
+
+    known = Profile(np.tile(texts(4_000, 0).sum(axis=0) / 24, (24, 1)), np.full(24, 4_000 / 24))
+    for share in (0.0, 0.1, 0.5, 1.0):
+        now = np.concatenate([texts(round(400 * (1 - share)), 0), texts(round(400 * share), 1)])
+        away = now.sum(axis=0) - len(now) * known.sums.sum(axis=0) / known.counts.sum()
+        found = moved_share("embedding", away, len(now), known)
+        assert share * 0.5 - 0.01 <= found <= share + 0.03

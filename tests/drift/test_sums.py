@@ -59,6 +59,18 @@ def test_any_cut_of_the_events_into_ranges_gives_the_same_sums() -> None:
             assert total(whole_, name, direction=direction) == total(pieces, name, direction=direction)
 
 
+def test_a_session_counts_once_an_hour_whatever_ranges_its_calls_come_in() -> None:
+    def sessions(found: list[dict[str, object]]) -> set[int]:
+        return {one for row in found for one in row["sessions"]}  # type: ignore[attr-defined]
+
+    lines = [line(session_id=f"s{number % 4}", started_at_ns=AT_NS + (number // 8) * 3_600 * 10**9) for number in range(16)]
+    found = rows(*lines, line(session_id=""))
+    assert len(sessions(found)) == 4 * 2
+    assert total(found, "session_calls", direction="input") == 16
+    assert total(found, "session_calls", direction="output") == 0
+    assert sessions(rows(*lines[:5])) | sessions(rows(*lines[5:])) == sessions(found)
+
+
 def test_a_replay_gives_the_same_rows() -> None:
     lines = [line(input=f"question {number} of the user") for number in range(30)]
     assert rows(*lines) == rows(*lines)

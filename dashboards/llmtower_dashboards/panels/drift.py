@@ -5,7 +5,7 @@ from typing import Final
 
 from llmtower_dashboards.panel import Column, Dashboard, Panel, PanelUnit, Row, Threshold
 from llmtower_dashboards.panels.changes import CHANGES, DETAIL, moved
-from llmtower_dashboards.panels.common import APP, MODEL, PROMPT, TIME, VERSION
+from llmtower_dashboards.panels.common import APP, MODEL, NO_CALLS, PROMPT, TIME, VERSION
 from llmtower_dashboards.panels.sql import DAY, END, OF_ROLLUPS, OF_SCORES, SPAN, START, Resolution, Rows, aliased, filters, outer, select
 
 _ROWS: Final = Rows("drift", "at")
@@ -28,7 +28,7 @@ SEGMENT: Final = (
 _KEY: Final = ", ".join(SEGMENT)
 RECENT_S: Final = 3_600
 """Segments that were judged within so many seconds before the range's end are the present ones; a verdict comes every minute."""
-_JUDGED: Final = ("status", "reason", "statistic", "threshold", "distance", "texts", "rank")
+_JUDGED: Final = ("status", "reason", "statistic", "threshold", "distance", "texts", "rank", "moved")
 _LAST: Final = f"""SELECT {_KEY}, max(drift.at) AS time_, argMax(tuple({", ".join(f"drift.{name}" for name in _JUDGED)}), drift.at) AS last
 FROM drift
 WHERE at >= greatest({START}, {END} - toIntervalSecond({RECENT_S})) AND at < {END} AND {filters(OF_SCORES)}
@@ -74,6 +74,25 @@ RATIO = Panel(
     variables=OF_SCORES,
     width=18,
 )
+MASS = Panel(
+    name="drift_mass",
+    title="Moved mass",
+    question="Which share of texts or calls lies elsewhere than usual (of meaning: at least; of behaviour: less what chance shows)?",
+    kind="timeseries",
+    unit="ratio",
+    sql="SELECT time_ AS time, app_ AS app, metric_ AS metric, moved_ AS moved\nFROM (\n"
+    + select(
+        {"time": _ROWS.bucket(), "app": "app", "metric": "concat(metric, ' ', direction)", "moved": "max(drift.moved)"},
+        "drift",
+        f"{_ROWS.within_buckets()} AND status != 'insufficient' AND {filters(OF_SCORES)}",
+        ["time", "app", "metric"],
+    )
+    + "\n)\nORDER BY time, app, metric",
+    columns=(TIME, APP, Column("metric", "Of", "text"), Column("moved", "Moved mass", "ratio", link="calls")),
+    no_data=NO_VERDICTS,
+    worse="up",
+    variables=OF_SCORES,
+)
 SEGMENTS = Panel(
     name="drift_segments",
     title="Segments now",
@@ -83,7 +102,7 @@ SEGMENTS = Panel(
     sql=f"""
 SELECT time_ AS time, app, request_model AS model, prompt_name AS prompt, prompt_version AS version, direction, metric,
     window_minutes * 60 AS window, reference, {aliased({name: _OF_LAST[name] for name in ("status", "reason")})}, {_RATIO} AS ratio,
-    {aliased({name: _OF_LAST[name] for name in ("statistic", "threshold", "distance", "texts", "rank")})}
+    {aliased({name: _OF_LAST[name] for name in ("statistic", "threshold", "moved", "distance", "texts", "rank")})}
 FROM (
 {_LAST}
 )
@@ -105,6 +124,7 @@ LIMIT 100
         Column("ratio", "Statistic / threshold"),
         Column("statistic", "Statistic"),
         Column("threshold", "Threshold"),
+        Column("moved", "Moved mass", "ratio"),
         Column("distance", "Distance"),
         Column("texts", "Texts", "events"),
         Column("rank", "Nearer before", "ratio"),
@@ -260,6 +280,64 @@ MOVED = Panel(
     variables=OF_SCORES,
 )
 
+_BY_THE_HOUR: Final = Resolution("drift_hours", "hour", 3_600, "1 = 1")
+SESSIONS = Panel(
+    name="drift_sessions",
+    title="Calls per session",
+    question="Do people ask more or less often within a session (counted by the hour)?",
+    kind="timeseries",
+    unit="",
+    sql=outer(
+        ["time", "app", "value", "sample"],
+        select(
+            {
+                "time": _BY_THE_HOUR.bucket(),
+                "app": "app",
+                "value": "sum(session_calls) / uniqCombinedArrayMerge(12)(sessions)",
+                "sample": "sum(session_calls)",
+            },
+            "drift_hours",
+            f"{_BY_THE_HOUR.within(_BY_THE_HOUR.bucket_s)} AND direction = 'input' AND {filters(OF_SCORES)}",
+            ["time", "app"],
+            "\nHAVING sum(session_calls) > 0",
+        ),
+        "\nORDER BY time, app",
+    ),
+    columns=(TIME, APP, Column("value", "Calls per session"), Column("sample", "Calls", "calls", link="calls")),
+    no_data="No call in this range names its session: set it with `llmtower.context(session_id=…)`.",
+    variables=OF_SCORES,
+)
+_DAYS_BEFORE: Final = 7
+_AGE: Final = f"intDiv(toUnixTimestamp(toStartOfHour({END})) - toUnixTimestamp(hour) - 1, {DAY})"
+HOURS_ASKED = Panel(
+    name="drift_hours",
+    title="When people ask",
+    question="At which hours (UTC) do people ask, in the last 24 whole hours and in the seven days before?",
+    kind="table",
+    unit="ratio",
+    sql="SELECT hour_ AS hour, if(all_now_ > 0, now_ / all_now_, NULL) AS now, if(all_before_ > 0, before_ / all_before_, NULL) AS usual,\n"
+    "    now_ AS calls\nFROM (\nSELECT hour_, now_, before_, sum(now_) OVER () AS all_now_, sum(before_) OVER () AS all_before_\nFROM (\n"
+    + select(
+        {
+            "hour": "formatDateTime(hour, '%H:00', 'UTC')",
+            "now": f"sumIf(calls, {_AGE} = 0)",
+            "before": f"sumIf(calls, {_AGE} > 0)",
+        },
+        "rollup_1h",
+        f"hour >= toStartOfHour({END}) - toIntervalDay({_DAYS_BEFORE + 1}) AND hour < toStartOfHour({END}) AND {filters(OF_ROLLUPS)}",
+        ["hour"],
+    )
+    + "\n)\n)\nORDER BY hour\nLIMIT 24",
+    columns=(
+        Column("hour", "Hour (UTC)", "text"),
+        Column("now", "Last 24 h", "ratio"),
+        Column("usual", "Seven days before", "ratio"),
+        Column("calls", "Calls", "calls", link="calls"),
+    ),
+    no_data=NO_CALLS,
+    variables=OF_ROLLUPS,
+)
+
 DRIFT = Dashboard(
     name="drift",
     title="Drift",
@@ -267,6 +345,7 @@ DRIFT = Dashboard(
     rows=(
         Row("Now", (NOW, RATIO)),
         Row("Alarms", (ALARMS, SEGMENTS)),
-        Row("What moved", (MOVED, UNJUDGED, LENGTH, REFUSALS, TOOLS, LANGUAGES)),
+        Row("What moved", (MASS, MOVED, UNJUDGED, LENGTH, REFUSALS, TOOLS)),
+        Row("How people use it", (LANGUAGES, SESSIONS, HOURS_ASKED)),
     ),
 )

@@ -14,7 +14,7 @@ from llmtower_processors.drift.baselines import baselines
 from llmtower_processors.drift.judge import HOUR_S, Key, Row, Verdict, judge, profile_of
 from llmtower_processors.drift.metrics import EMBEDDING, METRICS
 from llmtower_processors.drift.models import Learnt, What, load, save
-from llmtower_processors.drift.reference import DAY
+from llmtower_processors.drift.reference import DAY, all_day
 from llmtower_processors.drift.scopes import DAY_S, EARLIER_DAYS, TRAILING_DAYS, Reference, Scope, earlier_weeks, references, scope_of
 from llmtower_processors.drift.thresholds import FEWEST_TEXTS, SLOW, WINDOWS, Calibration, calibrate
 from llmtower_processors.runtime.model import Block
@@ -49,6 +49,8 @@ class Held:
     known: Sequence[Row]
     windows: Mapping[int, Sequence[Row]]
     metrics: Sequence[str]
+    closed: Sequence[Row] = ()
+    """The last 24 whole hours: the hour that is under way would look like one in which people ask less."""
 
     @property
     def texts(self) -> int:
@@ -59,7 +61,11 @@ class Held:
         """Give what there is to judge."""
         for metric in map(METRICS.__getitem__, self.metrics):
             if self.key.direction in metric.directions:
-                yield from (What(self.key, window, metric.name, self.scope.name) for window in self.windows)
+                yield from (What(self.key, window, metric.name, self.scope.name) for window in self.windows if window >= metric.shortest)
+
+    def rows(self, what: What) -> Sequence[Row]:
+        """Give the rows of a window."""
+        return self.closed if METRICS[what.metric].expects is all_day else self.windows[what.window]
 
     def age(self, learnt: Mapping[What, Learnt], now: int) -> float:
         """Give how old (seconds) its oldest threshold is; inf where one is missing, or the reference has changed much since."""
@@ -90,14 +96,16 @@ def judge_all(
 def _held(client: "Client", end: int, wanted: Callable[[Key], bool], metrics: Sequence[str]) -> Iterator[Held]:
     hour = end // HOUR_S * HOUR_S
     since, until = hour - DAY_S + HOUR_S, hour + HOUR_S
-    minutes, hours = read.minutes(client, end - HOUR_S, end), read.hours(client, since, until)
-    keys = _largest({key: rows for key, rows in hours.items() if wanted(key)})
+    minutes, longer = read.minutes(client, end - HOUR_S, end), read.hours(client, since - HOUR_S, until)
+    hours = {key: [row for row in rows if row["at"] >= since] for key, rows in longer.items()}
+    keys = _largest({key: rows for key, rows in hours.items() if rows and wanted(key)})
     for reference in references(hour, baselines(client)):
         known = read.hours_of_day(client, reference.start, reference.end, active=since, until=until)
         for key in filter(reference.covers, keys):
             scope, rows = scope_of(key, reference, known)
             windows = {window: [row for row in minutes.get(key, ()) if row["at"] >= end - window * 60] for window in WINDOWS}
-            yield Held(key, scope, reference, rows, windows | {DAY: hours[key]}, metrics)
+            closed = [row for row in longer[key] if row["at"] < hour]
+            yield Held(key, scope, reference, rows, windows | {DAY: hours[key]}, metrics, closed)
     if end % HOUR_S == 0:
         yield from _slow(client, hour - HOUR_S, keys)
 
@@ -140,7 +148,10 @@ def _learn_one(client: "Client", held: Held, now: int) -> dict[What, Learnt]:
         return {what: Learnt("no reference" if days else "the reference is shorter than a day", now, texts) for what in whats}
     bin_minutes = 60 if min(held.windows) >= DAY else 1
     found = read.whole_days(client, held.scope, last - days * DAY_S, days, {what.metric for what in whats}, bin_minutes=bin_minutes)
-    return {what: Learnt(calibrate(*found[what.metric], what.window, seed=now), now, texts) for what in whats}
+    return {
+        what: Learnt(calibrate(*found[what.metric], what.window, seed=now, expects=METRICS[what.metric].expects), now, texts)
+        for what in whats
+    }
 
 
 def _verdicts(held: Sequence[Held], learnt: Mapping[What, Learnt]) -> list[tuple[What, Verdict]]:
@@ -153,7 +164,7 @@ def _verdicts(held: Sequence[Held], learnt: Mapping[What, Learnt]) -> list[tuple
         profiles = {metric: profile_of(metric, one.known) for metric in {what.metric for what in one.whats()}}
         for what in one.whats():
             bin_minutes = 60 if what.window >= DAY else 1
-            rows, known = one.windows[what.window], profiles[what.metric]
+            rows, known = one.rows(what), profiles[what.metric]
             verdicts.append((what, judge(what.metric, rows, known, models[what], bin_minutes=bin_minutes, minutes=minutes)))
     return verdicts
 

@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from llmtower_processors.drift.metrics import FEWEST_EVENTS, METRICS, moved, vector
+from llmtower_processors.drift.metrics import FEWEST_EVENTS, METRICS, moved, moved_share, vector
 from llmtower_processors.drift.reference import DAY, HOURS, Away, Profile, differences, squared
 from llmtower_processors.drift.thresholds import FEWEST_TEXTS, Calibration
 
@@ -44,6 +44,8 @@ class Verdict:
     reference_texts: int
     effective_texts: float
     rank: float
+    moved: float = 0.0
+    """Share of texts or calls that lie elsewhere."""
 
 
 Row = Mapping[str, Any]
@@ -58,7 +60,7 @@ def profile_of(metric: str, rows: Sequence[Row]) -> Profile:
         summed, count = vector(metric, row)
         sums[int(row["hour"])] += summed
         counts[int(row["hour"])] += count
-    return Profile(sums, counts)
+    return METRICS[metric].expects(Profile(sums, counts))
 
 
 def residual(metric: str, rows: Sequence[Row], known: Profile, bin_minutes: int) -> tuple[Away, float]:
@@ -84,4 +86,5 @@ def judge(metric: str, rows: Sequence[Row], known: Profile, model: Calibration |
     threshold = model.threshold(minutes)
     drifts = value > threshold and moved(metric, away.rows[0]) >= FEWEST_EVENTS
     effective = float(model.effective(away)[0])
-    return Verdict(DRIFT if drifts else OK, "", value, threshold, distance, int(texts), reference, effective, model.rank(value))
+    share = moved_share(metric, away.rows[0], texts, known)
+    return Verdict(DRIFT if drifts else OK, "", value, threshold, distance, int(texts), reference, effective, model.rank(value), share)

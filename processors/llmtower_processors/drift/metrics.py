@@ -5,7 +5,7 @@ call with itself is the one of texts. Sums are scaled so that such a vector has 
 """
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from llmtower_processors.drift.features import FEATURES, SCALE, Reals
 from llmtower_processors.drift.language import LANGUAGES
+from llmtower_processors.drift.reference import DAY, HOURS, Profile, all_day, by_hour
 from llmtower_processors.drift.sums import BUCKETS
 
 EMBEDDING: Final = "embedding"
@@ -29,6 +30,10 @@ class Metric:
     name: str
     directions: tuple[str, ...]
     width: int
+    shortest: int = 0
+    """Minutes of the shortest window in which it makes sense."""
+    expects: Callable[[Profile], Profile] = by_hour
+    """What is expected at an hour of the day: by default, what the reference had at that hour."""
 
 
 METRICS: Final[Mapping[str, Metric]] = {
@@ -41,12 +46,15 @@ METRICS: Final[Mapping[str, Metric]] = {
         Metric("tool_calls", ("output",), 2),
         Metric("finish_reasons", ("output",), _REASONS),
         Metric("token_time", ("output",), BUCKETS),
+        Metric("sessions", ("input",), 2, DAY),
+        Metric("hours", ("input",), HOURS, DAY, all_day),
     )
 }
 """Every metric by its name."""
 
 _NUMBER: Final = {language: number for number, language in enumerate(LANGUAGES)}
-COLUMNS: Final = ("texts", "features", "answered", "refusals", "tool_calls", "lengths", "token_times", "finish_reasons", "languages")
+_OF_TEXTS: Final = ("texts", "features", "answered", "refusals", "tool_calls", "lengths", "token_times", "finish_reasons", "languages")
+COLUMNS: Final = (*_OF_TEXTS, "calls", "session_calls", "sessions")
 """What a row of sums must have, in this order."""
 
 
@@ -66,11 +74,32 @@ def _categories(metric: str, row: Mapping[str, Any]) -> Sequence[tuple[int, floa
     if metric in ("refusals", "tool_calls"):
         some = float(row[metric])
         return [(0, max(0.0, float(row["answered"]) - some)), (1, some)]
+    if metric == "sessions":
+        opening = min(float(row["sessions"]), float(row["session_calls"]))
+        return [(0, float(row["session_calls"]) - opening), (1, opening)]
+    if metric == "hours":
+        return [(int(row["hour"]) if "hour" in row else int(row["at"]) // 3_600 % HOURS, float(row["calls"]))]
     if metric == "language":
         return [(_NUMBER.get(name, 0), count) for name, count in row["languages"].items()]
     if metric == "finish_reasons":
         return [(zlib.crc32(name.encode()) % _REASONS, count) for name, count in row["finish_reasons"].items()]
     return [(min(BUCKETS - 1, number), count) for number, count in row["lengths" if metric == "length" else "token_times"].items()]
+
+
+def moved_share(metric: str, residual: Reals, texts: float, known: Profile) -> float:
+    """Give the share of texts or calls that lie elsewhere than expected.
+
+    Of categories that is the total variation distance, less what chance alone would show of it on average. Of meaning it is a lower bound:
+    means of features lie at most sqrt(2) apart, so moving a share e of the texts moves their mean by e * sqrt(2) at most.
+    """
+    if texts <= 1:
+        return 0.0
+    if metric == EMBEDDING:
+        apart = float(residual @ residual) / (FEATURES / 2) / texts**2 - known.variance / texts
+        return float(min(1.0, np.sqrt(max(0.0, apart) / 2)))
+    shares = known.sums.sum(axis=0) / _ONE / max(1.0, float(known.counts.sum()))
+    by_chance = np.sqrt(2 / np.pi * shares * (1 - shares) * (1 / texts + 1 / max(1.0, float(known.counts.sum()))))
+    return float(min(1.0, max(0.0, np.abs(residual).sum() / _ONE / texts - by_chance.sum()) / 2))
 
 
 def moved(metric: str, residual: Reals) -> float:

@@ -22,7 +22,8 @@ _SUMS: Final = """
     sum(found.calls) - sum(found.without_text) AS answered_sum, sum(found.refusals) AS refusals_sum,
     sum(found.tool_calls) AS tool_calls_sum, sumMap(found.lengths) AS lengths_sum, sumMap(found.token_times) AS token_times_sum,
     sumMap(found.finish_reasons) AS finish_reasons_sum,
-    sumMap(map(found.language, found.calls - least(found.calls, found.without_text))) AS languages_sum
+    sumMap(map(found.language, found.calls - least(found.calls, found.without_text))) AS languages_sum, sum(found.calls) AS calls_sum,
+    sum(found.session_calls) AS session_calls_sum, uniqCombinedArrayMerge(12)(found.sessions) AS sessions_sum
 """
 _MINUTES: Final = f"""
 SELECT {_KEY}, toUnixTimestamp(found.minute) AS at, {_SUMS} FROM drift_sketches AS found
@@ -95,7 +96,7 @@ def whole_days(client: "Client", scope: Scope, start: int, days: int, metrics: I
         values = scope.key._asdict() | {"start": begin, "end": begin + 24 * HOUR_S}
         for at, *row in client.query(sql, parameters=values).result_rows:
             place = (int(at) - begin) // (60 * bin_minutes)
-            fields = dict(zip(COLUMNS, row, strict=True))
+            fields = {"at": at} | dict(zip(COLUMNS, row, strict=True))
             for name, (sums, counts) in made.items():
                 sums[first, place], counts[first, place] = vector(name, fields)
     return made

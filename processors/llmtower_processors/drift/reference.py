@@ -1,5 +1,6 @@
 """What a segment is held against: its own trailing days, by hour of the day, and what a window differs from that by."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -65,6 +66,17 @@ class Profile:
         return found
 
 
+def by_hour(known: Profile) -> Profile:
+    """Expect at each hour of the day what there was at that hour."""
+    return known
+
+
+def all_day(known: Profile) -> Profile:
+    """Expect at every hour what there was on average of the whole day: for what is itself a share of the day."""
+    sums, counts = known.sums.sum(axis=0) / HOURS, known.counts.sum() / HOURS
+    return Profile(np.tile(sums, (HOURS, 1)), np.full(HOURS, counts))
+
+
 def _between(minute_of_day: npt.NDArray[np.int64], bin_minutes: int) -> tuple[npt.NDArray[np.int64], Reals]:
     """Give the hour whose middle lies before the middle of a bin, and how far (0 to 1) the bin is on its way to the next."""
     at = (minute_of_day + bin_minutes / 2) / HOUR - 0.5
@@ -103,14 +115,14 @@ def _weighed(texts: Reals, doubt: Reals, bin_minutes: int) -> Reals:
     return found
 
 
-def left_out(sums: Reals, counts: Reals, bin_minutes: int) -> Away:
+def left_out(sums: Reals, counts: Reals, bin_minutes: int, expects: Callable[[Profile], Profile] = by_hour) -> Away:
     """Hold each bin of each day (days, bins, …) against what the other days let expect."""
     whole = profile(sums, counts)
     starts = np.arange(counts.shape[1]) * bin_minutes
     found = []
     for day in range(len(sums)):
         own = profile(sums[day : day + 1], counts[day : day + 1])
-        others = Profile(whole.sums - own.sums, whole.counts - own.counts)
+        others = expects(Profile(whole.sums - own.sums, whole.counts - own.counts))
         found.append(differences(sums[day], counts[day], others, starts, bin_minutes))
     return Away(*(np.stack(parts) for parts in zip(*found, strict=True)))
 

@@ -15,7 +15,19 @@ from llmtower_processors.drift.tokens import chunks, words
 
 LONGEST_VECTOR: Final = 16_384
 BUCKETS: Final = 64
-COUNTS: Final = ("calls", "texts", "without_text", "bad_vectors", "cut", "characters", "tokens", "refusals", "tool_calls", "failed")
+COUNTS: Final = (
+    "calls",
+    "texts",
+    "without_text",
+    "bad_vectors",
+    "cut",
+    "characters",
+    "tokens",
+    "refusals",
+    "tool_calls",
+    "failed",
+    "session_calls",
+)
 TIMES: Final = ("timed_us", "timed_tokens")
 MAPS: Final = ("lengths", "token_times", "finish_reasons")
 _EMPTY: Final[list[int]] = []
@@ -55,6 +67,8 @@ class Said(NamedTuple):
     tool_call: bool = False
     failed: bool = False
     finish_reasons: Sequence[str] = ()
+    session: int = 0
+    """Hash of the call's session and hour; 0 where it names none."""
 
 
 @dataclass(slots=True)
@@ -67,6 +81,7 @@ class Sums:
     lengths: dict[int, int] = field(default_factory=dict)
     token_times: dict[int, int] = field(default_factory=dict)
     finish_reasons: dict[str, int] = field(default_factory=dict)
+    sessions: set[int] = field(default_factory=set)
 
     def add_vectors(self, count: int, summed: Integers, mean: Integers) -> None:
         """Add the sums of `count` vectors."""
@@ -172,6 +187,9 @@ def _count(sums: Sums, one: Said) -> None:
     counts["refusals"] += one.refusal
     counts["tool_calls"] += one.tool_call
     counts["failed"] += one.failed
+    if one.session:
+        counts["session_calls"] += 1
+        sums.sessions.add(one.session)
     if one.timed_tokens:
         _tally(sums.token_times, bucket(one.timed_us // one.timed_tokens))
     for reason in one.finish_reasons:
@@ -201,4 +219,5 @@ def rows(into: dict[Segment, Sums]) -> dict[str, list[Any]]:
     columns |= {name: [sums.counts[name] for sums in into.values()] for name in (*COUNTS, *TIMES)}
     columns["features"] = [summed for summed, _ in vectors]
     columns["mean"] = [mean for _, mean in vectors]
+    columns["sessions"] = [sorted(sums.sessions) for sums in into.values()]
     return columns | {name: [getattr(sums, name) for sums in into.values()] for name in MAPS}

@@ -5,6 +5,7 @@ the course of the day stay in), each held against the other days. The largest st
 dependent values; a generalized Pareto tail fitted to these maxima (Pickands 1975) is followed out to the wanted rate.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -12,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from llmtower_processors.drift.features import Reals
-from llmtower_processors.drift.reference import DAY, Away, left_out, noise, profile, squared
+from llmtower_processors.drift.reference import DAY, Away, Profile, by_hour, left_out, noise, profile, squared
 
 WINDOWS: Final = (10, 60, DAY)
 """Minutes."""
@@ -96,7 +97,9 @@ def coarser(values: npt.NDArray[np.float64], bins: int) -> npt.NDArray[np.float6
     return summed
 
 
-def calibrate(sums: Reals, counts: Reals, window: int, *, seed: int = 0) -> Calibration | str:
+def calibrate(
+    sums: Reals, counts: Reals, window: int, *, seed: int = 0, expects: Callable[[Profile], Profile] = by_hour
+) -> Calibration | str:
     """Learn from whole days of minutes: `sums` (days, 1440, features), `counts` (days, 1440); hours (24) do for windows of days.
 
     A text says why it cannot be done.
@@ -108,8 +111,8 @@ def calibrate(sums: Reals, counts: Reals, window: int, *, seed: int = 0) -> Cali
     step = BINS[window]
     bins = step * counts.shape[1] // DAY
     binned, texts = coarser(sums[used], bins), coarser(counts[used], bins)
-    variance = profile(binned, texts).variance
-    away = left_out(binned, texts, step)
+    variance = expects(profile(binned, texts)).variance
+    away = left_out(binned, texts, step, expects)
     width = window // step
     own = windows(Away(*(part.reshape(-1, *part.shape[2:]) for part in away)), width)
     enough = own.texts >= FEWEST_TEXTS

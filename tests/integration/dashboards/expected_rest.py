@@ -235,6 +235,40 @@ def drift_ratio(look: Look) -> Found:
     )
 
 
+def drift_mass(look: Look) -> Found:
+    rows = [row for row in whole(look, "drift", time="at") if row["status"] != "insufficient"]
+    return grouped(
+        rows,
+        lambda row: (at(row["at"] * 1_000_000, wide(look)), row["app"], f"{row['metric']} {row['direction']}"),
+        lambda found: {"moved": max(row["moved"] for row in found)},
+    )
+
+
+def sessions(look: Look) -> Found:
+    seconds = max(look.frame.interval_s, 3_600)
+    rows = look.rows("drift_ranges", floor(look.frame.start, seconds), time="minute")
+
+    def figures(found: Sequence[Row]) -> Values:
+        calls = sum(row["session_calls"] for row in found)
+        return {"value": calls / len({one for row in found for one in row["sessions"]}), "sample": calls}
+
+    spoken = [row for row in rows if row["direction"] == "input" and row["session_calls"]]
+    return grouped(spoken, lambda row: (at(row["minute"] * 1_000_000, seconds), row["app"]), figures)
+
+
+def hours_asked(look: Look) -> Found:
+    end = floor(look.frame.end, 3_600)
+    rows = look.rows("calls", end - timedelta(days=8), end)
+    before = [row for row in rows if row["started_at"] < us(end - timedelta(days=1))]
+    now = len(rows) - len(before)
+
+    def figures(found: Sequence[Row]) -> Values:
+        late = sum(row["started_at"] >= us(end - timedelta(days=1)) for row in found)
+        return {"now": share(late, now), "usual": share(len(found) - late, len(before)), "calls": late}
+
+    return grouped(rows, lambda row: (f"{at(row['started_at'], 3_600):%H}:00",), figures)
+
+
 def drift_segments(look: Look) -> Found:
     return {
         (row["app"], row["metric"]): {
@@ -242,6 +276,7 @@ def drift_segments(look: Look) -> Found:
             "reason": row["reason"],
             "ratio": share(row["statistic"], row["threshold"]),
             "texts": row["texts"],
+            "moved": row["moved"],
             "window": 3_600,
             "time": datetime.fromtimestamp(row["at"], UTC),
         }

@@ -272,6 +272,7 @@ def _drift() -> Iterable[Row]:
                 "distance": 0.1,
                 "texts": 40 if not status else 3,
                 "rank": 0.9,
+                "moved": 0.0 if status else 0.1 + minutes / 1_000,
             }
 
 
@@ -304,4 +305,6 @@ def _texts(rng: random.Random) -> Iterable[Row]:
                 "lengths": {3: calls},
                 "token_times": {4: calls},
                 "finish_reasons": {"stop": calls},
+                "session_calls": calls if direction == "input" else 0,
+                "sessions": [hours * 100 + one for one in range(10 + hours % 3)] if direction == "input" else [],
             }
