@@ -1,6 +1,7 @@
 """The shape of the code base: who may import whom, what an import may load, what no committed file may hold."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -77,6 +78,14 @@ def test_no_committed_file_names_a_package_registry_or_a_path_of_this_machine() 
 def test_migrations_are_numbered_without_gaps() -> None:
     numbers = sorted(path.name[:4] for path in (ROOT / "schemas" / "llmtower_schemas" / "migrations").glob("*.sql"))
     assert numbers == [f"{number:04}" for number in range(1, len(numbers) + 1)]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "requirements").glob("*.txt")), ids=lambda path: path.name)
+def test_every_locked_package_is_pinned_and_hashed(path: Path) -> None:
+    packages = re.split(r"\n(?=\S)", path.read_text("utf-8").replace("\\\n", "\n"))
+    wrong = [p.split("\n")[0] for p in packages if p and p[0] not in "#-" and not ("==" in p and "--hash=sha256:" in p)]
+    assert wrong == [] or path.name == "ml-excludes.txt"
+    assert "--index-url" not in path.read_text("utf-8")
 
 
 def test_the_sdk_loads_nothing_heavy() -> None:

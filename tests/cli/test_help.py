@@ -111,6 +111,14 @@ def test_an_endpoints_file_of_a_dead_stack_is_not_believed(tmp_path: Path) -> No
     assert "nothing runs on" in llmtower("topics", "check", "--data-dir", str(tmp_path)).stderr
 
 
+def test_benchmarks_outside_a_checkout_are_one_sentence(tmp_path: Path) -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "llmtower_processors.cli", "bench"], capture_output=True, text=True, cwd=tmp_path, check=False
+    )
+    assert (result.returncode, result.stdout) == (1, "")
+    assert re.fullmatch(r"The benchmarks are in the repository: .*`make bench`\.\n", result.stderr)
+
+
 def imported(package: Path) -> set[str]:
     """Give the top-level modules that a package imports, wherever."""
     nodes = [node for path in package.rglob("*.py") for node in ast.walk(ast.parse(path.read_text("utf-8")))]

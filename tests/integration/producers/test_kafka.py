@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -120,6 +121,16 @@ def test_what_was_sent_is_what_stands_in_kafka(node: KafkaProcess) -> None:
     assert [(found[e.seq].partition, found[e.seq].value, tuple(found[e.seq].headers)) for e in sent] == [
         (e.partition, e.value, e.headers) for e in sent
     ]
+    assert {batch for path in node.data_dir.glob(f"data/{CALLS}-*/*.log") for batch in batches(path)} == {("lz4", True)}
+
+
+def batches(path: Path) -> Iterator[tuple[str, bool]]:
+    """Give of each batch of a segment how it is compressed, and whether it is an idempotent producer's."""
+    raw, start = path.read_bytes(), 0
+    while start + 61 <= len(raw) and (length := int.from_bytes(raw[start + 8 : start + 12])):
+        attributes, producer_id = struct.unpack_from(">hxxxxxxxxxxxxxxxxxxxxq", raw, start + 21)
+        yield ("none", "gzip", "snappy", "lz4", "zstd")[attributes & 7], producer_id >= 0
+        start += 12 + length
 
 
 # The SDK.
