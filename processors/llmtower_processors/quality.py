@@ -1,21 +1,26 @@
-"""The `quality` processor: what can be said of every question and answer by looking at its text, on all traffic and without a model."""
+"""The `quality` processor: what can be said of every question and answer by their texts alone, on all traffic, without a download."""
 
+from llmtower_processors.drift.embedders import Embedder, HashedNgrams
 from llmtower_processors.runtime.model import Processor
 from llmtower_processors.scoring.attacks import Attacks
 from llmtower_processors.scoring.model import Scorer
 from llmtower_processors.scoring.personal import PersonalData
 from llmtower_processors.scoring.process import scoring_processor
 from llmtower_processors.scoring.refusals import Refusals
+from llmtower_processors.scoring.relevance import relevance
+from llmtower_processors.scoring.retrieval import Retrieval, of_step
 from llmtower_processors.scoring.shape import Languages, Shape
+from llmtower_processors.scoring.support import groundedness
 
 NAME = "quality"
 
 
-def quality_scorers() -> tuple[Scorer, ...]:
-    """Give the scorers, in the order of their scores within a row."""
-    return (PersonalData(), Attacks(), Refusals(), Shape(), Languages())
+def quality_scorers(embedder: Embedder | None = None) -> tuple[Scorer, ...]:
+    """Give the scorers, in the order of their scores within a row; without an embedder words are hashed."""
+    chosen = embedder or HashedNgrams()
+    return (PersonalData(), Attacks(), Refusals(), Shape(), Languages(), relevance(chosen), groundedness(chosen), Retrieval())
 
 
-def quality_processor() -> Processor:
+def quality_processor(embedder: Embedder | None = None) -> Processor:
     """Build the processor."""
-    return scoring_processor(NAME, quality_scorers())
+    return scoring_processor(NAME, quality_scorers(embedder), of_step)

@@ -21,6 +21,6 @@ def build_processors(price_book: PriceBook, embedder: Embedder | None = None, st
         "calls": calls_processor(price_book),
         "signals": signals_processor(),
         "sketches": sketches_processor(embedder),
-        "quality": quality_processor(),
+        "quality": quality_processor(embedder),
         "toxicity": toxicity_processor(strong),
     }

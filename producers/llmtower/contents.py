@@ -157,6 +157,9 @@ def _document(item: Any, policy: Policy, limits: Limits, *, harmless: bool) -> d
     document: dict[str, Any] = {"id": title if harmless else redact(title)[:1_024]}
     if isinstance(score, (int, float)) and not isinstance(score, bool):
         document["score"] = score
+    changed = item.get("updated_at_ms")
+    if isinstance(changed, int) and 0 <= changed < 1 << 53 and not isinstance(changed, bool):
+        document["updated_at_ms"] = changed
     if text is not None and policy.capture == "full":
         document["text"] = message(cut(text, min(limits.text, 8_192)), policy, harmless=harmless)
     elif text is not None and policy.capture == "hash":

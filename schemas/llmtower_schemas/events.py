@@ -82,6 +82,8 @@ class RetrievedDocument(BaseModel):
     id: Annotated[str, StringConstraints(max_length=1024)] = ""
     score: Annotated[float, Field(allow_inf_nan=False)] | None = None
     text: str | None = None
+    updated_at_ms: Annotated[int, Field(ge=0, lt=1 << 53)] | None = None
+    """When the document was last changed, as its source says."""
 
 
 class _Event(BaseModel):

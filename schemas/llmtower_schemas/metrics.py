@@ -91,8 +91,8 @@ SCORED = (
 )
 """Every score that is judged, most urgent first."""
 
-COUNTED = ("length",)
-"""Scores that are counts of something; all others of ours lie between 0 and 1."""
+COUNTED = ("length", "retrieval_score", "document_age")
+"""Scores in units of their own (characters, the retriever's, days); all others of ours lie between 0 and 1."""
 
 
 def _percentile(column: str, position: int, sample: str) -> str:

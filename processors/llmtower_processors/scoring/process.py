@@ -1,11 +1,11 @@
 """A scoring processor: `response` events of `llmtower.calls` through scorers into rows of `call_scores`, one per call and processor."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import compress
 from math import isfinite
 from operator import attrgetter
-from typing import Final
+from typing import Any, Final
 
 from llmtower_processors.arrivals import Arrivals, portions, position, sort_events
 from llmtower_processors.columns import Columns, blocks, fields, ticks
@@ -22,31 +22,42 @@ TABLES: Final = ("call_scores",)
 RANGE_S: Final = 5.0
 """Seconds of work in a range at most."""
 
-_RESPONSE = STRUCTS[ResponseEvent]
+_RESPONSE, _STEP = STRUCTS[ResponseEvent], STRUCTS[StepEvent]
 _TYPES = {STRUCTS[model]: attrgetter("started_at_ns") for model in (ResponseEvent, RequestEvent, StepEvent)}
 _CARRIED: Final = ("call_id", "project", "app", "environment", "release", "request_model", "prompt_name", "prompt_version")
 
 
-def scoring_processor(name: str, scorers: Sequence[Scorer]) -> Processor:
-    """Build a processor that gives the scores of all these scorers."""
-    return Processor(name, (topics.CALLS,), TABLES, partial(process_scores, scorers=tuple(scorers)), range_s=RANGE_S)
+OfStep = Callable[[Any], Sequence[Score]]
+"""Gives the scores of a `step` event."""
 
 
-def process_scores(batch: Batch, *, scorers: Sequence[Scorer]) -> Sequence[Block]:
+def scoring_processor(name: str, scorers: Sequence[Scorer], of_step: OfStep | None = None) -> Processor:
+    """Build a processor that gives the scores of all these scorers, and those of steps."""
+    return Processor(name, (topics.CALLS,), TABLES, partial(process_scores, scorers=tuple(scorers), of_step=of_step), range_s=RANGE_S)
+
+
+def process_scores(batch: Batch, *, scorers: Sequence[Scorer], of_step: OfStep | None = None) -> Sequence[Block]:
     """Turn one batch of `llmtower.calls` into at most one block; what cannot be read is in the dead letters of the processor `calls`."""
-    return blocks(("call_scores", columns) for portion in portions(batch) for columns in _parts(portion, scorers))
+    return blocks(("call_scores", columns) for portion in portions(batch) for columns in _parts(portion, scorers, of_step))
 
 
-def _parts(batch: Batch, scorers: Sequence[Scorer]) -> Iterator[Columns]:
-    found = responses(batch)
+def _parts(batch: Batch, scorers: Sequence[Scorer], of_step: OfStep | None) -> Iterator[Columns]:
+    arrivals = sort_events(batch, _TYPES).arrivals
+    found = _answered(arrivals.get(_RESPONSE))
     if found is not None:
         calls = list(map(spoken, found.events))
         yield score_columns(batch, found, score_all(calls, scorers))
+    steps = arrivals.get(_STEP)
+    if of_step is not None and steps is not None:
+        yield score_columns(batch, steps, list(map(of_step, steps.events)))
 
 
 def responses(batch: Batch) -> Arrivals | None:
     """Give the ended calls of a batch that have an answer to be scored; None if there are none."""
-    found = sort_events(batch, _TYPES).arrivals.get(_RESPONSE)
+    return _answered(sort_events(batch, _TYPES).arrivals.get(_RESPONSE))
+
+
+def _answered(found: Arrivals | None) -> Arrivals | None:
     if found is None:
         return None
     keep = [event.operation not in SILENT for event in found.events]
@@ -95,13 +106,21 @@ def score_columns(batch: Batch, found: Arrivals, scores: Sequence[Sequence[Score
         found, scores = Arrivals(*(list(compress(column, keep)) for column in found)), [one for one in scores if one]
     if not scores:
         return {}
-    columns = fields(found.events, (*_CARRIED, "started_at_ns"))
+    columns = _carried(found.events)
     columns["started_at"] = ticks(columns.pop("started_at_ns"))
     columns["processor"] = Constant(batch.processor, len(found.events))
     turned = [tuple(map(list, zip(*one, strict=True))) for one in scores]
     arrays = dict(zip(Score._fields, map(list, zip(*turned, strict=True)), strict=True))
     columns |= {column: arrays[name] for column, name in _ARRAYS.items()}
     return columns | position(batch, found)
+
+
+def _carried(events: Sequence[Any]) -> Columns:
+    """A step stands under its own id, and has no model."""
+    if isinstance(events[0], _STEP):
+        columns = fields(events, (*(name for name in _CARRIED if name not in ("call_id", "request_model")), "step_id", "started_at_ns"))
+        return columns | {"call_id": columns.pop("step_id"), "request_model": Constant("", len(events))}
+    return fields(events, (*_CARRIED, "started_at_ns"))
 
 
 _ARRAYS: Final = {
