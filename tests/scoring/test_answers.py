@@ -13,7 +13,7 @@ from llmtower_processors.drift.embedders import HashedNgrams, ModelEmbedder
 from llmtower_processors.scoring.model import Spoken
 from llmtower_processors.scoring.relevance import relevance
 from llmtower_processors.scoring.retrieval import of_step
-from llmtower_processors.scoring.support import MOST_CHARACTERS, groundedness, sentences
+from llmtower_processors.scoring.support import MOST_CHARACTERS, claims, groundedness
 from tests.scoring.corpus import call, scores
 
 
@@ -50,7 +50,7 @@ def test_sentences_that_no_document_supports_are_named_by_their_number(number: i
     one = answers()["grounded"][number]
     score = grounded(one["answer"], *one["documents"])
     assert list(score.positions) == one["unsupported"]
-    assert score.value == pytest.approx(1 - len(one["unsupported"]) / len(sentences(one["answer"])))
+    assert score.value == pytest.approx(1 - len(one["unsupported"]) / len(claims(one["answer"])))
 
 
 def test_what_is_no_claim_is_not_held_against_an_answer() -> None:
