@@ -19,6 +19,7 @@ from prometheus_client import CollectorRegistry
 from llmtower_processors.cli.policy import content_writer
 from llmtower_processors.errors import Unreachable
 from llmtower_processors.gateway.app import Gateway, Parts, build_app
+from llmtower_processors.gateway.intake import MAX_LINE_BYTES
 from llmtower_processors.gateway.keyring import Keyring
 from llmtower_processors.gateway.sink import MemorySink
 from llmtower_processors.registry_topic import RegistryRecord
@@ -385,6 +386,25 @@ def test_secrets_and_sizes_are_seen_to_as_in_the_sdk() -> None:
     assert b"[redacted:api-key]" in line.raw
     assert b"[llmtower: cut, " in line.raw
     assert len(line.raw) <= 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("strange", "reason"),
+    [
+        ({"gen_ai.input.messages": "x" * 10_000_000}, ""),
+        ({f"app.attribute.{number}": number for number in range(100_000)}, ""),
+        ({f"gen_ai.usage.{number}.{'n' * 200}": number for number in range(9_000)}, "1 x event too large"),
+    ],
+    ids=["10 MB in one attribute", "100,000 attributes", "2 MB of names"],
+)
+def test_a_monstrous_span_is_cut_or_refused_and_its_neighbour_taken(strange: dict[str, Any], reason: str) -> None:
+    desk = Desk(body_bytes=20 << 20)
+    spans = [span(SEMCONV_37 | strange), span(SEMCONV_37, span_id="00f067aa0ba902b8")]
+    answer = desk.post("/v1/traces", as_json(traces(spans)), JSON)
+    assert answer.status_code == 200
+    assert answer.json().get("partialSuccess", {}).get("errorMessage", "") == reason
+    assert len(desk.sink.lines) == (1 if reason else 2)
+    assert max(len(line.raw) for line in desk.sink.lines) <= MAX_LINE_BYTES
 
 
 def test_metrics_of_otlp_are_refused_with_a_remedy(desk: Desk) -> None:

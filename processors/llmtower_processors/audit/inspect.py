@@ -40,6 +40,12 @@ WHERE offset > previous + 1
 ORDER BY offset
 """  # noqa: S608 - names from literal tables
 
+_BY_ID: Final = "(startsWith(producer, 'id-') AND length(producer) = 6)"
+"""Records whose (producer, seq) is made of their event's own id (`otel.ids`): no run of numbers, and never more than one event."""
+
+RESENT_S: Final = 32 * 86_400
+"""How far apart an event's two records are looked for: nobody sends a span again after a month, and nothing older need be read."""
+
 _OVERLAPS: Final = f"""
 SELECT offset, toUnixTimestamp(minute), least(count, reached - first_seq) AS doubled
 FROM (
@@ -51,11 +57,11 @@ FROM (
     FROM (
         SELECT DISTINCT incarnation, topic, partition, offset, minute, producer, first_seq, count
         FROM ledger WHERE processor = {{processor:String}} AND topic = {{topic:String}} AND duplicate = 0 AND producer IN (
-            SELECT producer FROM ledger WHERE {place_filter("ledger")} AND duplicate = 0 AND producer != ''
+            SELECT producer FROM ledger WHERE {place_filter("ledger")} AND duplicate = 0 AND producer != '' AND NOT {_BY_ID}
         )
     ) AS ledger INNER JOIN (
         SELECT producer, min(first_seq) AS low, max(first_seq + count) AS high
-        FROM ledger WHERE {place_filter("ledger")} AND duplicate = 0 AND producer != '' GROUP BY producer
+        FROM ledger WHERE {place_filter("ledger")} AND duplicate = 0 AND producer != '' AND NOT {_BY_ID} GROUP BY producer
     ) AS scope USING (producer)
     WHERE first_seq < high AND first_seq + count > low
 )
@@ -64,12 +70,33 @@ WHERE reached > first_seq AND incarnation = {{incarnation:String}} AND partition
 ORDER BY offset
 """  # noqa: S608 - names from literal tables
 
+_TWICE: Final = f"""
+WITH (
+    SELECT (min(minute) - {RESENT_S}, max(minute) + {RESENT_S}) FROM ledger WHERE {place_filter("ledger")} AND {_BY_ID}
+) AS near
+SELECT offset, toUnixTimestamp(max(minute)), max(count) FROM ledger
+WHERE {place_filter("ledger")} AND duplicate = 0 AND {_BY_ID}
+    AND (producer, first_seq, incarnation = {{current:String}}, partition, offset) NOT IN (
+        SELECT producer, first_seq, first.1, first.2, first.3 FROM (
+            SELECT producer, first_seq, min((incarnation = {{current:String}}, partition, offset)) AS first
+            FROM ledger
+            WHERE processor = {{processor:String}} AND topic = {{topic:String}} AND duplicate = 0 AND {_BY_ID}
+                AND minute >= near.1 AND minute <= near.2 AND (producer, first_seq) IN (
+                    SELECT producer, first_seq FROM ledger WHERE {place_filter("ledger")} AND duplicate = 0 AND {_BY_ID}
+                )
+            GROUP BY producer, first_seq
+        )
+    )
+GROUP BY offset ORDER BY offset
+"""  # noqa: S608 - names from literal tables
+"""Memory for the slice's own keys alone, however many such records there are: they are never sorted."""
+
 _ORPHANS: Final = f"""
 SELECT offset, toUnixTimestamp(max(minute)), max(count) FROM ledger
 WHERE {place_filter("ledger")} AND duplicate = 1 AND (producer, first_seq) NOT IN (
     SELECT producer, first_seq FROM ledger
     WHERE processor = {{processor:String}} AND topic = {{topic:String}} AND duplicate = 0
-        AND producer IN (SELECT producer FROM ledger WHERE {place_filter("ledger")} AND duplicate = 1)
+        AND (producer, first_seq) IN (SELECT producer, first_seq FROM ledger WHERE {place_filter("ledger")} AND duplicate = 1)
 )
 GROUP BY offset ORDER BY offset
 """  # noqa: S608 - names from literal tables
@@ -130,7 +157,9 @@ def gaps(client: "Client", span: Span) -> list[Gap]:
 
 def overlaps(client: "Client", span: Span, current: str) -> list[Overlap]:
     """Give the records of a slice whose events another record has too, and comes before it (older incarnation, lower offset)."""
-    return [Overlap(*map(int, row)) for row in select(client, _OVERLAPS, {**span.parameters(), "current": current})]
+    given = {**span.parameters(), "current": current}
+    rows = [*select(client, _OVERLAPS, given), *select(client, _TWICE, given)]
+    return sorted((Overlap(*map(int, row)) for row in rows), key=lambda found: found.offset)
 
 
 def orphans(client: "Client", span: Span) -> list[tuple[int, int, int]]:
