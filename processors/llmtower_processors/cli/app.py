@@ -7,7 +7,20 @@ from typing import Any
 
 import typer
 
-from llmtower_processors.cli import alerts, dashboards, data, datasets, drift, gateway, judge, models, pipeline, prompts, stack
+from llmtower_processors.cli import (
+    alerts,
+    dashboards,
+    data,
+    datasets,
+    drift,
+    gateway,
+    judge,
+    models,
+    pipeline,
+    prompt_checks,
+    prompts,
+    stack,
+)
 from llmtower_processors.errors import LlmtowerError, NotConfigured, root
 from llmtower_schemas.settings import OPTION_PREFIX, unknown_names
 
@@ -85,6 +98,8 @@ GROUPS: dict[str, tuple[str, dict[str, Callable[..., Any]]]] = {
             "promote": prompts.prompts_promote,
             "rollback": prompts.prompts_rollback,
             "render": prompts.prompts_render,
+            "compare": prompt_checks.prompts_compare,
+            "gate": prompt_checks.prompts_gate,
         },
     ),
     "models": (
