@@ -65,6 +65,17 @@ class Digest(BaseModel):
     alerts: tuple[Message, ...]
 
 
+class Report(BaseModel):
+    """A report in words, as a webhook's receiver gets it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    version: Literal[1] = 1
+    kind: Literal["report"] = "report"
+    title: str
+    text: str
+
+
 def message(notification: Notification) -> Message:
     """Put one notification into words."""
     told = notification.transition

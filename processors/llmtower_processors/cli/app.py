@@ -19,6 +19,7 @@ from llmtower_processors.cli import (
     pipeline,
     prompt_checks,
     prompts,
+    reports,
     stack,
 )
 from llmtower_processors.errors import LlmtowerError, NotConfigured, root
@@ -34,6 +35,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "doctor": pipeline.doctor,
     "query": data.query,
     "audit": data.audit,
+    "report": reports.report,
     "bench": stack.bench,
 }
 """Commands of one word."""

@@ -9,7 +9,7 @@ import orjson
 from pydantic import SecretStr
 
 from llmtower_processors.alerts.message import amount, text, title
-from llmtower_processors.alerts.model import Notification
+from llmtower_processors.alerts.model import Notification, SendError
 from llmtower_processors.alerts.send.http import post
 
 _NOT_A_NAME: Final = re.compile(r"[^a-zA-Z0-9_]")
@@ -37,6 +37,10 @@ class AlertmanagerSender:
                 self._firing[one.transition.dedup_key] = one
             else:
                 self._firing.pop(one.transition.dedup_key, None)
+
+    async def tell(self, head: str, body: str) -> None:
+        """Refuse: Alertmanager knows alerts alone."""
+        raise SendError("Alertmanager takes alerts only. Choose a webhook or an apprise address.")
 
     def keep(self, notification: Notification) -> None:
         """Tell of this too from now on: an earlier leader has told it."""

@@ -20,6 +20,9 @@ class ManySender(Protocol):
     async def send_many(self, notifications: Sequence[Notification]) -> None:
         """Tell of several as one. Raises SendError."""
 
+    async def tell(self, head: str, body: str) -> None:
+        """Tell something that is no alert: a report. Raises SendError."""
+
 
 class UnableSender:
     """Stands for a route that cannot be built: what it should tell waits, and the reason is said."""
@@ -32,6 +35,10 @@ class UnableSender:
         raise SendError(self.reason)
 
     async def send_many(self, notifications: Sequence[Notification]) -> None:
+        """Say why not."""
+        raise SendError(self.reason)
+
+    async def tell(self, head: str, body: str) -> None:
         """Say why not."""
         raise SendError(self.reason)
 

@@ -38,6 +38,10 @@ class AppriseSender:
         firing = any(one.transition.to_state == "firing" for one in notifications)
         await self._notify(found.title, found.text, "failure" if firing else "success")
 
+    async def tell(self, head: str, body: str) -> None:
+        """Tell something that is no alert."""
+        await self._notify(head, body, "info")
+
     async def _notify(self, head: str, body: str, kind: str) -> None:
         try:
             async with asyncio.timeout(TIMEOUT_S):

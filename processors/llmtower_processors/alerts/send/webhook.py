@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from pydantic import BaseModel, SecretStr
 
-from llmtower_processors.alerts.message import digest_of, message
+from llmtower_processors.alerts.message import Report, digest_of, message
 from llmtower_processors.alerts.model import Notification
 from llmtower_processors.alerts.send.http import post
 from llmtower_schemas.alerts import digest
@@ -28,6 +28,10 @@ class WebhookSender:
         """Tell of several as one."""
         found = digest_of(notifications)
         await self._post(found, digest(found.dedup_key))
+
+    async def tell(self, head: str, body: str) -> None:
+        """POST a Report."""
+        await self._post(Report(title=head, text=body), digest("report", head))
 
     async def _post(self, what: BaseModel, key: str) -> None:
         body = what.model_dump_json().encode()
