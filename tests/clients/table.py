@@ -212,7 +212,7 @@ INTEGRATIONS = (
             "tool use": _TOOLS,
             "cached tokens": _CHAT,
             "reasoning tokens": _CHAT,
-            "cancelled": Without("LiteLLM tells its loggers nothing of it"),
+            "cancelled": Without("LiteLLM tells its loggers nothing of it; the request stands alone"),
             "cost": _CHAT,
         },
         "frameworks",

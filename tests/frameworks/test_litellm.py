@@ -81,6 +81,21 @@ def test_asynchronous_calls(openai_url: str, captured_calls: CapturedCalls) -> N
     assert asyncio.run(ask())["usage"] == BUCKETS
 
 
+def test_a_cancelled_call_is_a_request_alone(openai_url: str, captured_calls: CapturedCalls) -> None:
+    async def ask() -> None:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.3):
+                await litellm.acompletion(model="openai/slow", messages=MESSAGES, api_base=openai_url, api_key="k")
+
+    asyncio.run(ask())
+    complete(openai_url, "gpt-4o")
+    answer = response_of(captured_calls)
+    first, second = captured_calls.events("request")
+    assert (first["request_model"], first["provider"], first["operation"]) == ("slow", "openai", "chat")
+    assert second["call_id"] == answer["call_id"] != first["call_id"]
+    assert len(captured_calls) == 1
+
+
 def test_errors_are_classified_and_raised_as_before(openai_url: str, captured_calls: CapturedCalls) -> None:
     with pytest.raises(litellm.RateLimitError):
         complete(openai_url, "error-429")

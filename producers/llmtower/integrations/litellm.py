@@ -4,6 +4,7 @@ litellm.callbacks = [LLMTowerLogger()]                     # in an application
 callbacks: ["llmtower.integrations.litellm.handler"]       # below litellm_settings, in the proxy's config.yaml
 """
 
+import time
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, Final
@@ -27,9 +28,10 @@ _MOST: Final = 10_000
 class _Underway:
     """A call of LiteLLM's while it is at the provider: a client that is wrapped as well sees the same call, and leaves it to us."""
 
-    __slots__ = ("closed", "found", "id", "outside", "parent")
+    __slots__ = ("call_id", "closed", "found", "id", "outside", "parent")
 
     def __init__(self, outside: Any) -> None:
+        self.call_id = new_id()
         self.closed = False
         self.outside = self.parent = outside
         self.id, self.found = getattr(outside, "id", None), getattr(outside, "found", None)
@@ -45,9 +47,14 @@ class LLMTowerLogger(CustomLogger):  # type: ignore[misc]  # litellm is no depen
     def log_pre_api_call(self, model: Any, messages: Any, kwargs: Mapping[str, Any]) -> None:
         """A provider is about to be asked, in the caller's own context; within a call that is recorded already, this one is not."""
         try:
-            inner = scope.within_call()
-            made = None if inner else _Underway(scope.parent.get())
-            self._underway[_id(kwargs)] = made
+            call_id = _id(kwargs)
+            made = self._underway.get(call_id)
+            if made is not None:  # tried again
+                made.closed = False
+            elif call_id not in self._underway:
+                made = self._underway[call_id] = None if scope.within_call() else _Underway(scope.parent.get())
+                if made is not None:
+                    record(_request(made.call_id, model, kwargs))
             if made is not None:
                 scope.parent.set(made)
             if len(self._underway) > _MOST:
@@ -71,7 +78,7 @@ class LLMTowerLogger(CustomLogger):  # type: ignore[misc]  # litellm is no depen
                 made.closed = True
             said = kwargs.get("standard_logging_object")
             if isinstance(said, Mapping) and not inner:
-                record(event_of(said))
+                record(event_of(said) | ({"call_id": made.call_id} if made is not None else {}))
         except Exception:
             internal_error("litellm")
 
@@ -94,6 +101,20 @@ class LLMTowerLogger(CustomLogger):  # type: ignore[misc]  # litellm is no depen
 
 def _id(kwargs: Mapping[str, Any]) -> str:
     return str(kwargs.get("litellm_call_id") or "")
+
+
+def _request(call_id: str, model: Any, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the `request` event of a call that begins: what is cancelled or left, of which LiteLLM says nothing more, is seen by it."""
+    return {
+        "type": "request",
+        "call_id": call_id,
+        "operation": _OPERATIONS.get(str(kwargs.get("call_type")), "chat"),
+        "provider": str(kwargs.get("custom_llm_provider") or ""),
+        "request_model": str(model or "").removeprefix(f"{kwargs.get('custom_llm_provider')}/"),
+        "started_at_ns": time.time_ns(),
+        "stream": kwargs.get("stream") is True,
+        "instrumentation": _NAME,
+    }
 
 
 def event_of(said: Mapping[str, Any]) -> dict[str, Any]:
