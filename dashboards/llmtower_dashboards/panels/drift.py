@@ -53,20 +53,26 @@ NOW = Panel(
     width=6,
     height=4,
 )
+
+
+def _by_app_and_metric(value: str, extra: str = "") -> str:
+    """The worst of an app's segments over time, by what is watched."""
+    inner = select(
+        {"time": _ROWS.bucket(), "app": "app", "metric": "concat(metric, ' ', direction)", "value": value},
+        "drift",
+        f"{_ROWS.within_buckets()} AND status != 'insufficient'{extra} AND {filters(OF_SCORES)}",
+        ["time", "app", "metric"],
+    )
+    return outer(["time", "app", "metric", "value"], inner, "\nORDER BY time, app, metric")
+
+
 RATIO = Panel(
     name="drift_ratio",
     title="Statistic against threshold",
     question="Which app moves away from its reference, in what, and when did it pass its threshold (1)?",
     kind="timeseries",
     unit="",
-    sql="SELECT time_ AS time, app_ AS app, metric_ AS metric, ratio_ AS ratio\nFROM (\n"
-    + select(
-        {"time": _ROWS.bucket(), "app": "app", "metric": "concat(metric, ' ', direction)", "ratio": "max(statistic / threshold)"},
-        "drift",
-        f"{_ROWS.within_buckets()} AND status != 'insufficient' AND threshold > 0 AND {filters(OF_SCORES)}",
-        ["time", "app", "metric"],
-    )
-    + "\n)\nORDER BY time, app, metric",
+    sql=_by_app_and_metric("max(statistic / threshold)", " AND threshold > 0").replace("value_ AS value", "value_ AS ratio"),
     columns=(TIME, APP, Column("metric", "Of", "text"), Column("ratio", "Statistic / threshold", link="calls")),
     no_data=NO_VERDICTS,
     thresholds=(Threshold(1, "bad"),),
@@ -80,14 +86,7 @@ MASS = Panel(
     question="Which share of texts or calls lies elsewhere than usual (of meaning: at least; of behaviour: less what chance shows)?",
     kind="timeseries",
     unit="ratio",
-    sql="SELECT time_ AS time, app_ AS app, metric_ AS metric, moved_ AS moved\nFROM (\n"
-    + select(
-        {"time": _ROWS.bucket(), "app": "app", "metric": "concat(metric, ' ', direction)", "moved": "max(drift.moved)"},
-        "drift",
-        f"{_ROWS.within_buckets()} AND status != 'insufficient' AND {filters(OF_SCORES)}",
-        ["time", "app", "metric"],
-    )
-    + "\n)\nORDER BY time, app, metric",
+    sql=_by_app_and_metric("max(drift.moved)").replace("value_ AS value", "value_ AS moved"),
     columns=(TIME, APP, Column("metric", "Of", "text"), Column("moved", "Moved mass", "ratio", link="calls")),
     no_data=NO_VERDICTS,
     worse="up",

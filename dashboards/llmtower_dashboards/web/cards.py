@@ -172,9 +172,19 @@ def _difference(panel: Panel, row: dict[str, Any], value: Any, unit: Any) -> Htm
 
 
 def _remarks(row: dict[str, Any]) -> Html:
-    """Sums of money say what is missing from them."""
+    """Sums of money say what is missing from them, shares of a budget how much of it is gone."""
     missing = int(row.get("unpriced") or 0)
-    return tag("p", unpriced_note(missing), class_="note") if missing else EMPTY
+    budget = float(row.get("budget") or 0)
+    return join(
+        tag("p", unpriced_note(missing), class_="note") if missing else EMPTY,
+        _budget(float(row.get("spent") or 0), budget) if budget else EMPTY,
+    )
+
+
+def _budget(spent: float, budget: float) -> Html:
+    """A bar that is full when the budget is spent, and both sums in words."""
+    said = f"{figure(spent, 'usd')} of {figure(budget, 'usd')}"
+    return tag("p", tag("meter", said, min="0", max=f"{budget:g}", value=f"{min(spent, budget):g}", title=said), " ", said, class_="note")
 
 
 def skeleton(lines_: Sequence[int] = (40, 70)) -> Html:

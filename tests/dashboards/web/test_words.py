@@ -107,6 +107,17 @@ def test_a_tile_says_figure_mark_and_change_and_what_is_missing() -> None:
     assert "$" not in unknown
 
 
+def test_a_budget_is_a_bar_and_both_sums() -> None:
+    panel = PANELS["judge_budget"]
+    html = cards.tile(panel, answer(panel, {"value": 0.75, "spent": 1.5, "budget": 2.0}), None, LOOK)
+    assert 'max="2"' in html
+    assert 'value="1.5"' in html
+    assert f"{figure(1.5, 'usd')} of {figure(2, 'usd')}" in html
+    over = cards.tile(panel, answer(panel, {"value": 1.5, "spent": 3.0, "budget": 2.0}), None, LOOK)
+    assert 'value="2"' in over, "a full bar, not an impossible one"
+    assert f"{figure(3, 'usd')} of" in over
+
+
 def test_an_alert_says_figure_group_since_and_what_can_be_done() -> None:
     (found,) = alerts.alerts(answer(FIRING, firing()), silences(), NOW)
     html = alerts.listed([found], LOOK)

@@ -29,6 +29,20 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 COMMAND = (sys.executable, "-m", "llmtower_processors.cli", "judge", "run")
 
 
+def settings(kafka: str, options: dict[str, Any], folder: Path) -> dict[str, str]:
+    """Give the environment of a judge on this Kafka and this database."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("LLMTOWER_")} | {
+        "LLMTOWER_KAFKA__BOOTSTRAP_SERVERS": kafka,
+        "LLMTOWER_CLICKHOUSE__HOST": options["host"],
+        "LLMTOWER_CLICKHOUSE__PORT": str(options["port"]),
+        "LLMTOWER_CLICKHOUSE__USER": options["username"],
+        "LLMTOWER_CLICKHOUSE__PASSWORD": options["password"],
+        "LLMTOWER_CLICKHOUSE__DATABASE": options["database"],
+        "LLMTOWER_DATA_DIR": str(folder),
+        "LLMTOWER_SDK__SPOOL_DIR": str(folder / "spool"),
+    }
+
+
 def until(true: Callable[[], bool], said: Path, seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not true():
@@ -54,16 +68,8 @@ def test_two_judges_ask_once_each_and_one_goes_on_when_the_other_is_killed(
         return completion('{"reason": "r", "score": 1}')
 
     with serving(script) as service, said.open("wb") as log:
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("LLMTOWER_")} | {
-            "LLMTOWER_KAFKA__BOOTSTRAP_SERVERS": kafka,
-            "LLMTOWER_CLICKHOUSE__HOST": options["host"],
-            "LLMTOWER_CLICKHOUSE__PORT": str(options["port"]),
-            "LLMTOWER_CLICKHOUSE__USER": options["username"],
-            "LLMTOWER_CLICKHOUSE__PASSWORD": options["password"],
-            "LLMTOWER_CLICKHOUSE__DATABASE": options["database"],
+        environment = settings(kafka, options, tmp_path) | {
             "LLMTOWER_WORKER__GROUP_PREFIX": project,
-            "LLMTOWER_DATA_DIR": str(tmp_path),
-            "LLMTOWER_SDK__SPOOL_DIR": str(tmp_path / "spool"),
             "LLMTOWER_JUDGE__BASE_URL": f"{service.url}/v1",
             "LLMTOWER_JUDGE__RUBRICS": "helpfulness",
             "LLMTOWER_JUDGE__PERIOD_S": "1",
@@ -111,21 +117,10 @@ async def _write(kafka: str, key: str, value: bytes) -> None:
 
 
 def test_a_judge_without_endpoint_or_price_says_what_to_set(tmp_path: Path, kafka: str, options: dict[str, Any]) -> None:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("LLMTOWER_")}
-    environment |= {"LLMTOWER_DATA_DIR": str(tmp_path)}
+    environment = settings(kafka, options, tmp_path)
     done = subprocess.run(COMMAND, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (2, "No endpoint is named for the judge: set LLMTOWER_JUDGE__BASE_URL (docs/judge.md).\n")
-    environment |= {
-        "LLMTOWER_JUDGE__BASE_URL": "http://127.0.0.1:9/v1",
-        "LLMTOWER_JUDGE__MODEL": "my-own-model",
-        "LLMTOWER_KAFKA__BOOTSTRAP_SERVERS": kafka,
-        "LLMTOWER_CLICKHOUSE__HOST": options["host"],
-        "LLMTOWER_CLICKHOUSE__PORT": str(options["port"]),
-        "LLMTOWER_CLICKHOUSE__USER": options["username"],
-        "LLMTOWER_CLICKHOUSE__PASSWORD": options["password"],
-        "LLMTOWER_CLICKHOUSE__DATABASE": options["database"],
-        "LLMTOWER_SDK__SPOOL_DIR": str(tmp_path / "spool"),
-    }
+    environment |= {"LLMTOWER_JUDGE__BASE_URL": "http://127.0.0.1:9/v1", "LLMTOWER_JUDGE__MODEL": "my-own-model"}
     done = subprocess.run(COMMAND, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
     assert "No price is known for the judge's model my-own-model" in done.stderr

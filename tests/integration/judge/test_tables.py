@@ -166,7 +166,7 @@ def judged(number: int, value: float, weight: float = 1.0) -> dict[str, Any]:
 
 
 def test_feedback_finds_its_call_however_it_names_it_and_whenever_it_came(options: dict[str, Any], client: Client) -> None:
-    """Before its call, later, by call, response or trace; changed minds count once, unknown calls and neutral words not at all."""
+    """Before its call, days later, by call, response or trace; changed minds count once, unknown calls and neutral words not at all."""
     early, late = (NOW_MS - 7_200_000) * 1_000_000, NOW_MS * 1_000_000 + DAY_NS // 144
     words = [
         feedback("call_id", call(10)["call_id"], 1, "u1", at_ns=early),
@@ -179,12 +179,15 @@ def test_feedback_finds_its_call_however_it_names_it_and_whenever_it_came(option
         feedback("call_id", call(20)["call_id"], 0, "u1"),
         feedback("call_id", call(999)["call_id"], -1, "u1"),
         feedback("response_id", "unheard of", 1, "u1"),
+        feedback("response_id", "r40", -1, "u1"),
     ]
+    days_ago = call(40)["started_at_ns"] - 3 * DAY_NS
     store(options, words)
-    store(options, [call(number) for number in range(10, 22)])
+    store(options, [*(call(number) for number in range(10, 22)), call(40, started_at_ns=days_ago)])
     store(options, [judged(number, 1.0 if number != 12 else 0.0) for number in (10, 12, 14, 16, 18, 19, 20)])
+    store(options, [judged(40, 1.0) | {"started_at_ns": days_ago}])
     found = client.query("SELECT toUInt32(right(call, 4)), user_id, judge_bad, person_bad FROM judged_feedback ORDER BY 1, 2").result_rows
-    assert found == [(10, "u1", 0, 0), (12, "u1", 1, 1), (14, "u1", 0, 0), (16, "u1", 0, 1), (16, "u2", 0, 0)]
+    assert found == [(10, "u1", 0, 0), (12, "u1", 1, 1), (14, "u1", 0, 0), (16, "u1", 0, 1), (16, "u2", 0, 0), (40, "u1", 0, 1)]
     stored = client.query(
         "SELECT count(), countIf(kind = 'feedback' AND comment = 'no' AND correction = 'yes') FROM contents WHERE kind = 'feedback'"
     )
