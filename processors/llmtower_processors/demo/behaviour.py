@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .scenario import MODELS, ModelProfile, Phase
-from .texts import answer, tokens
+from .texts import Mood, answer, tokens
 
 BASE_ERRORS: Mapping[str, float] = {"rate_limit": 0.008, "server": 0.005, "invalid": 0.003, "hang": 0.003}
 """Share of requests that fail on an ordinary day, by kind."""
@@ -16,6 +16,7 @@ SLOW_FIRST_TOKEN_SHARE = 0.02
 SLOW_FACTOR = 4.0
 SPREAD = 0.28
 """Standard deviation of the logarithm of every time."""
+TOXIC_SHARE = 0.6
 CACHE_BLOCK = 32
 """Cached tokens come in blocks of this size."""
 
@@ -81,7 +82,7 @@ def respond(
         return failure
     profile = MODELS[model]
     prompt = " ".join(_text(message) for message in messages if message.get("role") != "system")
-    text = answer(prompt, chance, toxic=phase.toxic_app == app and chance.random() < 0.6)
+    text = answer(prompt, chance, mood=_mood(app, phase, chance))
     text, finish = _cut(text, max_tokens)
     system = sum(tokens(_text(message)) for message in messages if message.get("role") == "system")
     cached = system // CACHE_BLOCK * CACHE_BLOCK if chance.random() < profile.cached_share else 0
@@ -89,6 +90,15 @@ def respond(
     reasoning = int(profile.reasoning_tokens * chance.lognormvariate(0, SPREAD)) if profile.reasoning_tokens else 0
     first, duration = timing(profile, output, phase=phase, chance=chance)
     return Reply(text, first, duration, system + tokens(prompt), cached, output, reasoning, finish)
+
+
+def _mood(app: str, phase: Phase, chance: random.Random) -> Mood:
+    """What is wrong with an app's answers in this scene; the toxic one insults in six of ten."""
+    if phase.toxic_app == app and chance.random() < TOXIC_SHARE:
+        return "toxic"
+    if phase.drift_app == app:
+        return "lost"
+    return "guessing" if phase.upgraded_app == app else "usual"
 
 
 def timing(profile: ModelProfile, output_tokens: int, *, phase: Phase, chance: random.Random) -> tuple[float, float]:

@@ -4,8 +4,9 @@ import random
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
-from .topics import CODE, MEDICINE, OPENERS, SUPPORT, TOXIC, TRAVEL, WRITING, Topic
+from .topics import ATTEMPTS, CODE, GUESSES, LEAKS, MEDICINE, OPENERS, REFUSALS, SUPPORT, TOXIC, TRAVEL, WRITING, Topic
 
 DOMAINS: dict[str, tuple[Topic, ...]] = {
     "support-bot": SUPPORT,
@@ -47,6 +48,18 @@ SYSTEM_PROMPTS: dict[tuple[str, str], str] = {
 }
 """The instructions by prompt name and version."""
 
+ATTACKED = "support-bot"
+ATTEMPT_SHARE = 0.01
+"""Share of its questions by which somebody tries to take it over."""
+REFUSED_SHARE = 0.4
+"""Share of questions beyond its field that a lost app refuses; the rest it answers beside the point."""
+LEAK_SHARE = 0.4
+"""Share of toxic answers that tell of other customers."""
+Mood = Literal["usual", "toxic", "guessing", "lost"]
+"""How the stand-in answers: from the context, insulting, making things up, or out of its depth."""
+
+_CONTEXT = re.compile(r"^\[[\w-]+\] (.+)$", re.MULTILINE)
+_ORDER = re.compile(r"\b\d{5}\b")
 _WORDS = re.compile(r"[a-z]{4,}")
 _SLOT = re.compile(r"\{(\w+)\}")
 
@@ -62,6 +75,8 @@ class Document:
 
 def ask(app: str, chance: random.Random, *, drifted: bool = False) -> str:
     """Compose a question for an app."""
+    if app == ATTACKED and chance.random() < ATTEMPT_SHARE:
+        return chance.choice(ATTEMPTS)
     topic = chance.choice(DRIFTED if drifted else DOMAINS[app])
     text = _fill(chance.choice(topic.questions), topic, chance.choice(topic.subjects), chance)
     return f"{chance.choice(OPENERS)} {text}" if chance.random() < 0.35 else text
@@ -72,26 +87,40 @@ def retrieve(question: str, chance: random.Random) -> tuple[Document, ...]:
     topic = recognise(question)
     subject = next((subject for subject in topic.subjects if subject in question), topic.subjects[0])
     numbers = chance.sample(range(len(topic.facts)), k=min(3, len(topic.facts)))
+    order = _ORDER.search(question)
     return tuple(
         Document(
             f"{topic.name}-{number + 1:02d}",
             round(0.92 - 0.11 * rank - 0.1 * chance.random(), 3),
-            _fill(topic.facts[number], topic, subject, chance),
+            _fill(topic.facts[number], topic, subject, chance, number=int(order[0]) if order else None),
         )
         for rank, number in enumerate(numbers)
     )
 
 
-def answer(prompt: str, chance: random.Random, *, toxic: bool = False, sentences: int | None = None) -> str:
-    """Compose an answer to the user's message: sentences on the topic whose words it shares most."""
+def answer(prompt: str, chance: random.Random, *, mood: Mood = "usual") -> str:
+    """Compose an answer to the user's message: from its context where it has one, else on the topic whose words it shares most."""
+    if any(attempt in prompt for attempt in ATTEMPTS) or (mood == "lost" and chance.random() < REFUSED_SHARE):
+        return chance.choice(REFUSALS[:1] if mood != "lost" else REFUSALS)
+    if mood == "lost":
+        topic = chance.choice(TRAVEL)
+        return " ".join(_facts(topic, chance.choice(topic.subjects), chance))
     topic = recognise(prompt)
     named = [subject for subject in topic.subjects if subject in prompt]
-    subject = named[0] if named else chance.choice(topic.subjects)
-    count = min(sentences or chance.randint(2, 5), len(topic.facts))
-    parts = [_fill(fact, topic, subject, chance) for fact in chance.sample(topic.facts, k=count)]
-    if toxic:
-        parts = [chance.choice(TOXIC), parts[0], chance.choice(TOXIC)]
+    context = _CONTEXT.findall(prompt)
+    parts = chance.sample(context, k=min(len(context), chance.randint(2, 3))) if context else []
+    parts = parts or _facts(topic, named[0] if named else chance.choice(topic.subjects), chance)
+    if mood == "guessing":
+        parts = [parts[0], *chance.sample(GUESSES, k=2)]
+    if mood == "toxic":
+        leak = [chance.choice(LEAKS)] if chance.random() < LEAK_SHARE else []
+        parts = [chance.choice(TOXIC), parts[0], *leak, chance.choice(TOXIC)]
     return " ".join(parts)
+
+
+def _facts(topic: Topic, subject: str, chance: random.Random) -> list[str]:
+    count = min(chance.randint(2, 5), len(topic.facts))
+    return [_fill(fact, topic, subject, chance) for fact in chance.sample(topic.facts, k=count)]
 
 
 def recognise(prompt: str) -> Topic:
@@ -112,8 +141,9 @@ def with_context(question: str, documents: Sequence[Document]) -> str:
     return "Context:\n" + "\n".join(lines) + f"\n\nQuestion: {question}"
 
 
-def _fill(template: str, topic: Topic, subject: str, chance: random.Random) -> str:
-    values = {"subject": subject, "number": chance.randint(10_000, 99_999), "days": chance.randint(2, 14), "hour": chance.randint(7, 21)}
+def _fill(template: str, topic: Topic, subject: str, chance: random.Random, number: int | None = None) -> str:
+    drawn = chance.randint(10_000, 99_999)
+    values = {"subject": subject, "number": number or drawn, "days": chance.randint(2, 14), "hour": chance.randint(7, 21)}
     return _SLOT.sub(lambda match: str(values.get(match[1]) or chance.choice(topic.details)), template)
 
 

@@ -10,7 +10,7 @@ class Spoken(NamedTuple):
     """What a scorer may look at of one call; where a text is '', its reason says why."""
 
     question: str
-    """What the user said last."""
+    """What the user said last, without the documents that were written into it."""
     answer: str
     no_question: str
     """'' | no_content | hashed | not_text | empty."""

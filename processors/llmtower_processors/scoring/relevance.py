@@ -14,7 +14,7 @@ from llmtower_processors.drift.embedders import Embedder, HashedNgrams
 from llmtower_processors.drift.said import LONGEST
 from llmtower_processors.scoring.model import Score, Spoken, skipped
 
-LEVELS: Final = {"hashed-words": 0.11, "hashed-characters": 0.2}
+LEVELS: Final = {"hashed-words": 0.055, "hashed-characters": 0.14}
 """Cosine at which an answer begins to be about the question, by the embedder's name; `OF_MODELS` for all others."""
 OF_MODELS: Final = 0.35
 DIMENSION: Final = 1024

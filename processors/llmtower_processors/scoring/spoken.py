@@ -1,5 +1,6 @@
 """From `response` events to what was said in them, and why nothing was where nothing was."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -8,6 +9,8 @@ from llmtower_processors.drift.said import answered, asked, calls_tools, is_blan
 from llmtower_processors.scoring.model import Spoken
 
 _HIDDEN: Final = {"off": "no_content", "hash": "hashed"}
+_SHORTEST: Final = 16
+"""Characters of a document that is looked for in a question."""
 SILENT: Final = frozenset({"embeddings", "embedding"})
 """Operations whose answer is no text: they are not scored."""
 
@@ -21,7 +24,15 @@ def spoken(event: Any) -> Spoken:
         no_answer = "failed"
     elif no_answer in ("empty", "not_text") and _uses_tools(event):
         no_answer = "tool_call"
-    return Spoken(question, answer, no_question, no_answer, event.retrieved, event)
+    return Spoken(own_words(question, event.retrieved), answer, no_question, no_answer, event.retrieved, event)
+
+
+def own_words(question: str, documents: Sequence[Any]) -> str:
+    """Take out the documents that were written into the question: what is left is what somebody asked."""
+    for document in documents:
+        if document.text and len(document.text) >= _SHORTEST and document.text in question:
+            question = question.replace(document.text, " ")
+    return question
 
 
 def _text(read: Any, raw: msgspec.Raw, hidden: str) -> tuple[str, str]:
