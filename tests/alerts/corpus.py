@@ -79,6 +79,7 @@ class World:
         self.price = np.stack([self._drifting_price() for _ in PAIRS])
         self.unpriced, self.hung, self.dropped, self.dead = (np.zeros(shape) for _ in range(4))
         self.bad_rating, self.toxic, self.personal, self.ungrounded = (np.full(shape, share) for share in (0.08, 0.0015, 0.001, 0.07))
+        self.irrelevant, self.refused, self.attacked = (np.full(shape, share) for share in (0.2, 0.02, 0.004))
         self.one_user = np.zeros(shape)
         self.silent, self.lag_s = np.zeros(self.minutes), self.rng.gamma(4.0, 1.0, self.minutes)
         self._oddities()
@@ -147,7 +148,7 @@ class World:
         def of(count: Floats, share: Floats) -> Floats:
             return rng.binomial(count.astype(int), np.clip(share, 0, 1)).astype(np.float64)
 
-        return Drawn(
+        drawn = Drawn(
             sums={
                 "calls": calls,
                 "errors": failed,
@@ -169,6 +170,9 @@ class World:
             silent=self.silent,
             lag_s=self.lag_s,
         )
+        later = {"irrelevant": self.irrelevant, "refused": self.refused, "attacked": self.attacked}
+        drawn.sums.update({name: of(scored, share) for name, share in later.items()})
+        return drawn
 
     def _times(self, calls: Floats, factor: Floats, share: float) -> NDArray[np.int32]:
         """Histograms by pair, minute and bin: calls spread over a log-normal whose median moves with the factor."""
@@ -262,6 +266,9 @@ KINDS: Final[dict[str, tuple[Strike, tuple[int, int], tuple[str, ...]]]] = {
     "toxic answers": (_set("toxic", 0.05, 0.3), (60, 240), ("toxicity",)),
     "personal data": (_set("personal", 0.03, 0.2), (60, 240), ("pii_leak",)),
     "ungrounded": (_set("ungrounded", 0.4, 0.8), (60, 240), ("ungrounded",)),
+    "beside the point": (_set("irrelevant", 0.6, 0.95), (60, 240), ("irrelevant",)),
+    "refusals": (_set("refused", 0.3, 0.8), (60, 240), ("refusals",)),
+    "attacked": (_set("attacked", 0.15, 0.6), (60, 240), ("injections",)),
     "users complain": (_set("bad_rating", 0.45, 0.9), (120, 300), ("negative_feedback",)),
     "hung calls": (_set("hung", 0.08, 0.4), (30, 120), ("hung_calls",)),
     "no price": (_set("unpriced", 0.5, 1.0), (60, 240), ("unpriced_traffic",)),

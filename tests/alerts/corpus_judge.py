@@ -24,6 +24,9 @@ _RATIOS: Final = {
     "toxicity_rate": ("toxic", "scored"),
     "pii_rate": ("personal", "scored"),
     "ungrounded_rate": ("ungrounded", "scored"),
+    "irrelevant_rate": ("irrelevant", "scored"),
+    "refusal_rate": ("refused", "scored"),
+    "injection_rate": ("attacked", "scored"),
     "hung_calls": ("hung", "calls"),
 }
 _SUMS: Final = {
@@ -40,7 +43,7 @@ _COLUMNS: Final[dict[str, Callable[[Pair], str]]] = {
     "provider": lambda pair: pair.provider,
     "request_model": lambda pair: pair.model,
 }
-_NOT_DRAWN: Final = frozenset({"events_missing", "evaluator_blind", "drift", "model_snapshot"})
+_NOT_DRAWN: Final = frozenset({"events_missing", "evaluator_blind", "drift", "model_snapshot", "budget_judge", "judge_blind"})
 """They count what never happens in a world without faults of our own, or pass on a judgement that has tests of its own."""
 
 

@@ -139,7 +139,18 @@ def test_the_shipped_rules_cover_what_is_promised() -> None:
     assert {
         *("cost_spike", "budget_project", "budget_app", "budget_user", "error_rate", "rate_limited", "timeouts", "auth_failures"),
         *("provider_errors", "content_filtered", "latency_p95", "ttft_p95", "hung_calls", "toxicity", "pii_leak", "negative_feedback"),
-        *("ungrounded", "unpriced_traffic", "events_missing", "events_dropped", "pipeline_behind", "dead_letters", "evaluator_blind"),
+        *(
+            "ungrounded",
+            "irrelevant",
+            "refusals",
+            "injections",
+            "unpriced_traffic",
+            "events_missing",
+            "events_dropped",
+            "pipeline_behind",
+            "dead_letters",
+            "evaluator_blind",
+        ),
     } <= rules.keys()
     assert all(rule.title for rule in rules.values())
     assert all(rule.metric in METRICS or rule.metric == BLIND or rule.sql for rule in rules.values())
