@@ -75,7 +75,7 @@ class KafkaElection:
     """A consumer group on a topic of one partition: its owner leads. Nothing is read or committed."""
 
     def __init__(self, kafka: KafkaSettings, group: str, *, topic: str = topics.ALERTS, session_timeout_ms: int = 10_000) -> None:
-        self._options: dict[str, Any] = kafka.client_options() | {
+        self._options: dict[str, Any] = kafka.client_options(metadata_s=60) | {
             "group_id": group,
             "enable_auto_commit": False,
             "auto_offset_reset": "latest",

@@ -122,7 +122,7 @@ class KafkaBacklog:
     """What every processor's group has not processed yet, from its commits, the logs' ends and the first record between."""
 
     def __init__(self, kafka: KafkaSettings, processors: Iterable[Processor], group_prefix: str) -> None:
-        self._options: dict[str, Any] = kafka.client_options()
+        self._options: dict[str, Any] = kafka.client_options(metadata_s=60)
         self._where = kafka.bootstrap_servers
         self._groups = {f"{group_prefix}.{processor.name}": processor.topics for processor in processors}
 
@@ -159,12 +159,12 @@ class KafkaBacklog:
         commits = await self._admin.list_consumer_group_offsets(group, partitions=partitions)
         if set(commits) != set(partitions):
             raise Unreachable(f"Kafka at {self._where} did not say what group {group} has committed")
-        starts = await self._consumer.beginning_offsets(partitions)
         ends = await self._consumer.end_offsets(partitions)
-        first = {p: max(commits[p].offset, starts[p]) for p in partitions}
-        behind = {p: first[p] for p in partitions if first[p] < ends[p]}
+        ahead = [p for p in partitions if commits[p].offset < ends[p]]
+        starts = await self._consumer.beginning_offsets(ahead) if ahead else {}
+        behind = {p: first for p in ahead if (first := max(commits[p].offset, starts[p])) < ends[p]}
         times = await self._times(behind, ends)
-        return [Backlog(p.topic, ends[p] - first[p] if p in times else 0, times.get(p)) for p in partitions]
+        return [Backlog(p.topic, ends[p] - behind[p] if p in times else 0, times.get(p)) for p in partitions]
 
     async def _times(self, behind: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
         """Give the time of the first record from an offset on; a partition that holds only markers there has none."""

@@ -185,7 +185,7 @@ class KafkaRegistryLog:
     def _options(self) -> dict[str, Any]:
         if not self._kafka.bootstrap_servers:
             raise RegistryUnavailable("The registry needs Kafka's address: set LLMTOWER_KAFKA__BOOTSTRAP_SERVERS.")
-        return self._kafka.client_options()
+        return self._kafka.client_options(metadata_s=60)
 
     async def _close_consumer(self) -> None:
         consumer, self._consumer = self._consumer, None

@@ -37,13 +37,16 @@ class KafkaSettings(_Section):
     ssl_key_file: Path | None = Field(None, description="PEM file of the client's key")
     request_timeout_ms: Annotated[int, Field(ge=100)] = Field(10_000, description="time allowed for one request")
 
-    def client_options(self) -> dict[str, Any]:
-        """Give the keyword arguments that every aiokafka client takes. Raises OSError when a certificate file cannot be read."""
+    def client_options(self, *, metadata_s: int = 5) -> dict[str, Any]:
+        """Give the keyword arguments that every aiokafka client takes. Raises OSError when a certificate file cannot be read.
+
+        `metadata_s`: how often a client asks which topics there are, besides whenever a broker says that it knows better.
+        """
         options: dict[str, Any] = {
             "bootstrap_servers": self.bootstrap_servers,
             "security_protocol": self.security_protocol,
             "request_timeout_ms": self.request_timeout_ms,
-            "metadata_max_age_ms": 5_000,
+            "metadata_max_age_ms": metadata_s * 1_000,
         }
         if self.security_protocol.startswith("SASL"):
             options |= {

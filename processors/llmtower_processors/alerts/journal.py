@@ -88,7 +88,7 @@ class KafkaJournal:
     """The journal in Kafka."""
 
     def __init__(self, kafka: KafkaSettings, group: str, *, topic: str = topics.ALERTS) -> None:
-        self._options: dict[str, Any] = kafka.client_options()
+        self._options: dict[str, Any] = kafka.client_options(metadata_s=60)
         self._where = kafka.bootstrap_servers
         self._id = f"{group}.alerts"
         self._partition = TopicPartition(topic, 0)

@@ -40,7 +40,7 @@ _OURS: Final[Mapping[str, Any]] = {"enable_auto_commit": False, "auto_offset_res
 _BUSY_WAIT_MS: Final = 100
 """How long the broker may hold a fetch while records come, or a partition is paused: a fetch under way leaves out the partitions that
 were paused or whose records had not been taken yet, and the next one to that broker waits for it. In quiet times a fetch names all."""
-_QUIET_POLLS: Final = 4
+_QUIET_POLLS: Final = 2
 """So many polls without a record are a quiet time."""
 _LEAVE_S: Final = 5.0
 _STOP_S: Final = 10.0

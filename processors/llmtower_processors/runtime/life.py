@@ -26,7 +26,7 @@ from llmtower_processors.runtime.share import Membership, Share
 
 log = logging.getLogger(__name__)
 
-POLL_S: Final = 0.5
+POLL_S: Final = 1.0
 PACE_S = 0.05
 """Pause after a poll that brought something, so that a trickle does not cost a request per record."""
 AGAIN_S = 1.0
