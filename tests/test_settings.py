@@ -2,6 +2,7 @@
 
 import ssl
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from pydantic import ValidationError
@@ -44,16 +45,17 @@ def test_secrets_never_show() -> None:
     assert "hunter" not in text
 
 
-def test_scram_over_tls_reaches_the_client() -> None:
+@pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"])
+def test_sasl_over_tls_reaches_the_client(mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]) -> None:
     kafka = KafkaSettings(
         bootstrap_servers="k:9093",
         security_protocol="SASL_SSL",
-        sasl_mechanism="SCRAM-SHA-512",
+        sasl_mechanism=mechanism,
         sasl_username="u",
         sasl_password="p",
     )
     options = kafka.client_options()
-    assert (options["sasl_mechanism"], options["sasl_plain_username"], options["sasl_plain_password"]) == ("SCRAM-SHA-512", "u", "p")
+    assert (options["sasl_mechanism"], options["sasl_plain_username"], options["sasl_plain_password"]) == (mechanism, "u", "p")
     assert isinstance(options["ssl_context"], ssl.SSLContext)
     assert options["ssl_context"].verify_mode is ssl.CERT_REQUIRED
 

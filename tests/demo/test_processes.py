@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from llmtower_processors.demo.processes import DemoError, start
+from llmtower_processors.demo.run import PLAIN_SECONDS, length
 
 
 async def _standin(log_dir: Path) -> None:
@@ -31,6 +32,13 @@ async def _silent(log_dir: Path) -> None:
     with pytest.raises(DemoError, match="apps said nothing for 0 s"):
         await child.line(0.2)
     assert await child.end() == 0
+
+
+@pytest.mark.parametrize(
+    ("asked", "on_terminal", "lasts"), [(None, True, None), (None, False, PLAIN_SECONDS), (5.0, True, 5.0), (5.0, False, 5.0)]
+)
+def test_on_a_terminal_it_stays_and_elsewhere_it_ends(asked: float | None, on_terminal: bool, lasts: float | None) -> None:
+    assert length(asked, on_terminal=on_terminal) == lasts
 
 
 def test_a_child_ends_when_its_input_closes(tmp_path: Path) -> None:

@@ -36,9 +36,9 @@ def run(
 ) -> int:
     """Run the demo; gives 0 when the books balance, 1 when they do not or something failed, 130 when it was stopped before it was live."""
     console = Console()
-    if seconds is None and not console.is_terminal:
-        seconds = PLAIN_SECONDS
-    wishes = Wishes(data_dir=options.data_dir, seconds=seconds, rate=rate, history=history, json_file=json_file)
+    wishes = Wishes(
+        data_dir=options.data_dir, seconds=length(seconds, on_terminal=console.is_terminal), rate=rate, history=history, json_file=json_file
+    )
     try:
         _check(wishes)
         with receiving() as inbox:
@@ -50,6 +50,11 @@ def run(
     except asyncio.CancelledError:
         _tell(console, "ended at once; the books are not closed")
         return INTERRUPTED
+
+
+def length(seconds: float | None, *, on_terminal: bool) -> float | None:
+    """Give how long the demo lasts; None: until Ctrl-C."""
+    return PLAIN_SECONDS if seconds is None and not on_terminal else seconds
 
 
 async def _demo(stack: Stack, runs: Runs, wishes: Wishes, console: Console, inbox: Inbox) -> int:
