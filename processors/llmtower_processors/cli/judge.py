@@ -29,14 +29,15 @@ def judge_run(data_dir: DataDir = DATA_DIR) -> None:
     settings = load_settings(data_dir, role="writer")
     if not settings.judge.base_url:
         raise NotConfigured("No endpoint is named for the judge: set LLMTOWER_JUDGE__BASE_URL (docs/judge.md).")
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
-    logging.getLogger("llmtower_processors").setLevel(logging.INFO)
     try:
         import openai  # noqa: F401
         from google.rpc import status_pb2  # noqa: F401
     except ModuleNotFoundError as error:
         raise NotConfigured(f"The judge needs {error.name}: pip install 'llmtower[judge]'.") from error
-    asyncio.run(_run(settings, chosen_rubrics(settings)))
+    rubrics = chosen_rubrics(settings)
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
+    logging.getLogger("llmtower_processors").setLevel(logging.INFO)
+    asyncio.run(_run(settings, rubrics))
 
 
 def chosen_rubrics(settings: "Settings") -> "tuple[Rubric, ...]":
