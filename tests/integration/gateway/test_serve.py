@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import orjson
+import psutil  # type: ignore[import-untyped]  # ships no types
 import pytest
 from tests.integration.gateway.topics import read_all
 from tests.otel.exports import span, traces
@@ -26,6 +27,10 @@ from llmtower_schemas.topics import CALLS
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 CLI = (sys.executable, "-m", "llmtower_processors.cli")
 PROTOBUF = {"content-type": "application/x-protobuf"}
+
+
+LARGE_TEXT = "a text " * 10_000
+"""A body of this is converted in another process."""
 
 
 class Place:
@@ -85,9 +90,10 @@ def until(true: Callable[[], bool], seconds: float = 60) -> None:
         time.sleep(0.05)
 
 
-def export(span_id: str) -> bytes:
+def export(span_id: str, text: str = "hi") -> bytes:
     now_ns = time.time_ns()
-    return traces([span(SEMCONV_37, span_id=span_id, start_ns=now_ns - 10**9, end_ns=now_ns)]).SerializeToString()
+    given = SEMCONV_37 | {"gen_ai.input.messages": text}
+    return traces([span(given, span_id=span_id, start_ns=now_ns - 10**9, end_ns=now_ns)]).SerializeToString()
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +148,7 @@ def test_what_was_accepted_is_in_kafka_however_often_gateway_and_broker_are_kill
         while not stop.is_set():
             number += 1
             span_id = f"{sender:08x}{number:08x}"
-            if place.post(export(span_id), bearer) == 200:
+            if place.post(export(span_id, LARGE_TEXT if sender > 6 else "hi"), bearer) == 200:
                 accepted.append(span_id)
             else:
                 refused += 1
@@ -155,6 +161,10 @@ def test_what_was_accepted_is_in_kafka_however_often_gateway_and_broker_are_kill
     place.process.kill()
     place.process.wait()
     place.start()
+    before = len(accepted)
+    until(lambda: len(accepted) > before + 50)
+    for child in psutil.Process(place.process.pid).children():
+        child.kill()
     before = len(accepted)
     until(lambda: len(accepted) > before + 50)
     place.kafka.kill()
