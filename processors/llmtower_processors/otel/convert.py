@@ -48,7 +48,7 @@ def convert(span: Span, project: str, now_ns: int) -> Converted | Rejected:
         return Converted("out", None)
     heard = hear(span.attributes)
     event = _common(span, project, heard)
-    event |= _call(span, project, value, heard) if kind == "response" else _step(span, project, value, heard)
+    event.update(_call(span, project, value, heard) if kind == "response" else _step(span, project, value, heard))
     return Converted(kind, {name: found for name, found in event.items() if found or type(found) is int})
 
 
@@ -94,13 +94,17 @@ def _common(span: Span, project: str, heard: Heard) -> Event:
         event["parent_id"] = span_uuid(project, span.trace_id, span.parent_id)
     event["started_at_ns"], event["duration_us"] = span.start_ns, max(0, span.end_ns - span.start_ns) // 1_000
     event["tags"] = dict(_tags(heard, span.attributes.get("tag.tags")))
-    return event | _error(span, said)
+    if span.failed or "error.type" in span.attributes:
+        event.update(_error(span, said))
+    return event
 
 
 def _call(span: Span, project: str, operation: str, heard: Heard) -> Event:
     said, lists = heard.said, heard.lists
     event: Event = {"type": "response", "call_id": span_uuid(project, span.trace_id, span.span_id), "operation": operation}
-    event |= {name: _text(said[name]) for name in _TEXTS if name in said}
+    for name in _TEXTS:
+        if name in said:
+            event[name] = _text(said[name])
     event["provider"] = event.get("provider", "").lower()
     parameters = _parameters(span.attributes, heard)
     if asked := _text(parameters.pop("model", "")):  # OpenInference: its `llm.model_name` may be the one that answered
@@ -111,22 +115,25 @@ def _call(span: Span, project: str, operation: str, heard: Heard) -> Event:
     reasons = reasons if isinstance(reasons, list) else [reasons] if reasons else messages.finish_reasons(output)
     ttft_us = _ttft_us(span, said)
     usage = count(said, heard.usage)
-    return event | {
-        "finish_reasons": [_text(reason) for reason in reasons[:32]],
-        "stream": said.get("stream") in _TRUE or ttft_us is not None,
-        "ttft_us": ttft_us,
-        "usage": usage.buckets,
-        "usage_source": "provider" if usage.buckets is not None else "missing",
-        "usage_convention": usage.convention,
-        "usage_raw": usage.raw,
-        "http_status": _status(said),
-        "parameters": parameters,
-        "input": messages.asked(span, lists),
-        "output": output,
-        "error_message": span.message if span.failed else "",
-        "retrieved": messages.documents(span, lists),
-        "embedding": messages.vector(lists),
-    }
+    event.update(
+        {
+            "finish_reasons": [_text(reason) for reason in reasons[:32]],
+            "stream": said.get("stream") in _TRUE or ttft_us is not None,
+            "ttft_us": ttft_us,
+            "usage": usage.buckets,
+            "usage_source": "provider" if usage.buckets is not None else "missing",
+            "usage_convention": usage.convention,
+            "usage_raw": usage.raw,
+            "http_status": _status(said),
+            "parameters": parameters,
+            "input": messages.asked(span, lists),
+            "output": output,
+            "error_message": span.message if span.failed else "",
+            "retrieved": messages.documents(span, lists),
+            "embedding": messages.vector(lists),
+        }
+    )
+    return event
 
 
 def _step(span: Span, project: str, kind: str, heard: Heard) -> Event:
@@ -149,8 +156,6 @@ _OF_CALLS: Final = frozenset({"provider", "request_model", "response_model", "re
 
 
 def _error(span: Span, said: Said) -> Event:
-    if not span.failed and "error.type" not in span.attributes:
-        return {}
     raised = next((read(event.attributes).get("error_type") for event in span.events if event.name == "exception"), None)
     name = _text(said.get("error_type") or raised)
     status = _status(said)

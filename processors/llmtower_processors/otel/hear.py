@@ -32,7 +32,7 @@ class _Route(NamedTuple):
     field: str
     rank: int
     bucket: int
-    """Position in `Heard`; 0: none."""
+    """Which of the last four mappings of `Heard`; -1: none."""
     name: str
     place: tuple[str, int, tuple[str, ...]] | None
 
@@ -45,23 +45,22 @@ def hear(attributes: Mapping[str, Any]) -> Heard:
     said: dict[str, Any] = {}
     ranks: dict[str, int] = {}
     items: Items = {}
-    heard = Heard(said, {}, {}, {}, {}, {})
+    buckets: tuple[dict[str, Any], ...] = ({}, {}, {}, {})
     for attribute, value in attributes.items():
-        route = _routes.get(attribute) or _route(attribute)
-        field, rank, bucket, name, place = route
+        field, rank, bucket, name, place = _routes.get(attribute) or _route(attribute)
         if field and value is not None and value != "" and rank < ranks.get(field, 99):
             said[field], ranks[field] = value, rank
-        if bucket:
-            heard[bucket][name] = value  # type: ignore[index]  # all but the first two are plain dicts
+        if bucket >= 0:
+            buckets[bucket][name] = value
         elif place is not None:
             put(items, place, value)
-    return heard._replace(lists=joined(items)) if items else heard
+    return Heard(said, joined(items) if items else {}, *buckets)
 
 
 def _route(attribute: str) -> _Route:
     field, rank = WHERE.get(attribute, ("", 0))
     bucket, name = _bucket(attribute)
-    route = _Route(field, rank, bucket, name, None if bucket else place_of(attribute))
+    route = _Route(field, rank, bucket, name, None if bucket >= 0 else place_of(attribute))
     if len(_routes) < _MOST_NAMES and len(attribute) <= _LONGEST_NAME:
         _routes[attribute] = route
     return route
@@ -70,12 +69,12 @@ def _route(attribute: str) -> _Route:
 def _bucket(attribute: str) -> tuple[int, str]:
     if attribute.startswith(PARAMETERS):
         name = attribute[len(PARAMETERS) :]
-        return (0, "") if name in _NO_PARAMETERS else (2, name)
+        return (-1, "") if name in _NO_PARAMETERS else (0, name)
     if attribute.startswith(RAW_USAGE):
-        return 3, attribute
+        return 1, attribute
     if attribute in TAGS:
-        return 4, TAGS[attribute]
+        return 2, TAGS[attribute]
     if attribute.startswith(ASSOCIATION):
         name = attribute[len(ASSOCIATION) :]
-        return (0, "") if name in _NO_TAGS else (5, name)
-    return 0, ""
+        return (-1, "") if name in _NO_TAGS else (3, name)
+    return -1, ""
