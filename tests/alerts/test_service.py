@@ -9,6 +9,7 @@ import pytest
 from tests.alerts.receiver import receiving
 from tests.alerts.world import Fate, FatefulRouter, Killed, World, deaths
 
+from llmtower_processors.alerts import news
 from llmtower_processors.alerts.load import parse_rules
 from llmtower_processors.alerts.model import RouteState
 from llmtower_processors.alerts.route import SendingRouter
@@ -17,8 +18,10 @@ from llmtower_processors.alerts.rules import Route
 from llmtower_processors.alerts.send.build import build_senders
 from llmtower_processors.alerts.service import FENCED_S, REOPEN_S, AlertService
 from llmtower_schemas.alerts import Transition, group_text
+from llmtower_schemas.metrics import SOURCES
 from llmtower_schemas.settings import AlertSettings
 from llmtower_schemas.silences import Silence
+from llmtower_schemas.tables import TABLES
 
 RULES = parse_rules("""
 rules:
@@ -262,6 +265,14 @@ def test_an_empty_store_is_no_news_and_one_that_does_not_say_how_full_it_is_alwa
         assert await rounds(silent, silent.service(), 120) == 60
 
     run(story)
+
+
+def test_whatever_a_metric_reads_is_news() -> None:
+    read = {table for source in SOURCES.values() for _, table, _ in source.resolutions}
+    while made := {name for name in read if name in TABLES and TABLES[name].view_of}:
+        read = read - made | {source for name in made for source in TABLES[name].view_of}
+    assert {name.removesuffix("_current") for name in read} <= set(news.SOURCES)
+    assert set(news.SOURCES) <= TABLES.keys()
 
 
 def test_a_silence_from_the_registry_counts_in_the_next_round_and_is_kept_in_its_table() -> None:

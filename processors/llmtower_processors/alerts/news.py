@@ -5,7 +5,7 @@ from typing import Final
 from llmtower_processors.alerts.tables import QuestionRefusedError, Tables
 from llmtower_schemas.queries import Query
 
-SOURCES: Final = ("calls", "requests", "steps", "scores", "feedback", "deploys", "dead_letters")
+SOURCES: Final = ("calls", "requests", "steps", "call_scores", "scores", "feedback", "deploys", "dead_letters")
 """The tables whose growth is news; what comes by the clock (heartbeats, watermarks, drift) is not."""
 PACES: Final = ((60_000_000, 0), (600_000_000, 10_000_000), (1 << 62, 30_000_000))
 """(silence up to, rest between two looks at one rule), microseconds: watermarks and second looks follow within the first minute."""

@@ -10,7 +10,9 @@ import pytest
 from llmtower_processors.alerts.listing import alerts, silences
 from llmtower_processors.alerts.load import load_rules, parse_rules
 from llmtower_processors.alerts.model import MemoryRouter
+from llmtower_processors.alerts.news import News
 from llmtower_processors.alerts.silences import publish_silence
+from llmtower_processors.alerts.tables import ClickHouseTables
 from llmtower_processors.leader import Firing
 from llmtower_schemas.silences import Silence
 
@@ -30,6 +32,26 @@ rules:
 
 def firing() -> Firing:
     return Firing(time.time_ns() // 1_000_000, "token")
+
+
+def test_calls_are_news_and_what_comes_by_the_clock_is_not(place: Callable[[], Any]) -> None:
+    async def run() -> None:
+        async with place() as it:
+            news = News(ClickHouseTables(it.clickhouse))
+
+            def news_at(now_us: int) -> bool:
+                news.listen(now_us)
+                return news.since(now_us)
+
+            assert not news_at(1)
+            it.client.command("INSERT INTO heartbeats (project, producer, at) VALUES ('default', 'p', now64(3))")
+            it.client.command("INSERT INTO watermarks (project, at) VALUES ('default', now64(3))")
+            assert not news_at(2)
+            it.calls(1, failed=0)
+            assert news_at(3)
+            assert not news_at(4)
+
+    asyncio.run(run())
 
 
 def test_a_failing_application_is_told_once_and_stands_in_topic_and_tables(place: Callable[[], Any]) -> None:
