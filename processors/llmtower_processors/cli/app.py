@@ -18,6 +18,7 @@ from llmtower_processors.cli import (
     models,
     pipeline,
     prompt_checks,
+    prompt_tests,
     prompts,
     reports,
     stack,
@@ -102,6 +103,7 @@ GROUPS: dict[str, tuple[str, dict[str, Callable[..., Any]]]] = {
             "render": prompts.prompts_render,
             "compare": prompt_checks.prompts_compare,
             "gate": prompt_checks.prompts_gate,
+            "test": prompt_tests.prompts_test,
         },
     ),
     "models": (
