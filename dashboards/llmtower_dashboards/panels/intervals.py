@@ -63,6 +63,8 @@ def weights(low: str) -> dict[str, str]:
     """The sums over rows of a rollup of scores that `weighted_rate` needs; `low` says of a row whether its bad values are the low ones."""
     return {
         "scored": "sum(scored)",
+        "n": "toFloat64(sum(scored))",
+        "bad": f"toFloat64(sum(if({low}, toInt64(low), toInt64(scored) - toInt64(low))))",
         "w": "sum(w_low + w_high)",
         "ww": "sum(ww_low + ww_high)",
         "wb": f"sum(if({low}, w_low, w_high))",
@@ -79,6 +81,48 @@ EFFECTIVE: Final = f"if(wb_ > 0 AND wb_ < w_, {RATE} * (1 - {RATE}) * w_ * w_ / 
 def weighted_rate(rate: str = "rate_", effective: str = "effective_") -> tuple[str, str]:
     """The ends of the interval of a weighted rate: Wilson's, for the effective sample."""
     return wilson(f"({rate} * {effective})", f"({effective})")
+
+
+def _within(value: str, most: str) -> str:
+    return f"if({value} > {most}, {most}, if({value} < 0, 0, {value}))"
+
+
+FEW: Final = 3.5
+"""Hits of a random share below which Wilson's lower end is too high."""
+PARTS: Final = {
+    "over": "w_ - n_",
+    "each": "if(abs(over_) > 1e-9 * w_, (ww_ - w_) / over_, 1)",
+    "drawn": f"if(abs(each_ - 1) < 1e-9, 0, {_within('over_ / (each_ - 1)', 'n_')})",
+    "for": "drawn_ * each_ / nullIf(w_, 0)",
+    "overb": "wb_ - bad_",
+    "eachb": "if(abs(overb_) > 1e-9 * w_, (wwb_ - wb_) / overb_, 1)",
+    "drawnb": f"if(abs(eachb_ - 1) < 1e-9, 0, {_within('overb_ / (eachb_ - 1)', 'bad_')})",
+    "sure": "(bad_ - drawnb_)",
+    "hits": f"if(drawn_ > 0, {_within('drawnb_ * eachb_ / each_', 'drawn_')}, 0)",
+}
+"""The two parts of a weighted rate, out of the sums of `weights`, each step from those before it. All events with weight 1 are sure. The
+others were drawn: `drawn` of them, which stand for `each` events each and together for the share `for` of all; `hits` of those were bad."""
+
+
+def sampled_rate() -> tuple[str, str]:
+    """The ends of the interval of a rate over the sure and the drawn together, out of `PARTS`.
+
+    Each part has an interval of its own, and the distances from the rate to the ends add up as squares (MOVER: G. Y. Zou and A. Donner,
+    Statistics in Medicine 27 (2008), 1693); a third term is for not knowing how many were not drawn. One effective sample size for all,
+    by contrast, takes a share that found nothing for proof that there is nothing.
+    """
+    sure_low, sure_high = wilson("sure_", "w_")
+    drawn_low, drawn_high = wilson("hits_", "drawn_")
+    exact = f"hits_ * pow(greatest(0, 1 - 1 / (9 * hits_) - {Z} / (3 * sqrt(hits_))), 3) / drawn_"
+    drawn_low = f"if(hits_ > 0 AND hits_ < {FEW}, least({drawn_low}, {exact}), {drawn_low})"
+    size = f"if(drawn_ > 0 AND each_ > 1, pow({Z} * sure_ / w_ * for_, 2) * (1 - 1 / each_) / drawn_, 0)"
+    share = "ifNull(hits_ / nullIf(drawn_, 0), 0)"
+
+    def far(sure: str, drawn: str) -> str:
+        distances = f"sure_ / w_ - if(n_ - drawn_ > 0.5, {sure}, 0)", f"for_ * ({share} - if(drawn_ > 0, {drawn}, 0))"
+        return f"sqrt({' + '.join(f'pow({distance}, 2)' for distance in distances)} + {size})"
+
+    return at_least_0(f"({RATE} - {far(sure_low, drawn_low)})"), at_most_1(f"({RATE} + {far(sure_high, drawn_high)})")
 
 
 def kappa(cells: tuple[str, str, str, str], effective: str) -> tuple[str, str, str]:

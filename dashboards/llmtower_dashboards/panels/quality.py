@@ -10,7 +10,7 @@ from llmtower_dashboards.panel import Column, Dashboard, Panel, Row, Threshold
 from llmtower_dashboards.panels.common import APP, MODEL, PROMPT, TIME, VERSION
 from llmtower_dashboards.panels.feedback import BY_APP as FEEDBACK_BY_APP
 from llmtower_dashboards.panels.feedback import NEGATIVE, NEGATIVE_NOW, NEGATIVE_SERIES, SHARE_NOW
-from llmtower_dashboards.panels.intervals import EFFECTIVE, RATE, weighted_rate, weights
+from llmtower_dashboards.panels.intervals import PARTS, RATE, sampled_rate, weights
 from llmtower_dashboards.panels.judge import AGREEMENT, BUDGET, RATES, ROUNDS
 from llmtower_dashboards.panels.sql import END, OF_SCORES, START, Resolution, Rows, aliased, filters, outer, resolutions, select
 from llmtower_schemas.metrics import COUNTED, SCORED, Scored
@@ -35,12 +35,11 @@ def rates(by: Mapping[str, str], where: str, *, over_time: str = "", tail: str =
         within = of.within(of.bucket_s) if over_time else of.within()
         return select({**keys, **weights(_LOW)}, of.table, f"{within} AND {where} AND {filters(OF_SCORES)}", list(keys))
 
-    low, high = weighted_rate()
+    low, high = sampled_rate()
     names = [*([over_time] if over_time else []), *by]
     inner = resolutions(build, rollup=ROLLUP)
-    middle = (
-        f"SELECT {', '.join([*(f'{n}_' for n in names), f'{RATE} AS rate_', f'{EFFECTIVE} AS effective_', 'scored_'])}\nFROM (\n{inner}\n)"
-    )
+    parts = [f"{step} AS {name}_" for name, step in PARTS.items()]
+    middle = f"SELECT {', '.join([*(f'{n}_' for n in names), f'{RATE} AS rate_', 'scored_', 'n_', 'w_', 'wb_', *parts])}\nFROM (\n{inner}\n)"
     shown = {**{name: f"{name}_" for name in names}, "rate": "rate_", "low": low, "high": high, "sample": "scored_"}
     return f"SELECT {aliased(shown)}\nFROM (\n{middle}\n)\nWHERE scored_ > 0{tail}"
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from tests.integration.dashboards.oracle import Between, Found, Look, Values, at, floor, grouped, share, weighted, wilson
+from tests.integration.dashboards.oracle import Between, Found, Look, Values, at, floor, grouped, share, weighted, weighted_as_one, wilson
 from tests.integration.dashboards.pipeline import Row, us
 
 BAD: Final[dict[str, Callable[[float], bool]]] = {
@@ -168,7 +168,7 @@ def judge_rates(look: Look) -> Found:
     return grouped(
         rows,
         lambda row: (row["app"], row["name"]),
-        lambda found: weighted(found, lambda value: value < 0.5) | {"failed": sum(row["status"] != "ok" for row in found)},
+        lambda found: weighted_as_one(found, lambda value: value < 0.5) | {"failed": sum(row["status"] != "ok" for row in found)},
     )
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+import numpy as np
+from tests.dashboards.test_intervals import sampled, sums_of
 from tests.integration.dashboards.pipeline import Row, us
 from tests.integration.dashboards.world import World
 
@@ -48,7 +50,7 @@ def wilson(hits: float, total: float) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def weighted(rows: Sequence[Row], bad: Callable[[float], bool]) -> Values:
+def weighted_as_one(rows: Sequence[Row], bad: Callable[[float], bool]) -> Values:
     """The weighted rate of bad scores, with the interval of a simple sample of the same variance."""
     scored = [(row["weight"], bad(row["value"])) for row in rows if row["value"] is not None]
     total = sum(weight for weight, _ in scored)
@@ -57,6 +59,14 @@ def weighted(rows: Sequence[Row], bad: Callable[[float], bool]) -> Values:
     size = rate * (1 - rate) / variance if variance else total**2 / sum(weight**2 for weight, _ in scored)
     low, high = wilson(rate * size, size)
     return {"rate": rate, "low": low, "high": high, "sample": len(scored)}
+
+
+def weighted(rows: Sequence[Row], bad: Callable[[float], bool]) -> Values:
+    """The weighted rate of bad scores, with the interval of what was sure and what was drawn together."""
+    scored = [(row["weight"], bad(row["value"])) for row in rows if row["value"] is not None]
+    values = [np.array([column], dtype=np.float64) for column in zip(*scored, strict=True)]
+    rate, low, high = sampled(sums_of(values[1], values[0]))
+    return {"rate": float(rate[0]), "low": float(low[0]), "high": float(high[0]), "sample": len(scored)}
 
 
 def floor(moment: datetime, seconds: int) -> datetime:
