@@ -39,7 +39,8 @@ def rates(by: Mapping[str, str], where: str, *, over_time: str = "", tail: str =
     names = [*([over_time] if over_time else []), *by]
     inner = resolutions(build, rollup=ROLLUP)
     parts = [f"{step} AS {name}_" for name, step in PARTS.items()]
-    middle = f"SELECT {', '.join([*(f'{n}_' for n in names), f'{RATE} AS rate_', 'scored_', 'n_', 'w_', 'wb_', *parts])}\nFROM (\n{inner}\n)"
+    kept = [*(f"{name}_" for name in names), f"{RATE} AS rate_", "scored_", "n_", "w_", "wb_", *parts]
+    middle = f"SELECT {', '.join(kept)}\nFROM (\n{inner}\n)"
     shown = {**{name: f"{name}_" for name in names}, "rate": "rate_", "low": low, "high": high, "sample": "scored_"}
     return f"SELECT {aliased(shown)}\nFROM (\n{middle}\n)\nWHERE scored_ > 0{tail}"
 
