@@ -8,6 +8,7 @@ from llmtower_dashboards.panels.cost import COST_DASHBOARD
 from llmtower_dashboards.panels.drift import DRIFT
 from llmtower_dashboards.panels.explorer import EXPLORER
 from llmtower_dashboards.panels.latency import LATENCY
+from llmtower_dashboards.panels.models import MODELS_DASHBOARD
 from llmtower_dashboards.panels.overview import OVERVIEW
 from llmtower_dashboards.panels.pipeline import PIPELINE
 from llmtower_dashboards.panels.prompts import PROMPTS
@@ -15,7 +16,11 @@ from llmtower_dashboards.panels.quality import QUALITY
 from llmtower_dashboards.panels.variables import VARIABLES
 
 DASHBOARDS: Final[dict[str, Dashboard]] = {
-    dashboard.name: dashboard for dashboard in (OVERVIEW, COST_DASHBOARD, LATENCY, QUALITY, DRIFT, PROMPTS, EXPLORER, PIPELINE)
+    dashboard.name: dashboard
+    for dashboard in (
+        *(OVERVIEW, COST_DASHBOARD, LATENCY, QUALITY, DRIFT),
+        *(PROMPTS, MODELS_DASHBOARD, EXPLORER, PIPELINE),
+    )
 }
 """In the order of the menu."""
 

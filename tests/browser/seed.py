@@ -16,6 +16,14 @@ RULE: Final = "latency_p95"
 GROUP: Final = {"app": "support-bot", "project": "default", "request_model": "gpt-4o"}
 
 
+REGISTERED: Final = (("model", "stage", "gpt-4o", "production"), ("dataset", "build", "failures", "3"))
+
+
+def _registered(end: datetime, kind: str, action: str, name: str, version: str) -> dict[str, Any]:
+    told = {"kind": kind, "action": action, "name": name, "version": version, "by": "ada", "note": "seeded", "number": 1}
+    return told | {"at": _us(end - timedelta(hours=3)) // 1_000, "incarnation": "i", "kafka_offset": 1}
+
+
 def seed(client: Client, end: datetime) -> None:
     """Write it all; the hour ends at `end`."""
     chance = random.Random(7)
@@ -39,6 +47,7 @@ def seed(client: Client, end: datetime) -> None:
             }
         ],
     )
+    _insert(client, "registry_events", [_registered(end, *told) for told in REGISTERED])
     _insert(
         client,
         "contents",

@@ -56,6 +56,19 @@ def test_the_incident_is_on_the_overview(served: Served, open_page: Open) -> Non
     assert "p95" in page.locator("#latency_duration .sr").first.inner_text(), "a chart says in words what it shows"
 
 
+def test_models_and_datasets_have_a_page(served: Served, open_page: Open) -> None:
+    page = open_page(served.address("/models"))
+    known = page.locator("#registry_models tbody tr", has_text="gpt-4o").inner_text()
+    calls = sql(served, "countIf(request_model = 'gpt-4o')")
+    for said in ("production", "ada", "seeded", str(figure(calls, "calls"))):
+        assert said in known
+    strangers = page.locator("#registry_strangers").inner_text()
+    assert "house-llama-8b" in strangers
+    assert page.locator("#registry_strangers tbody tr", has_text="gpt-4o").count() == 0
+    assert "failures@3" in page.locator("#registry_datasets").inner_text()
+    assert "No experiment ran" in page.locator("#experiments").inner_text()
+
+
 def test_an_alert_is_silenced_by_clicking(served: Served, open_page: Open) -> None:
     page = open_page(served.address("/alerts"))
     page.get_by_role("button", name="silence 1").click()

@@ -95,7 +95,7 @@ def test_a_panel_that_stands_twice_is_one_panel() -> None:
         for row in dashboard.rows:
             for panel in row.panels:
                 assert seen.setdefault(panel.name, panel) is panel
-    assert list(DASHBOARDS) == ["overview", "cost", "latency", "quality", "drift", "prompts", "explorer", "pipeline"]
+    assert list(DASHBOARDS) == ["overview", "cost", "latency", "quality", "drift", "prompts", "models", "explorer", "pipeline"]
 
 
 def test_only_the_call_explorer_reads_texts() -> None:

@@ -15,7 +15,13 @@ PATHS: Final = {name: {"overview": "/", "explorer": "/calls"}.get(name, f"/{name
 """Dashboard → path."""
 PANEL_PATHS: Final = {panel.name: PATHS[name] for name, board in DASHBOARDS.items() for row in board.rows for panel in row.panels}
 """Panel → path of the (last) page it stands on."""
-_MENU: Final = {"latency": "Latency & errors", "prompts": "Prompts & models", "quality": "Quality", "explorer": "Calls"}
+_MENU: Final = {
+    "latency": "Latency & errors",
+    "prompts": "Prompts",
+    "models": "Models & datasets",
+    "quality": "Quality",
+    "explorer": "Calls",
+}
 SELECTED: Final = ("environment", "app")
 """Variables with a list of their own; the others are typed."""
 _ALL: Final = {"environment": "all environments", "app": "all apps"}

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Final
 
 from tests.integration.dashboards import expected_calls as calls
+from tests.integration.dashboards import expected_models as models
 from tests.integration.dashboards import expected_rest as rest
 from tests.integration.dashboards.oracle import Found, Look, cost, failed, flow, grouped, percentile, seconds, share, unpriced
 from tests.integration.dashboards.pipeline import Row
@@ -144,6 +145,11 @@ EXPECTED: Final[Mapping[str, Rows | Calls | Apart]] = {
     "prompt_duration": Rows(("time", "prompt", "version"), _slower),
     "prompt_seen": Apart("test_when_versions_were_seen"),
     "prompt_scores": Rows(("prompt", "version", "name"), rest.scores_by_version),
+    "registry_models": Rows(("model",), models.registered),
+    "registry_strangers": Rows(("model", "provider"), models.strangers),
+    "model_snapshots": Rows(("model", "snapshot"), models.snapshots),
+    "experiments": Rows(("prompt", "version", "model"), models.experiments),
+    "registry_datasets": Rows(("dataset",), models.datasets),
     "model_traffic": Rows(("time", "model"), lambda look: _traffic(look, ("request_model",))),
     **{f"quality_{name}": Rows((), partial(rest.score_now, name=name)) for name in rest.BAD},
     **{f"quality_{name}_series": Rows(("time",), partial(rest.score_series, name=name)) for name in rest.BAD},

@@ -63,9 +63,10 @@ def call(rng: random.Random, number: int, at: datetime) -> Row:
         "started_at": us(at),
         "project": "default",
         "app": ("chat", "search")[rng.randrange(2)],
-        "environment": ("production", "staging")[rng.random() < 0.2],
+        "environment": _environment(number, staging=rng.random() < 0.2),
         "provider": provider,
         "request_model": model,
+        "response_model": "" if failed else f"{model}-{'new' if recent else 'old'}",
         "operation": "chat",
         "user_id": f"user{rng.randrange(5)}",
         "session_id": f"s{rng.randrange(8)}",
@@ -91,6 +92,10 @@ def call(rng: random.Random, number: int, at: datetime) -> Row:
     return row
 
 
+def _environment(number: int, *, staging: bool) -> str:
+    return "experiment" if number % 40 == 7 else "staging" if staging else "production"
+
+
 def many(count: int = 4_500) -> World:
     """Calls of the mornings of nine days, more of them in the last six hours; scores, feedback, drift, the pipeline's books."""
     rng = random.Random(7)
@@ -114,9 +119,18 @@ def many(count: int = 4_500) -> World:
 
 
 def _moves() -> Iterable[Row]:
-    """A push, a promotion of a prompt in use, a rollback of one that nobody uses."""
-    told = (("prompt", "push", "greet", "", "2", "1", 4), ("label", "promote", "greet", "production", "2", "1", 3))
-    for kind, action, name, label, version, replaced, hours in (*told, ("label", "rollback", "idle", "staging", "1", "2", 2)):
+    """A push, a promotion of a prompt in use, a rollback of one that nobody uses; models long ago, and datasets."""
+    told = (
+        ("prompt", "push", "greet", "", "2", "1", 4),
+        ("label", "promote", "greet", "production", "2", "1", 3),
+        ("label", "rollback", "idle", "staging", "1", "2", 2),
+        ("model", "register", "gpt-4o", "candidate", "candidate", "", 600),
+        ("model", "stage", "gpt-4o", "production", "production", "candidate", 599),
+        ("model", "register", "ft:gpt-4o:acme::1", "candidate", "candidate", "", 598),
+        ("dataset", "build", "failures", "", "1", "", 50),
+        ("dataset", "build", "failures", "", "2", "1", 5),
+    )
+    for kind, action, name, label, version, replaced, hours in told:
         row: Row = {"at": us(END - timedelta(hours=hours)) // 1_000, "kind": kind, "action": action, "name": name, "label": label}
         yield row | {
             "number": 1,
