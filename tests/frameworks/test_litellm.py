@@ -8,6 +8,7 @@ from typing import Any
 import litellm
 import openai
 import pytest
+from litellm.proxy.types_utils.utils import get_instance_fn
 
 import llmtower
 from llmtower.integrations.litellm import LLMTowerLogger, event_of, handler
@@ -139,8 +140,22 @@ def names_of(captured: CapturedCalls, count: int) -> list[str]:
     return sorted(event["instrumentation"] for event in captured)
 
 
-def test_the_proxy_finds_the_handler_by_name() -> None:
-    assert isinstance(handler, LLMTowerLogger)
+def test_the_proxy_finds_the_handler_by_name_and_its_router_is_recorded(openai_url: str, captured_calls: CapturedCalls) -> None:
+    """As the proxy does it: its own look-up of `callbacks` in config.yaml, and the router behind its endpoints."""
+    found = get_instance_fn("llmtower.integrations.litellm.handler")
+    assert found is handler
+    litellm.callbacks = [found]
+    served = {"model": "openai/gpt-4o", "api_base": openai_url, "api_key": "k"}
+    router = litellm.Router(model_list=[{"model_name": "our-model", "litellm_params": served}], num_retries=0)
+
+    async def ask() -> dict[str, Any]:
+        await router.acompletion(model="our-model", messages=MESSAGES, user="u-9")
+        return await asyncio.to_thread(response_of, captured_calls)
+
+    event = asyncio.run(ask())
+    assert (event["request_model"], event["usage"], event["user_id"]) == ("gpt-4o", BUCKETS, "u-9")
+    (request,) = captured_calls.events("request")
+    assert request["call_id"] == event["call_id"]
 
 
 BASE: dict[str, Any] = {

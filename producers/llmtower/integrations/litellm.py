@@ -110,11 +110,16 @@ def _request(call_id: str, model: Any, kwargs: Mapping[str, Any]) -> dict[str, A
         "call_id": call_id,
         "operation": _OPERATIONS.get(str(kwargs.get("call_type")), "chat"),
         "provider": str(kwargs.get("custom_llm_provider") or ""),
-        "request_model": str(model or "").removeprefix(f"{kwargs.get('custom_llm_provider')}/"),
+        "request_model": _model(model, kwargs),
         "started_at_ns": time.time_ns(),
         "stream": kwargs.get("stream") is True,
         "instrumentation": _NAME,
     }
+
+
+def _model(model: Any, said: Mapping[str, Any]) -> str:
+    """Give a model by the provider's own name for it: through the router it comes as `openai/gpt-4o`."""
+    return str(model or "").removeprefix(f"{said.get('custom_llm_provider')}/")
 
 
 def event_of(said: Mapping[str, Any]) -> dict[str, Any]:
@@ -133,7 +138,7 @@ def event_of(said: Mapping[str, Any]) -> dict[str, Any]:
         "call_id": new_id(),
         "operation": _OPERATIONS.get(str(said.get("call_type")), "chat"),
         "provider": str(said.get("custom_llm_provider") or ""),
-        "request_model": str(said.get("model") or ""),
+        "request_model": _model(said.get("model"), said),
         "response_model": str(answer.get("model") or ""),
         "response_id": str(answer.get("id") or ""),
         "started_at_ns": int(begun * 1e9),
