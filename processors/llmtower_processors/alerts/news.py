@@ -7,8 +7,9 @@ from llmtower_schemas.queries import Query
 
 SOURCES: Final = ("calls", "requests", "steps", "call_scores", "scores", "feedback", "deploys", "dead_letters")
 """The tables whose growth is news; what comes by the clock (heartbeats, watermarks, drift) is not."""
-PACES: Final = ((60_000_000, 0), (600_000_000, 10_000_000), (1 << 62, 30_000_000))
-"""(silence up to, rest between two looks at one rule), microseconds: watermarks and second looks follow within the first minute."""
+PACES: Final = ((60_000_000, 0), (600_000_000, 10_000_000), (3_600_000_000, 30_000_000), (1 << 62, 60_000_000))
+"""(silence up to, rest between two looks at one rule), microseconds: watermarks and second looks follow within the first minute, after
+an hour most windows are empty."""
 _NEVER: Final = 0
 _STORED: Final = "SELECT name, total_rows FROM system.tables WHERE database = currentDatabase() AND name IN {tables:Array(String)}"
 
