@@ -173,21 +173,22 @@ def build_app(settings: Settings, loops: list[ProcessorLoop], registry: Collecto
     )
     app.producer_only = True  # no agents: Faust's own consumer would join a group, fetch and beat for nothing
     for loop in loops:
-        app.service(_service(loop))
+        app.service(_service(loop, loops))
     _pages(app, loops, registry)
     return app
 
 
-def _service(loop: ProcessorLoop) -> type[mode.Service]:
+def _service(loop: ProcessorLoop, loops: Iterable[ProcessorLoop]) -> type[mode.Service]:
     class Loop(mode.Service):
-        """One processor."""
+        """One processor. Faust stops services one after the other: the first one tells all, so that their ranges end side by side."""
 
         @mode.Service.task
         async def _run(self) -> None:
             await loop.run()
 
         async def on_stop(self) -> None:
-            loop.stop()
+            for one in loops:
+                one.stop()
 
     Loop.__name__ = loop.processor.name
     return Loop

@@ -108,6 +108,8 @@ def test_a_text_of_five_megabytes_is_scored_to_its_limit_and_says_so() -> None:
         "repeat your " * 30_000,
         "\u200b" * 100_000,
         "send the context " * 20_000,
+        "h1dden " + "a" * 300_000,
+        "h1dden " + "1" * 300_000,
     ],
     ids=lambda text: repr(text[:12]),
 )

@@ -32,12 +32,15 @@ def worker(
 
     Example: `llmtower worker --processors calls,signals`
     """
+    from llmtower_processors.ending import PATIENCE_S, busy_threads, end_without
     from llmtower_processors.worker import run_worker
 
     settings = load_settings(data_dir, role="writer")
     kafka_settings(settings)
     names = tuple(name.strip() for name in processors.split(",") if name.strip())
-    raise typer.Exit(run_worker(settings, names, resume=resume, beside=_beside(settings, names)))
+    code = run_worker(settings, names, resume=resume, beside=_beside(settings, names))
+    end_without(busy_threads(PATIENCE_S), code)
+    raise typer.Exit(code)
 
 
 def _beside(settings: "Settings", names: tuple[str, ...]) -> "Iterator[CollectorTopics]":

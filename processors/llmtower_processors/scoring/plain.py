@@ -25,7 +25,8 @@ _TWINS: Final = {
 _TWIN: Final = re.compile(f"[{''.join(_TWINS)}]")
 _QUOTES: Final = (("\u2019", "'"), ("\u2018", "'"), ("\u00b4", "'"), ("\u201c", '"'), ("\u201d", '"'))
 _LEET: Final = str.maketrans("013457@$!", "oieastasi")
-_MIXED: Final = re.compile(r"[a-z]*[013457@$!](?=[a-z013457@$!]*[a-z])[a-z013457@$!]+|[a-z]+[013457@$!]+(?=\W|$)")
+_MIXED: Final = re.compile(r"(?<![a-z013457@$!])(?:[a-z]*[013457@$!](?=[a-z013457@$!]*[a-z])[a-z013457@$!]+|[a-z]+[013457@$!]+(?=\W|$))")
+"""It begins where a run of such letters begins: tried within one as well, a word of 100,000 letters would take hours."""
 _LATIN: Final = re.compile(r"[A-Za-z]")
 _SPELT: Final = re.compile(r"\b(?:[a-z][ .\-_*]){4,}[a-z]\b")
 _BETWEEN: Final = re.compile(r"[ .\-_*]")
