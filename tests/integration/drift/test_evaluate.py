@@ -26,7 +26,10 @@ def ns(at: datetime) -> int:
 
 
 def asked(texts: list[str], at: datetime, chance: random.Random, count: int, **more: Any) -> list[dict[str, Any]]:
-    return [{"input": f"{chance.choice(texts)}, {chance.choice(texts)}", "started_at_ns": ns(at), **more} for _ in range(count)]
+    def question() -> dict[str, Any]:
+        return {"input": f"{chance.choice(texts)}, {chance.choice(texts)}", "session_id": f"s{chance.randrange(100)}"}
+
+    return [{**question(), "started_at_ns": ns(at), **more} for _ in range(count)]
 
 
 def week(send: Send, **more: Any) -> None:
@@ -62,6 +65,13 @@ def test_a_week_is_learnt_and_what_follows_is_judged_once(client: Client, send: 
     as_ever = said(calm, "support-chat")
     assert as_ever["input", "embedding", 10] == ("ok", "trailing")
     assert {status for status, _ in as_ever.values()} == {"ok", "insufficient"}
+    assert as_ever["input", "sessions", 1440] == as_ever["input", "hours", 1440] == ("insufficient", "trailing"), "a day needs five days"
+    assert ("input", "hours", 60) not in as_ever
+    an_hour = "direction = 'input' AND hour = '2026-11-20 08:00:00'"
+    sums = f"SELECT uniqCombinedArrayMerge(12)(sessions), sum(session_calls) FROM drift_hours WHERE {an_hour}"
+    ((sessions, hourly),) = client.query(sums).result_rows
+    assert hourly == 240
+    assert 80 <= sessions <= 100
     assert all(50 < one.effective_texts <= 400 for what, one in calm if (what.metric, what.window, one.status) == ("embedding", 10, "ok"))
 
     later = END + timedelta(minutes=10)
@@ -72,17 +82,18 @@ def test_a_week_is_learnt_and_what_follows_is_judged_once(client: Client, send: 
     assert said(moved, "support-chat")["input", "embedding", 10] == ("drift", "trailing")
     assert said(moved, "support-chat")["output", "embedding", 10] == ("ok", "trailing")
     assert said(moved, "support-chat", "9")["input", "embedding", 10] == ("drift", "other versions")
-    assert {one.reason for what, one in moved if what.key.app == "brand-new"} == {"no reference"}
+    assert {one.reason for what, one in moved if what.key.app == "brand-new" and what.metric != "hours"} == {"no reference"}
 
     assert [what for what, _ in fire(client, later)] == [what for what, _ in moved]
     ((rows, judged),) = client.query(
         "SELECT count(), uniqExact(at, window_minutes, app, prompt_version, direction, metric) FROM drift"
     ).result_rows
     assert rows == judged == len(calm) + len(moved)
-    alarms = "SELECT statistic, threshold, rank FROM drift WHERE status = 'drift' AND metric = 'embedding' AND window_minutes = 10"
-    for statistic, threshold, rank in client.query(alarms).result_rows:
+    alarms = "SELECT statistic, threshold, rank, moved FROM drift WHERE status = 'drift' AND metric = 'embedding' AND window_minutes = 10"
+    for statistic, threshold, rank, share in client.query(alarms).result_rows:
         assert statistic > threshold > 0
         assert rank > 0.99
+        assert 0.2 < share <= 1
 
 
 MONTH = """
