@@ -52,6 +52,7 @@ def examine(data_dir: Path) -> Iterator[Finding]:
     yield Finding("settings", True, f"{sum(name.startswith('LLMTOWER_') for name in os.environ)} set in the environment, none unknown")
     yield from _prices(settings)
     yield from _alerts(settings)
+    yield _toxicity(settings)
     yield _kafka(settings)
     yield from _clickhouse(settings)
 
@@ -97,6 +98,13 @@ def _alerts(settings: Settings) -> Iterator[Finding]:
     for tried in asyncio.run(knock(routes, senders, addresses(rules.routes, settings.alerts, os.environ))):
         remedy = "" if tried.ok else f"mend the route, then: llmtower alerts test-route {tried.route}"
         yield Finding(f"alert route {tried.route}", tried.ok, tried.sentence, remedy)
+
+
+def _toxicity(settings: Settings) -> Finding:
+    from llmtower_processors.toxic.load import choose
+
+    choice = choose(settings.toxicity, settings.data_dir)
+    return Finding("toxicity", not choice.failed, choice.sentence, "mend it, then: llmtower toxicity check" if choice.failed else "")
 
 
 def _kafka(settings: Settings) -> Finding:

@@ -22,6 +22,7 @@ from llmtower_processors.cli import (
     prompts,
     reports,
     stack,
+    toxicity,
 )
 from llmtower_processors.errors import LlmtowerError, NotConfigured, root
 from llmtower_schemas.settings import OPTION_PREFIX, unknown_names
@@ -115,6 +116,10 @@ GROUPS: dict[str, tuple[str, dict[str, Callable[..., Any]]]] = {
             "show": models.models_show,
             "compare": models.models_compare,
         },
+    ),
+    "toxicity": (
+        "Which model scores toxicity, and its weights.",
+        {"fetch": toxicity.toxicity_fetch, "check": toxicity.toxicity_check},
     ),
     "drift": ("What changed in what is asked and answered.", {"compare": drift.drift_compare, "explain": drift.drift_explain}),
     "drift baseline": (
