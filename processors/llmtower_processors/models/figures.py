@@ -1,11 +1,11 @@
 """Figures of models' traffic, each by one query: what it costs and takes, how often it fails and is disliked, which snapshots answer."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from llmtower_processors.prompts.statistics import rate
 from llmtower_schemas.metrics import METRICS, SCORED
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ GROUP BY request_model, response_model ORDER BY first, response_model
 
 
 class Share(NamedTuple):
-    """A share with its 95 % interval (Wilson 1927), and how many it rests on; value None: of nothing."""
+    """A share with its 95 % interval, and how many it rests on; value None: of nothing."""
 
     value: float | None
     low: float
@@ -63,12 +63,9 @@ class Share(NamedTuple):
 
 
 def share(part: float, of: float) -> Share:
-    """Give a share. Weighted counts are taken as they are."""
-    if of <= 0:
-        return Share(None, 0.0, 1.0, 0)
-    z, rate = 1.96, min(1.0, max(0.0, part / of))
-    middle, spread = rate + z * z / (2 * of), z * math.sqrt(rate * (1 - rate) / of + z * z / (4 * of * of))
-    return Share(rate, max(0.0, (middle - spread) / (1 + z * z / of)), min(1.0, (middle + spread) / (1 + z * z / of)), round(of))
+    """Give a share with Wilson's interval. Weighted counts are taken as they are."""
+    found = rate(min(max(part, 0.0), of), of)
+    return Share(None, 0.0, 1.0, 0) if found is None else Share(found.value, found.low, found.high, round(found.n))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,11 @@
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import clickhouse_connect
 import pytest
+from clickhouse_connect.driver.client import Client
 
 from llmtower_processors.cli.app import run
 from llmtower_processors.engine.process import EngineProcess
@@ -45,3 +48,14 @@ def command(settings: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: p
         return int(ended.value.code or 0), out, err
 
     return command
+
+
+@pytest.fixture
+def writer(settings: dict[str, str], command: Command) -> Iterator[Client]:
+    """A client of the commands' own database, whose topics and tables are made."""
+    command("topics", "create")
+    command("migrate")
+    names = {"host": "HOST", "port": "PORT", "username": "USER", "password": "PASSWORD", "database": "DATABASE"}
+    address: dict[str, Any] = {name: settings[f"LLMTOWER_CLICKHOUSE__{variable}"] for name, variable in names.items()}
+    with clickhouse_connect.get_client(**address | {"port": int(address["port"])}) as client:
+        yield client

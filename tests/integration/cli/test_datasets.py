@@ -3,11 +3,8 @@
 import csv
 import io
 import json
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import clickhouse_connect
 import pytest
 from clickhouse_connect.driver.client import Client
 from tests.integration.cli.conftest import Command
@@ -17,21 +14,16 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
-def client(settings: dict[str, str], command: Command) -> Iterator[Client]:
+def client(writer: Client) -> Client:
     """The writer, beside the commands; forty calls are there, of which four are rated badly."""
-    command("topics", "create")
-    command("migrate")
-    names = {"host": "HOST", "port": "PORT", "username": "USER", "password": "PASSWORD", "database": "DATABASE"}
-    address: dict[str, Any] = {name: settings[f"LLMTOWER_CLICKHOUSE__{variable}"] for name, variable in names.items()}
-    with clickhouse_connect.get_client(**address | {"port": int(address["port"])}) as client:
-        ids = [f"00000000-0000-7000-8000-{number:012}" for number in range(40)]
-        head = [{"call_id": one, "project": "default", "started_at": NOON} for one in ids]
-        put(client, "calls", [one | BASE | {"app": f"app-{number % 2}"} for number, one in enumerate(head)])
-        texts = [{"kind": "call", "input": f"I am user{number}@example.org", "output": f"answer {number}"} for number in range(40)]
-        put(client, "contents", [one | text for one, text in zip(head, texts, strict=True)])
-        said = {"project": "default", "app": "app", "at": NOON, "target_kind": "call_id", "name": "thumbs", "score": -1.0, "user_id": "ada"}
-        put(client, "feedback", [said | {"feedback_id": one, "target_id": one} for one in ids[:4]])
-        yield client
+    ids = [f"00000000-0000-7000-8000-{number:012}" for number in range(40)]
+    head = [{"call_id": one, "project": "default", "started_at": NOON} for one in ids]
+    put(writer, "calls", [one | BASE | {"app": f"app-{number % 2}"} for number, one in enumerate(head)])
+    texts = [{"kind": "call", "input": f"I am user{number}@example.org", "output": f"answer {number}"} for number in range(40)]
+    put(writer, "contents", [one | text for one, text in zip(head, texts, strict=True)])
+    said = {"project": "default", "app": "app", "at": NOON, "target_kind": "call_id", "name": "thumbs", "score": -1.0, "user_id": "ada"}
+    put(writer, "feedback", [said | {"feedback_id": one, "target_id": one} for one in ids[:4]])
+    return writer
 
 
 SPAN = ("--from", "2026-11-20", "--to", "2026-11-21")

@@ -2,11 +2,9 @@
 
 import json
 import uuid
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import clickhouse_connect
 import pytest
 from clickhouse_connect.driver.client import Client
 from tests.integration.cli.conftest import Command
@@ -21,17 +19,12 @@ TUNED = "ft:base-1:acme:support:x1"
 
 
 @pytest.fixture
-def client(settings: dict[str, str], command: Command) -> Iterator[Client]:
+def client(writer: Client) -> Client:
     """The writer, beside the commands: a base and its fine-tune are called, and a model that nobody knows."""
-    command("topics", "create")
-    command("migrate")
-    names = {"host": "HOST", "port": "PORT", "username": "USER", "password": "PASSWORD", "database": "DATABASE"}
-    address: dict[str, Any] = {name: settings[f"LLMTOWER_CLICKHOUSE__{variable}"] for name, variable in names.items()}
-    with clickhouse_connect.get_client(**address | {"port": int(address["port"])}) as client:
-        call(client, "base-1", 200, failed=40, cost=4_000_000, snapshot="base-1-may", hours=30)
-        call(client, TUNED, 100, failed=1, cost=1_000_000, snapshot=TUNED, hours=20)
-        call(client, "stranger", 3, failed=0, cost=None, snapshot="", hours=2)
-        yield client
+    call(writer, "base-1", 200, failed=40, cost=4_000_000, snapshot="base-1-may", hours=30)
+    call(writer, TUNED, 100, failed=1, cost=1_000_000, snapshot=TUNED, hours=20)
+    call(writer, "stranger", 3, failed=0, cost=None, snapshot="", hours=2)
+    return writer
 
 
 def call(client: Client, model: str, count: int, *, failed: int, cost: int | None, snapshot: str, hours: int) -> None:

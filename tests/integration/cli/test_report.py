@@ -1,12 +1,10 @@
 """The report on the real engine: its figures are those of the calls, and a route gets its summary."""
 
 import uuid
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import clickhouse_connect
 import pytest
 from clickhouse_connect.driver.client import Client
 from tests.alerts.receiver import receiving
@@ -19,26 +17,21 @@ NOW = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
 
 
 @pytest.fixture
-def client(settings: dict[str, str], command: Command) -> Iterator[Client]:
+def client(writer: Client) -> Client:
     """Two weeks of one application, of which the second fails more, costs more and is disliked."""
-    command("topics", "create")
-    command("migrate")
-    names = {"host": "HOST", "port": "PORT", "username": "USER", "password": "PASSWORD", "database": "DATABASE"}
-    address: dict[str, Any] = {name: settings[f"LLMTOWER_CLICKHOUSE__{variable}"] for name, variable in names.items()}
-    with clickhouse_connect.get_client(**address | {"port": int(address["port"])}) as client:
-        for days, failed, cost in ((9, 2, 1_000_000_000), (2, 60, 3_000_000_000)):
-            rows: list[dict[str, Any]] = [
-                {"call_id": str(uuid.uuid4()), "project": "default", "app": "support", "environment": "production", "provider": "openai",
-                 "request_model": "gpt-4o", "started_at": NOW - timedelta(days=days), "duration_us": 2_000_000,
-                 "status": "error" if number < failed else "ok", "error_class": "rate_limit" if number < failed else "",
-                 "cost_nano_usd": cost, "cost_status": "ok"}
-                for number in range(200)
-            ]  # fmt: skip
-            put(client, "calls", rows)
-        head = {"project": "default", "app": "support", "at": NOW - timedelta(days=2), "target_kind": "call_id", "name": "thumbs"}
-        said = [head | {"feedback_id": row["call_id"], "target_id": row["call_id"], "user_id": "a", "score": -1.0} for row in rows[:30]]
-        put(client, "feedback", said)
-        yield client
+    for days, failed, cost in ((9, 2, 1_000_000_000), (2, 60, 3_000_000_000)):
+        rows: list[dict[str, Any]] = [
+            {"call_id": str(uuid.uuid4()), "project": "default", "app": "support", "environment": "production", "provider": "openai",
+             "request_model": "gpt-4o", "started_at": NOW - timedelta(days=days), "duration_us": 2_000_000,
+             "status": "error" if number < failed else "ok", "error_class": "rate_limit" if number < failed else "",
+             "cost_nano_usd": cost, "cost_status": "ok"}
+            for number in range(200)
+        ]  # fmt: skip
+        put(writer, "calls", rows)
+    head = {"project": "default", "app": "support", "at": NOW - timedelta(days=2), "target_kind": "call_id", "name": "thumbs"}
+    said = [head | {"feedback_id": row["call_id"], "target_id": row["call_id"], "user_id": "a", "score": -1.0} for row in rows[:30]]
+    put(writer, "feedback", said)
+    return writer
 
 
 def test_a_week_is_held_against_the_week_before(command: Command, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
