@@ -197,6 +197,9 @@ class GatewaySettings(_Section):
         96 << 20, description="bytes of requests held until Kafka has acknowledged them; beyond, senders are told to wait"
     )
     body_s: Annotated[float, Field(gt=0)] = Field(30.0, description="seconds that sending headers or a body may take")
+    converters: Annotated[int, Field(ge=0, le=64)] = Field(
+        0, description="processes that convert large bodies, about 80 MiB each; 0 = one less than there are cores, four at most"
+    )
     ack_s: Annotated[float, Field(gt=0)] = Field(10.0, description="seconds to wait for Kafka before a sender is told to try again")
 
 

@@ -38,7 +38,7 @@ def run_gateway(settings: Settings, kafka: KafkaSettings, make_write: Callable[[
 
 async def _serve(settings: Settings, kafka: KafkaSettings, make_write: Callable[[], Write]) -> None:
     given, write = settings.gateway, make_write()
-    labour = Labour(make_write, processes_of(os.cpu_count() or 1))
+    labour = Labour(make_write, given.converters or processes_of(os.cpu_count() or 1))
     sink = KafkaSink(kafka, ack_s=given.ack_s)
     keyring = Keyring(settings.project if is_loopback(given.host) else None)
     gateway = Gateway(Parts(given, sink, keyring, RegistryFeed(kafka), write, elsewhere=labour), CollectorRegistry())
