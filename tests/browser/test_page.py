@@ -7,11 +7,14 @@ import time
 import pytest
 from playwright.sync_api import Page
 
-from llmtower_dashboards.web.chrome import PATHS
+from llmtower_dashboards.web.chrome import OTHERS, PATHS
 from llmtower_dashboards.web.format import figure
 from llmtower_dashboards.web.theme import DARK, LIGHT
 from llmtower_processors.alerts.rows import silence_block
 from llmtower_processors.alerts.silences import KafkaSilences
+from llmtower_schemas.prompt_store import PromptStore
+from llmtower_schemas.prompts import Prompt
+from llmtower_schemas.registry_log import KafkaRegistryLog
 from llmtower_schemas.settings import KafkaSettings
 from tests.browser.conftest import CONTENT_KEY, PHONE, Open, Served, settled
 from tests.browser.seed import CALL, GROUP, RULE, SECRET
@@ -97,6 +100,26 @@ def test_an_alert_is_silenced_by_clicking(served: Served, open_page: Open) -> No
     served.client.command("TRUNCATE TABLE silence_events")
 
 
+def test_a_prompt_is_promoted_and_rolled_back_by_clicking(served: Served, open_page: Open) -> None:
+    async def push() -> None:
+        store = PromptStore(log := KafkaRegistryLog(KafkaSettings(bootstrap_servers=served.kafka)))
+        for words in ("Answer {{ question }}", "Answer briefly: {{ question }}"):
+            await store.push("browser/answer", Prompt(text=words, author="anna", message="shorter"))
+        await store.promote("browser/answer", 1, label="production", by="anna")
+        await log.close()
+
+    asyncio.run_coroutine_threadsafe(push(), _loop()).result(30)
+    page = open_page(served.address("/library"))
+    page.get_by_role("link", name="browser/answer").click()
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.locator("#library_versions tbody tr", has_text="2").first.get_by_role("button", name="to production").click()
+    page.wait_for_function("document.getElementById('toast').textContent === 'production of browser/answer points to 2.'")
+    page.locator("#library_moves tbody tr", has_text="live page").get_by_role("button", name="roll back to 1").click()
+    page.wait_for_function("document.getElementById('toast').textContent === 'production of browser/answer is back at 1.'")
+    assert "key of the scope content" in page.locator("#library_changed").inner_text()
+    assert "briefly" not in page.content()
+
+
 def _loop() -> asyncio.AbstractEventLoop:
     """A loop in a thread of its own: this one has Playwright's."""
     import threading
@@ -108,7 +131,7 @@ def _loop() -> asyncio.AbstractEventLoop:
 
 def test_every_page_fits_a_phone_in_the_dark(served: Served, open_page: Open) -> None:
     page = open_page(served.address("/"), PHONE, color_scheme="dark")
-    for path in (*PATHS.values(), "/alerts"):
+    for path in (*PATHS.values(), *OTHERS):
         if path != "/":
             page.evaluate("href => llmtower.go(href)", served.address(path))
             page.wait_for_function("path => document.querySelector(`nav [aria-current]`)?.pathname === path", arg=path)

@@ -13,6 +13,8 @@ from llmtower_dashboards.web.tags import EMPTY, Html, hidden, join, tag
 
 PATHS: Final = {name: {"overview": "/", "explorer": "/calls"}.get(name, f"/{name}") for name in DASHBOARDS}
 """Dashboard → path."""
+OTHERS: Final = {"/library": "Prompt library", "/alerts": "Alerts"}
+"""Pages that are no dashboards."""
 PANEL_PATHS: Final = {panel.name: PATHS[name] for name, board in DASHBOARDS.items() for row in board.rows for panel in row.panels}
 """Panel → path of the (last) page it stands on."""
 _MENU: Final = {
@@ -41,6 +43,8 @@ def navigation(look: Look, firing: int) -> Html:
     view = look.view.choosing(list="", rule="").having("call", ())
     items = [(PATHS[name], _MENU.get(name, board.title)) for name, board in DASHBOARDS.items()]
     links = [tag("a", title, href=view.link(path), aria_current="page" if path == look.path else None) for path, title in items]
+    shelf = view.having("prompt", ()).link("/library")
+    links.append(tag("a", "Library", href=shelf, aria_current="page" if look.path == "/library" else None))
     badge = tag("span", str(firing), hidden(" firing"), class_="badge") if firing else EMPTY
     links.append(tag("a", "Alerts", badge, href=view.link("/alerts"), aria_current="page" if look.path == "/alerts" else None))
     return join(

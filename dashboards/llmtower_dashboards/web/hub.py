@@ -20,6 +20,7 @@ from llmtower_dashboards.registry import ANNOTATIONS
 from llmtower_dashboards.web import alerts
 from llmtower_dashboards.web.charts import Mark
 from llmtower_dashboards.web.colours import DIMENSIONS, Palette, order, palette
+from llmtower_dashboards.web.shelf import Shelf
 from llmtower_dashboards.web.silencing import Silencer
 
 Found = TypeVar("Found")
@@ -45,10 +46,11 @@ class Alerts:
 class Hub:
     """Asks for all browsers. `content` reads texts; None where this page has no such login."""
 
-    def __init__(self, asker: Asker, content: Asker | None, silencer: Silencer, *, bootstrap: str = "") -> None:
+    def __init__(self, asker: Asker, content: Asker | None, silencer: Silencer, shelf: Shelf, *, bootstrap: str = "") -> None:
         self._asker = asker
         self._content = content
         self.silencer = silencer
+        self.shelf = shelf
         self.bootstrap = bootstrap
         self._kept: OrderedDict[Any, tuple[float, asyncio.Future[Any]]] = OrderedDict()
         self._named = False

@@ -1,4 +1,4 @@
-"""Who may see what: `read` shows the page, `content` also the texts of calls. Keys are compared in constant time.
+"""Who may see what: `read` shows the page, `content` also texts, `promote` moves labels. Keys are compared in constant time.
 
 A key is one of the settings, or one that `llmtower keys create` made. The browser keeps a token made of it, never the key.
 """
@@ -13,10 +13,15 @@ from typing import Final, Literal
 from llmtower_dashboards.web.register import MemoryRegister, Register
 from llmtower_schemas.keys import ApiKey, key_id_of
 
-Scope = Literal["read", "content"]
+Scope = Literal["read", "content", "promote"]
 COOKIE: Final = "llmtower_key"
 Scopes = frozenset[Scope]
-_GIVES: Final[Mapping[Scope, Scopes]] = {"read": frozenset({"read"}), "content": frozenset({"read", "content"})}
+_GIVES: Final[Mapping[str, Scopes]] = {
+    "read": frozenset({"read"}),
+    "content": frozenset({"read", "content"}),
+    "promote": frozenset({"promote"}),
+}
+"""What a key of a scope opens; `promote` beside `read` only."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -63,6 +68,8 @@ def _scopes_of(key: ApiKey) -> Scopes:
         found |= _GIVES["read"]
     if "content" in key.scopes:
         found |= _GIVES["content"]
+    if "promote" in key.scopes:
+        found |= _GIVES["promote"]
     return found
 
 

@@ -27,7 +27,7 @@ def register(hub: Hub) -> None:
     ui.add_head_html(f"<style>{css()}</style>", shared=True)
     ui.add_head_html('<link rel="stylesheet" href="/static/page.css"><script src="/static/page.js"></script>', shared=True)
     ui.add_body_html(chrome.help_dialog() + '<div id="toast" role="status" aria-live="polite"></div>', shared=True)
-    for path in (*chrome.PATHS.values(), "/alerts"):
+    for path in (*chrome.PATHS.values(), *chrome.OTHERS):
         ui.page(path, title="Llmtower", response_timeout=20)(_page(hub))
 
 
@@ -89,7 +89,10 @@ class Wiring:
 
     async def _silence(self, event: GenericEventArguments) -> None:
         kind, what = str(event.args[0]), str(event.args[1])
-        if kind == "unsilence":
+        if kind in ("promote", "rollback"):
+            cards = self._screen.library
+            said = await cards.move(kind, what) if cards is not None else "That page is closed."
+        elif kind == "unsilence":
             said = await self._screen.unsilence(what)
         else:
             said = await self._screen.silence("acknowledge" if kind == "acknowledge" else "silence", what)

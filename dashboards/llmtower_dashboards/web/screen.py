@@ -12,10 +12,11 @@ from llmtower_dashboards.ask import AskError
 from llmtower_dashboards.panels.alerts import HISTORY
 from llmtower_dashboards.panels.variables import VARIABLES
 from llmtower_dashboards.registry import DASHBOARDS, PANELS
-from llmtower_dashboards.web import alerts, cards, chrome
+from llmtower_dashboards.web import alerts, cards, chrome, library
 from llmtower_dashboards.web.charts import Setting
 from llmtower_dashboards.web.hub import Alerts, Hub
 from llmtower_dashboards.web.keys import Scope
+from llmtower_dashboards.web.library_cards import LibraryCards, build_library
 from llmtower_dashboards.web.look import CALLS_PATH, Look
 from llmtower_dashboards.web.place import Drawn, Place, _html, _set
 from llmtower_dashboards.web.silencing import LASTS, Kind, NotSilencedError, silence
@@ -58,6 +59,7 @@ class Screen:
         self._main = ui.element("main").props('id="main" tabindex="-1"')
         self._firing: ui.html | None = None
         self._silences: ui.html | None = None
+        self.library: LibraryCards | None = None
 
     @property
     def live(self) -> bool:
@@ -76,11 +78,12 @@ class Screen:
         address = urlsplit(href)
         self._path = address.path.rstrip("/") or "/"
         self._view = parse(parse_qsl(address.query, keep_blank_values=False), list(VARIABLES), datetime.now(UTC))
-        wanted = (self._path, bool(self._view.variables.get("call")), self._view.choices.get("list", ""), "content" in self._scopes)
+        prompt = self._view.variables.get("prompt", ()) if self._path == library.PATH else ()
+        wanted = (self._path, prompt, bool(self._view.variables.get("call")), self._view.choices.get("list", ""), "content" in self._scopes)
         if wanted != self._built:
             self._built = wanted
             self._main.clear()
-            self._places, self._firing, self._silences = [], None, None
+            self._places, self._firing, self._silences, self.library = [], None, None, None
             with self._main:
                 self._build()
         self._client.title = f"{self._title()} · Llmtower"
@@ -113,7 +116,8 @@ class Screen:
         began = time.monotonic()
         look = Look(self._path, self._view, self._frame(now), now, self._zone())
         self._header(look, {})
-        await asyncio.gather(self._panels(look), self._find_alerts(look))
+        shelf = [self.library.refresh(look)] if self.library is not None else []
+        await asyncio.gather(self._panels(look), self._find_alerts(look), *shelf)
         self._header(look, await self._hub.choices(look.frame))
         self.took_s = time.monotonic() - began
 
@@ -178,8 +182,8 @@ class Screen:
         return zone_of(self._view.zone) or zone_of(self._browser_zone) or UTC
 
     def _title(self) -> str:
-        if self._path == "/alerts":
-            return "Alerts"
+        if self._path in chrome.OTHERS:
+            return chrome.OTHERS[self._path]
         return next((board.title for name, board in DASHBOARDS.items() if chrome.PATHS[name] == self._path), "Not found")
 
     def _build(self) -> None:
@@ -187,6 +191,9 @@ class Screen:
             self._build_overview()
         elif self._path == "/alerts":
             self._build_alerts()
+        elif self._path == library.PATH:
+            self.library, panels = build_library(self._hub.shelf, self._view, self._scopes)
+            self._places += panels
         elif self._path == CALLS_PATH:
             self._build_calls()
         else:

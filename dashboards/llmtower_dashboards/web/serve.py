@@ -67,6 +67,7 @@ def application(settings: Settings) -> Any:
     from llmtower_dashboards.ask import Asker
     from llmtower_dashboards.web.hub import Hub
     from llmtower_dashboards.web.pages import panel, register
+    from llmtower_dashboards.web.shelf import kafka_shelf
     from llmtower_dashboards.web.silencing import KafkaSilencer
 
     options = settings.clickhouse.client_options()
@@ -74,7 +75,8 @@ def application(settings: Settings) -> Any:
     content = None
     if password is not None:
         content = Asker({**options, "username": settings.web.content_user, "password": password.get_secret_value()})
-    hub = Hub(Asker(options), content, KafkaSilencer(settings.kafka), bootstrap=settings.kafka.bootstrap_servers or "")
+    shelf = kafka_shelf(settings.kafka, open_moves=is_loopback(settings.web.host))
+    hub = Hub(Asker(options), content, KafkaSilencer(settings.kafka), shelf, bootstrap=settings.kafka.bootstrap_servers or "")
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:

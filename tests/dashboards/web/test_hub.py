@@ -8,6 +8,7 @@ import pytest
 
 from llmtower_dashboards.ask import Asker
 from llmtower_dashboards.web import hub
+from llmtower_dashboards.web.shelf import Shelf
 from llmtower_dashboards.web.silencing import Silencer
 
 
@@ -24,7 +25,7 @@ class Names:
 def test_the_first_app_is_seen_at_once_and_the_next_one_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     names, now = Names(), 100.0
     monkeypatch.setattr("llmtower_dashboards.web.hub.time.monotonic", lambda: now)
-    page = hub.Hub(cast(Asker, names), None, cast(Silencer, None))
+    page = hub.Hub(cast(Asker, names), None, cast(Silencer, None), cast(Shelf, None))
 
     async def seen() -> tuple[str, ...]:
         return tuple((await page.colours(datetime(2026, 11, 26, tzinfo=UTC))).names.get("app", ()))

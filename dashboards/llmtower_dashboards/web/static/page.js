@@ -144,6 +144,7 @@
     else if (what === "theme") theme();
     else if (what === "help") document.getElementById("help").showModal();
     else if (what === "copy") copy(words, "Copied");
+    else if (button.dataset.confirm && !confirm(button.dataset.confirm)) return;
     else { button.disabled = true; emitEvent("llmtower:silence", [what, key || silence]); }
   };
   document.addEventListener("change", (event) => {
