@@ -7,28 +7,17 @@ only what it flags is taken apart and searched by `redact`.
 import re
 from collections.abc import Callable
 
-from llmtower_schemas.secrets import SECRETS, find_cards
+from llmtower_schemas.secrets import SECRETS, find_cards, may_hold_card, may_hold_secret
 
 RedactHook = Callable[[str], str]
 """An application's own redaction: text in, text out."""
-
-_RUN = 16
-"""No pattern matches without this many characters of `_WORD` in a row (private keys: see `suspicious`)."""
-
-_WORD = bytes(97 if chr(i) in "-_.~+/=" or (i < 128 and chr(i).isalnum()) else 32 for i in range(256))
-_DIGITS = bytes(48 if 48 <= i <= 57 else 32 for i in range(256))
-_WORD_RUN, _DIGIT_RUN = b"a" * _RUN, b"0" * 13
 
 _PATTERNS = tuple((f"[redacted:{kind}]", literals, re.compile(pattern)) for kind, literals, pattern in SECRETS)
 
 
 def suspicious(raw: bytes) -> bool:
     """Say whether JSON bytes could hold anything `redact` would change; false alarms are possible, misses are not."""
-    return _WORD_RUN in raw.translate(_WORD) or b"-----BEGIN" in raw or _many_digits(raw)
-
-
-def _many_digits(raw: bytes) -> bool:
-    return _DIGIT_RUN in raw.translate(_DIGITS, b" -")
+    return may_hold_secret(raw) or may_hold_card(raw)
 
 
 def redact(text: str) -> str:
@@ -38,7 +27,7 @@ def redact(text: str) -> str:
         for mark, literals, pattern in _PATTERNS:
             if any(literal in redacted for literal in literals):
                 redacted = pattern.sub(mark, redacted)
-        if _many_digits(redacted.encode("utf-8", "replace")):
+        if may_hold_card(redacted.encode("utf-8", "replace")):
             redacted = _mark_cards(redacted)
         if redacted == text:
             return text

@@ -132,7 +132,7 @@ def test_reading_as_people_read_never_fails_and_settles(text: str) -> None:
 
 @pytest.mark.parametrize("file", ["attacks.toml", "refusals.toml"])
 def test_expressions_have_no_capitals_to_find_in_text_without_any(file: str) -> None:
-    for one in read(file):
+    for one in read(file).patterns:
         pattern = one.search.__self__.pattern  # type: ignore[attr-defined]  # the compiled expression
         assert not re.search(r"[A-Z]", re.sub(r"\\[A-Z]", "", pattern)), pattern
         assert all(literal == literal.lower() for literal in one.literals)

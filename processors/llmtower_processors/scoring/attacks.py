@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from llmtower_processors.scoring.model import Score, Spoken, skipped
-from llmtower_processors.scoring.patterns import families, read
+from llmtower_processors.scoring.patterns import read
 from llmtower_processors.scoring.plain import LONGEST, folded, unmasked, visible
 
 _PATTERNS: Final = read("attacks.toml")
@@ -18,10 +18,10 @@ _PATTERNS: Final = read("attacks.toml")
 def attacks(text: str) -> dict[str, float]:
     """Give the families of attack in a text, each with the weight of its clearest pattern."""
     plain = folded(visible(text))
-    found = families(_PATTERNS, plain)
+    found = _PATTERNS.families(plain)
     masked = unmasked(plain)
     if masked != plain:
-        found |= {family: weight for family, weight in families(_PATTERNS, masked).items() if weight > found.get(family, 0.0)}
+        found |= {family: weight for family, weight in _PATTERNS.families(masked).items() if weight > found.get(family, 0.0)}
     return found
 
 

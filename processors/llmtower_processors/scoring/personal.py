@@ -7,7 +7,7 @@ from typing import Final
 
 from llmtower_processors.scoring.model import Score, Spoken, skipped
 from llmtower_processors.scoring.plain import LONGEST, visible
-from llmtower_schemas.secrets import SECRETS, find_cards
+from llmtower_schemas.secrets import SECRETS, find_cards, may_hold_secret
 
 _RUN: Final = b"0" * 7
 """No number of a person has fewer digits in a row, what stands between them left out."""
@@ -91,11 +91,13 @@ def personal(text: str) -> list[str]:
     """Name the kinds of personal data and secrets in a text, each once, in the order of `KINDS`."""
     text = visible(text)
     marks = set(_MARK.findall(text)) & _MARKED if "[redacted:" in text else frozenset[str]()
-    numbers = _RUN in text.encode("utf-8", "replace").translate(_DIGITS, _BETWEEN)
+    raw = text.encode("utf-8", "replace")
+    numbers = _RUN in raw.translate(_DIGITS, _BETWEEN)
     found = {kind for kind, find in _NUMBERS.items() if numbers and find(text)}
     if "@" in text and any(map(_is_person, _MAIL.finditer(text))):
         found.add("email")
-    found |= {kind for kind, literals, pattern in _SECRETS if any(literal in text for literal in literals) and pattern.search(text)}
+    if may_hold_secret(raw):
+        found |= {kind for kind, literals, pattern in _SECRETS if any(literal in text for literal in literals) and pattern.search(text)}
     return sorted(found | marks)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from llmtower_processors.scoring.model import Score, Spoken, skipped
-from llmtower_processors.scoring.patterns import families, read
+from llmtower_processors.scoring.patterns import read
 from llmtower_processors.scoring.plain import folded, visible
 
 LOOKED_AT: Final = 320
@@ -18,7 +18,7 @@ _PATTERNS: Final = read("refusals.toml")
 
 def refuses(text: str) -> bool:
     """Say whether an answer begins by declining. What a business cannot do ("your order cannot be changed") is no refusal of a model."""
-    return bool(families(_PATTERNS, folded(visible(text[:LOOKED_AT]))))
+    return bool(_PATTERNS.families(folded(visible(text[:LOOKED_AT]))))
 
 
 @dataclass(frozen=True, slots=True)
