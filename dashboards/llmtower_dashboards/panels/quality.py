@@ -234,13 +234,51 @@ MEANS = Panel(
     variables=OF_SCORES,
 )
 
+
+def _retrieved(of: Resolution) -> str:
+    """Retrieval steps and the documents of calls; values in the retriever's unit and in days."""
+
+    def mean(name: str) -> str:
+        return f"sumIf(wv, name = '{name}') / nullIf(sumIf(w_low + w_high, name = '{name}'), 0)"
+
+    values = {
+        "time": of.bucket(),
+        "empty": "sumIf(w_high, name = 'retrieval_empty') / nullIf(sumIf(w_low + w_high, name = 'retrieval_empty'), 0)",
+        "best": mean("retrieval_score"),
+        "age": mean("document_age"),
+        "sample": "sum(scored)",
+    }
+    names = "'retrieval_empty', 'retrieval_score', 'document_age'"
+    where = f"{of.within(of.bucket_s)} AND name IN ({names}) AND {filters(OF_SCORES)}"
+    return select(values, of.table, where, ["time"], "\nHAVING sample_ > 0")
+
+
+RETRIEVAL = Panel(
+    name="quality_retrieval",
+    title="Retrieval",
+    question="Does retrieval come back empty, how well do its best documents fit (in its own unit), and how old are the oldest (days)?",
+    kind="timeseries",
+    unit="",
+    sql=outer(["time", "empty", "best", "age", "sample"], resolutions(_retrieved, rollup=ROLLUP), "\nORDER BY time"),
+    columns=(
+        TIME,
+        Column("empty", "Empty", "ratio"),
+        Column("best", "Best score"),
+        Column("age", "Oldest document, days"),
+        Column("sample", "Scored", "events"),
+    ),
+    no_data="No retrieval in this range: record it with `llmtower.step(…, kind='retrieval')`.",
+    worse="up",
+    variables=OF_SCORES,
+)
+
 QUALITY = Dashboard(
     name="quality",
     title="Quality and safety",
     question="How many answers are toxic, leak, refuse or miss the question, how sure is that, and what do people say?",
     rows=(
         Row("Now", (*NOW, NEGATIVE_NOW, SHARE_NOW)),
-        Row("Over time", (*SERIES, MEANS, NEGATIVE_SERIES)),
+        Row("Over time", (*SERIES, MEANS, RETRIEVAL, NEGATIVE_SERIES)),
         Row("Where", (BY_APP, BY_PROMPT, FEEDBACK_BY_APP, UNSCORED)),
         Row("Which answers", (FLAGGED, NEGATIVE)),
         Row("What the judge says", (BUDGET, ROUNDS, RATES, AGREEMENT)),

@@ -158,6 +158,7 @@ EXPECTED: Final[Mapping[str, Rows | Calls | Apart]] = {
         ("model", "prompt", "version", "score"), lambda look: rest.scores_by(look, "request_model", "prompt_name", "prompt_version")
     ),
     "quality_means": Rows(("time", "score"), rest.score_means),
+    "quality_retrieval": Rows(("time",), rest.retrieval),
     "quality_unscored": Rows(("score", "scorer", "status", "reason"), rest.unscored),
     "quality_flagged": Calls(rest.flagged),
     "feedback_negative_now": Rows((), rest.feedback_now),

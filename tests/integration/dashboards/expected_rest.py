@@ -74,13 +74,24 @@ def unscored(look: Look) -> Found:
 
 
 def score_means(look: Look) -> Found:
-    rows = [row for row in scores(look, look.bucket_s(86_400)) if row["value"] is not None]
+    rows = [row for row in scores(look, look.bucket_s(86_400)) if row["value"] is not None and row["name"] != "retrieval_score"]
 
     def figures(found: Sequence[Row]) -> Values:
         mean = sum(row["weight"] * row["value"] for row in found) / sum(row["weight"] for row in found)
         return {"mean": mean, "sample": len(found)}
 
     return grouped(rows, lambda row: (at(row["started_at"], look.bucket_s(86_400)), row["name"]), figures)
+
+
+def retrieval(look: Look) -> Found:
+    names = ("retrieval_empty", "retrieval_score")
+    rows = [row for row in scores(look, look.bucket_s(86_400)) if row["name"] in names and row["value"] is not None]
+
+    def figures(found: Sequence[Row]) -> Values:
+        empty, best = ([row["value"] for row in found if row["name"] == name] for name in names)
+        return {"empty": share(sum(empty), len(empty)), "best": share(sum(best), len(best)), "age": None, "sample": len(found)}
+
+    return grouped(rows, lambda row: (at(row["started_at"], look.bucket_s(86_400)),), figures)
 
 
 def scores_by_version(look: Look) -> Found:

@@ -200,7 +200,11 @@ def _scores(rng: random.Random, calls: Iterable[Row]) -> Iterable[Row]:
 def _call_scores(rng: random.Random, calls: Iterable[Row]) -> Iterable[Row]:
     for number, one in enumerate(calls):
         if number % 8 == 4:
-            names, values, weights, statuses, reasons = map(list, zip(*_given(rng), strict=True))
+            retrieved = (
+                ("retrieval_empty", float(rng.random() < 0.2), 1.0, "ok", ""),
+                ("retrieval_score", 12 * rng.random(), 1.0, "ok", ""),
+            )
+            names, values, weights, statuses, reasons = map(list, zip(*_given(rng), *retrieved, strict=True))
             yield {key: one[key] for key in (*_SHARED, "call_id")} | {
                 "processor": "quality",
                 "names": names,

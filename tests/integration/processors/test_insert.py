@@ -2,6 +2,7 @@
 
 import random
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,6 +19,9 @@ from llmtower_processors.pricing import PriceBook
 from llmtower_processors.registry import build_processors
 from llmtower_processors.roles import PIPELINE
 from llmtower_processors.runtime.clickhouse import ClickHouseStore
+from llmtower_processors.runtime.edges import TopicPartition
+from llmtower_processors.runtime.model import Block
+from llmtower_processors.runtime.work import key_columns, without
 from llmtower_schemas.codec import encode, encode_event
 from llmtower_schemas.examples import AT_NS, EXAMPLES
 from llmtower_schemas.export import TOPIC_OF
@@ -103,6 +107,32 @@ def test_a_replay_under_the_same_token_adds_nothing(store: ClickHouseStore, clie
     lines = [encode_event(event) for event in EXAMPLES.values() if TOPIC_OF[event.type] in PROCESSORS[name].topics]
     insert(store, name, lines)
     assert_stored(client, insert(store, name, lines))
+
+
+def test_scores_go_through_the_real_writer_once_and_add_up_in_their_rollup(store: ClickHouseStore, client: Client) -> None:
+    lines = [encode_event(event) for event in EXAMPLES.values() if event.type in ("response", "step")]
+    for _ in range(2):
+        blocks = insert(store, "quality", lines)
+        assert_stored(client, blocks)
+    names = [name for row in blocks["call_scores"].columns["names"] for name in row]
+    assert dict(client.query("SELECT name, sum(events) FROM rollup_scores_1h GROUP BY name").result_rows) == Counter(names)
+    assert {"pii", "injection", "refusal", "relevance", "groundedness", "retrieval_empty"} <= set(names)
+
+
+def test_scores_of_a_range_are_completed_by_rows(store: ClickHouseStore, client: Client) -> None:
+    """Two processors share the table: what one has stored is none of the other's."""
+    lines = [encode_event(event) for event in EXAMPLES.values() if event.type == "response"]
+    (block,) = PROCESSORS["quality"].function(batch(record(encode(lines), offset=11), processor="quality"))
+    others = block.columns | {"processor": ["another"] * block.rows}
+    first = without(block, {(11, index, "quality") for index in range(3)})
+    store.insert(Block("call_scores", others), "another")
+    store.insert(first, "first")
+    present = store.present("call_scores", key_columns(block), "cluster.topic", TopicPartition("llmtower.calls", 3), (11, 11))
+    store.insert(without(block, present), "second")
+    found = client.query(
+        "SELECT processor, count(), uniqExact(event_index) FROM call_scores GROUP BY processor ORDER BY processor"
+    ).result_rows
+    assert found == [("another", block.rows, block.rows), ("quality", block.rows, block.rows)]
 
 
 def test_the_rollups_have_the_same_money(store: ClickHouseStore, client: Client) -> None:
