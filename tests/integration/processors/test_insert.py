@@ -123,7 +123,7 @@ def test_scores_of_a_range_are_completed_by_rows(store: ClickHouseStore, client:
     """Two processors share the table: what one has stored is none of the other's."""
     lines = [encode_event(event) for event in EXAMPLES.values() if event.type == "response"]
     (block,) = PROCESSORS["quality"].function(batch(record(encode(lines), offset=11), processor="quality"))
-    others = block.columns | {"processor": ["another"] * block.rows}
+    others: dict[str, Any] = {**block.columns, "processor": ["another"] * block.rows}
     first = without(block, {(11, index, "quality") for index in range(3)})
     store.insert(Block("call_scores", others), "another")
     store.insert(first, "first")
