@@ -116,7 +116,7 @@ def test_scores_go_through_the_real_writer_once_and_add_up_in_their_rollup(store
         assert_stored(client, blocks)
     names = [name for row in blocks["call_scores"].columns["names"] for name in row]
     summed = client.query("SELECT name, sum(events) FROM rollup_scores_1h GROUP BY name").result_rows
-    assert {name: count for name, count in summed} == Counter(names)
+    assert {str(row[0]): int(row[1]) for row in summed} == Counter(names)
     assert {"pii", "injection", "refusal", "relevance", "groundedness", "retrieval_empty"} <= set(names)
 
 
