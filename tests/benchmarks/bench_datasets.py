@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import clickhouse_connect
 import orjson
+import psutil  # type: ignore[import-untyped]  # no stubs in the locked requirements
 from clickhouse_connect.driver.client import Client
 
 from llmtower_processors.engine import EngineProcess, Role
@@ -55,14 +56,21 @@ def run(quick: bool) -> list[Figure]:
         figures: list[Figure] = []
         for name, question in QUESTIONS.items():
             out = Path(folder) / "out.jsonl"
+            before = _cpu_s(engine.pid)
             found = _child(address, question, out)
             counts = found["counts"]
             read = f"{counts['matched']:,} matched, {counts['read']:,} read, {counts['kept']:,} kept"
+            read += f"; CPU: engine {_cpu_s(engine.pid) - before:.1f} s (export included), command {found['cpu_s']:.1f} s"
             of = f"({calls // 1_000_000} M calls)"
             figures.append(at_most(f"datasets build, {name} {of}", found["build_s"], "s", SECONDS, read))
             figures.append(at_most(f"its memory {of}", found["rss_mib"], "MiB", MEMORY_MIB, "of the command, export included"))
             figures.append(Figure(f"its export as openai-chat {of}", counts["kept"] / found["export_s"], "rows/s"))
         return figures
+
+
+def _cpu_s(pid: int) -> float:
+    times = psutil.Process(pid).cpu_times()
+    return float(times.user + times.system)
 
 
 def _fill(address: dict[str, Any], calls: int) -> None:

@@ -30,12 +30,12 @@ def main() -> None:
     with clickhouse_connect.get_client(**asked["address"], database="llmtower") as client:
         began = time.perf_counter()
         built = build(client, question, target, redact=lambda text: redact_personal(redact(text)))
-        build_s = time.perf_counter() - began
+        build_s, cpu_s = time.perf_counter() - began, time.process_time()
         manifest = Manifest(name="bench", version=1, build_id=target.build_id, created_at_us=1, start_us=0, end_us=1, sha256=built.sha256)
         began = time.perf_counter()
         export(client, manifest.model_copy(update={"counts": built.counts}), "openai-chat", Path(asked["out"]))
         export_s = time.perf_counter() - began
-    figures = {"build_s": build_s, "export_s": export_s, "rss_mib": peak_rss_mib(), "counts": built.counts.model_dump()}
+    figures = {"build_s": build_s, "export_s": export_s, "cpu_s": cpu_s, "rss_mib": peak_rss_mib(), "counts": built.counts.model_dump()}
     sys.stdout.buffer.write(orjson.dumps(figures))
 
 
