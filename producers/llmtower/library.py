@@ -6,6 +6,7 @@ Nothing here waits longer than it must: without an open port at Kafka's address 
 import asyncio
 import os
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
@@ -24,6 +25,8 @@ PROBE_S: Final = 0.03
 WAIT_S: Final = 2.0
 """So long it waits for a registry that has given a sign of life."""
 _FOLLOW_S: Final = 5.0
+_KEEP_S: Final = 0.2
+"""So long names are gathered before the disk is written: an application may ask for thousands, one after the other."""
 _BACKOFF_S: Final = (0.2, 5.0)
 _STOP_S: Final = 0.5
 
@@ -45,6 +48,9 @@ class Library:
         self._knocked, self._settled = threading.Event(), threading.Event()
         """Whether something listens at Kafka's address is known; the registry is read, or will not be for now."""
         self._starting = threading.Lock()
+        self._waits_until = 0.0
+        """Until then callers wait for a registry that is silent: all together WAIT_S, not each."""
+        self._keeping = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._stopping = False
@@ -61,7 +67,7 @@ class Library:
         self._start()
         waits = self._book is None and self._open_log is not None and (wait_s is not None or self._cached(wanted) is None)
         if waits and self._knocked.wait(PROBE_S if wait_s is None else wait_s):
-            self._settled.wait(WAIT_S if wait_s is None else wait_s)
+            self._settled.wait(max(0.0, self._waits_until - time.monotonic()) if wait_s is None else wait_s)
         found = self._resolve(wanted)
         if wanted[0] not in self._asked:
             self._asked.add(wanted[0])
@@ -103,6 +109,7 @@ class Library:
 
     def _start(self) -> None:
         if self._thread is None and self._open_log is not None and self._starting.acquire(blocking=False):
+            self._waits_until = time.monotonic() + WAIT_S
             self._thread = threading.Thread(target=self._main, name="llmtower-prompts", daemon=True)
             self._thread.start()
 
@@ -124,6 +131,8 @@ class Library:
         except Exception:
             internal_error("prompts")
         finally:
+            if self._keeping:
+                self._kept()
             loop.close()
 
     async def _follow(self) -> None:
@@ -138,9 +147,11 @@ class Library:
             try:
                 await self._read(log)
             except RegistryUnavailable as error:
-                self._settled.set()
                 warn_once("prompts", "llmtower: %s Prompts come from the last state known.", error)
+            except Exception:
+                internal_error("prompts")
             finally:
+                self._settled.set()
                 await log.close()
             await asyncio.sleep(pause)
 
@@ -180,9 +191,15 @@ class Library:
 
     def _keep(self) -> None:
         """Write what was asked for to the disk, in the thread, if the registry is known."""
-        if self._loop is not None and self._book is not None:
+        if self._loop is not None and self._book is not None and not self._keeping:
+            self._keeping = True
             with suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._replace, self._book)
+                self._loop.call_soon_threadsafe(self._loop.call_later, _KEEP_S, self._kept)
+
+    def _kept(self) -> None:
+        self._keeping = False
+        if self._book is not None:
+            self._replace(self._book)
 
 
 def _usable(prompt: LoadedPrompt) -> LoadedPrompt | None:

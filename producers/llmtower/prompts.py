@@ -12,6 +12,7 @@ import atexit
 import os
 import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,6 +20,8 @@ from llmtower import state
 from llmtower.library import Library
 from llmtower.prompt_cache import PromptCache
 from llmtower.rendering import Fallback, LoadedPrompt, PromptUnusableError, Source, checked, fallback_prompt
+from llmtower_schemas.chains import Entry
+from llmtower_schemas.promotion import NotAllowedError, allowed_by, known_keys
 from llmtower_schemas.prompt_store import PromptError, PromptStore, moved_to
 from llmtower_schemas.prompts import Message, Prompt, Variable, label_name, prompt_name
 from llmtower_schemas.registry_log import KafkaRegistryLog, RegistryLog, RegistryUnavailable
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LoadedPrompt",
+    "NotAllowedError",
     "Prompt",
     "PromptError",
     "PromptUnusableError",
@@ -103,20 +107,32 @@ def push(
         message=message,
     )
     title = prompt_name(name)
-    pushed = _write(lambda store: store.push(title, checked(title, made)))
+    pushed = _write(lambda log: PromptStore(log).push(title, checked(title, made)))
     return pushed.version.number
 
 
 def promote(name: str, version: int, *, label: str, by: str, note: str = "", seen: int | None = None) -> int:
-    """Point a label to a version; with `seen` only if it points there now. Gives the version. Raises PromptError, RegistryUnavailable."""
+    """Point a label to a version; with `seen` only if it points there now. Gives the version.
+
+    Raises PromptError, RegistryUnavailable, and NotAllowedError where a protected label needs the key LLMTOWER_PROMPTS__KEY.
+    """
     title, to = prompt_name(name), label_name(label)
-    return moved_to(_write(lambda store: store.promote(title, version, label=to, by=by, note=note, seen=seen)))
+    move = partial(PromptStore.promote, name=title, number=version, label=to, by=by, note=note, seen=seen)
+    return moved_to(_write(partial(_moving, to, move)))
 
 
 def rollback(name: str, *, label: str, by: str, note: str = "", seen: int | None = None) -> int:
-    """Point a label to what it pointed to before, and give that version. Raises PromptError, RegistryUnavailable."""
+    """Point a label to what it pointed to before, and give that version. Raises as `promote`."""
     title, to = prompt_name(name), label_name(label)
-    return moved_to(_write(lambda store: store.rollback(title, label=to, by=by, note=note, seen=seen)))
+    return moved_to(_write(partial(_moving, to, partial(PromptStore.rollback, name=title, label=to, by=by, note=note, seen=seen))))
+
+
+async def _moving(label: str, move: Callable[..., Awaitable[Entry]], log: RegistryLog) -> Entry:
+    """Move a label if the settings' key may."""
+    store, records, given = PromptStore(log), await log.read(), _settings().prompts
+    store.book.learn(records)
+    shown = given.key.get_secret_value() if given.key else ""
+    return await move(store, key_id=allowed_by(label, protected=given.protected, keys=known_keys(records), shown=shown))
 
 
 def use(open_log: Callable[[], RegistryLog] | None, *, cache_dir: Path | None = None, servers: str = "") -> None:
@@ -158,14 +174,14 @@ def _settings() -> "Settings":
     return Settings()
 
 
-def _write(job: Callable[[PromptStore], Awaitable[T]]) -> T:
+def _write(job: Callable[[RegistryLog], Awaitable[T]]) -> T:
     """Run a job in a loop and thread of its own: callers may have a running loop."""
     found: list[Any] = []
 
     async def work() -> None:
         log = KafkaRegistryLog(_settings().kafka)
         try:
-            found.append(await job(PromptStore(log)))
+            found.append(await job(log))
         finally:
             await log.close()
 

@@ -2,22 +2,26 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import llmtower
-from llmtower import prompts
+from llmtower import library, prompts
 from llmtower.errors import forget_warnings
 from llmtower.library import Library
 from llmtower.prompt_cache import PromptCache
+from llmtower.prompts import _moving
 from llmtower.rendering import LoadedPrompt, PromptUnusableError, checked
 from llmtower.testing import CapturedCalls
-from llmtower_schemas.chains import entry_key
+from llmtower_schemas.chains import Entry, RegistryRecord, entry_key
+from llmtower_schemas.keys import PREFIX as KEY
+from llmtower_schemas.keys import encode_key, make_key
 from llmtower_schemas.prompt_store import PromptStore
-from llmtower_schemas.prompts import Message, Prompt, Variable, encode_prompt
+from llmtower_schemas.prompts import Message, Prompt, Variable, decode_move, encode_prompt
 from llmtower_schemas.registry_log import MemoryRegistryLog, MemoryTopic
 
 NAME = "support/answer"
@@ -231,6 +235,92 @@ def test_what_is_wrong_is_not_pushed(prompt: Prompt, sentence: str) -> None:
 def test_variables_that_nobody_declared_are_found() -> None:
     found = checked(NAME, Prompt(text="{{ a }} {{ b }}", variables={"a": Variable(type="number", default=1)})).variables
     assert found == {"a": Variable(type="number", default=1, required=False), "b": Variable(type="any")}
+
+
+class Silent(MemoryRegistryLog):
+    """A broker that takes the connection and never answers."""
+
+    async def read(self, wait_s: float = 0.0) -> list[RegistryRecord]:
+        await asyncio.sleep(3_600)
+        return []
+
+
+def test_callers_wait_for_a_silent_registry_once_not_each(
+    topic: MemoryTopic, registry: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each for itself they would wait 500 s, and the run's own limit end it."""
+    monkeypatch.setattr(library, "WAIT_S", 0.5)
+    prompts.use(lambda: Silent(topic), cache_dir=tmp_path)
+    for number in range(1_000):
+        assert llmtower.prompt(f"p{number}", fallback="F").source == "fallback"
+
+
+class Odd(MemoryRegistryLog):
+    """A client that raises, once, what nobody foresaw."""
+
+    raised = 0
+
+    async def read(self, wait_s: float = 0.0) -> list[RegistryRecord]:
+        Odd.raised += 1
+        if Odd.raised == 1:
+            raise ValueError("unforeseen")
+        return await super().read(wait_s)
+
+
+def test_what_nobody_foresaw_does_not_end_the_following(
+    topic: MemoryTopic, registry: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYTEST_VERSION")  # under which internal errors are raised
+    live(topic, "a")
+    prompts.use(lambda: Odd(topic), cache_dir=tmp_path)
+    until(lambda: llmtower.prompt(NAME, fallback="F").source == "registry")
+
+
+class Counting(PromptCache):
+    """A cache that counts how often it is written."""
+
+    writes = 0
+
+    def write(self, held: Mapping[str, Mapping[str, Any]]) -> None:
+        self.writes += 1
+        super().write(held)
+
+
+def test_many_names_are_kept_together(topic: MemoryTopic, tmp_path: Path) -> None:
+    """One write each would be 300 files of up to 300 prompts, and the applications' processor time."""
+
+    async def job(store: PromptStore) -> None:
+        for number in range(300):
+            await store.push(f"p{number}", Prompt(text="a"))
+
+    write(topic, job)
+    cache = Counting(tmp_path, "")
+    found = Library(lambda: MemoryRegistryLog(topic), cache)
+    until(lambda: found.get(("p0", "latest", None)) is not None)
+    for number in range(300):
+        assert found.get((f"p{number}", "latest", None)) is not None
+    found.stop()
+    assert len(cache.read()) == 300
+    assert cache.writes < 30
+
+
+def test_a_protected_label_needs_its_key_in_scripts_too(topic: MemoryTopic, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LLMTOWER_PROMPTS__KEY", raising=False)
+    live(topic, "a")
+
+    def promote() -> Entry:
+        move = partial(PromptStore.promote, name=NAME, number=1, label="production", by="bert")
+        return asyncio.run(_moving("production", move, MemoryRegistryLog(topic)))
+
+    assert promote().number == 2, "nobody has a key of that scope yet"
+    text, key = make_key("default", ["promote"], name="ci", at_us=0)
+    asyncio.run(MemoryRegistryLog(topic).write(f"{KEY}{key.key_id}", encode_key(key)))
+    with pytest.raises(prompts.NotAllowedError, match="needs a key with the scope promote"):
+        promote()
+    monkeypatch.setenv("LLMTOWER_PROMPTS__KEY", text)
+    moved = decode_move(promote())
+    assert moved is not None
+    assert moved.key_id == key.key_id
 
 
 def test_a_switched_off_sdk_asks_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

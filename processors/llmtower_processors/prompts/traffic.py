@@ -24,10 +24,13 @@ SELECT prompt_version, count() AS calls, countIf(status != 'ok') AS errors,
 FROM calls WHERE {_WHERE} GROUP BY prompt_version
 """  # noqa: S608 - literals; values are bound
 _SCORES: Final = f"""
-SELECT prompt_version, name, sum(weight) AS w, sum(weight * value) / w AS m,
-    sum(weight * value * value) / w - m * m, w * w / sum(weight * weight)
-FROM scores WHERE {_WHERE} AND status = 'ok' AND isNotNull(value) AND weight > 0 GROUP BY prompt_version, name
+SELECT prompt_version, name, sum(weight * value) / sum(weight) AS m,
+    (sum(weight * weight * value * value) - 2 * m * sum(weight * weight * value)) / sum(weight * weight) + m * m,
+    sum(weight) * sum(weight) / sum(weight * weight)
+FROM scores_of_calls WHERE {_WHERE} AND status = 'ok' AND isNotNull(value) AND weight > 0 GROUP BY prompt_version, name
 """  # noqa: S608
+"""Of each score the weighted mean, the effective sample (Kish 1965), and the variance with which both give the error of the mean:
+squares of weights in it, since those that stand for many others are as uncertain as they are many (Horvitz and Thompson 1952)."""
 _FEEDBACK: Final = f"""
 SELECT prompt_version, said.name, count(), countIf(said.score > 0) FROM
 (
@@ -37,7 +40,12 @@ SELECT prompt_version, said.name, count(), countIf(said.score > 0) FROM
 INNER JOIN (SELECT target_id, name, score FROM feedback_current WHERE isNotNull(score)) AS said ON said.target_id = asked.target
 GROUP BY prompt_version, said.name
 """  # noqa: S608
-_LOWER_IS_BETTER: Final = ("toxic", "drift", "refus", "injection", "empty", "truncat", "loop", "error")
+_LOWER_IS_BETTER: Final = (
+    *("toxic", "threat", "insult", "obscene", "attack", "sexual", "pii", "injection", "refus", "empty", "truncat", "loop"),
+    *("drift", "error", "document_age"),
+)
+_NEITHER: Final = ("length", "input_")
+"""A length is no merit, and what people ask is not the prompt's doing."""
 
 
 def traffic(
@@ -48,8 +56,8 @@ def traffic(
     found: dict[str, Figures] = {version: {} for version in versions}
     for version, *row in client.query(_CALLS, parameters=bound).result_rows:
         found[version] |= _of_calls(row)
-    for version, score, _, value, variance, effective in client.query(_SCORES, parameters=bound).result_rows:
-        found[version][f"score {score}"] = ("", way(score), mean(value, variance, effective))
+    for version, score, value, variance, effective in client.query(_SCORES, parameters=bound).result_rows:
+        found[version][f"score {score}"] = ("", way(score), _mean_score(value, variance, effective))
     for version, said, count, good in client.query(_FEEDBACK, parameters=bound).result_rows:
         found[version][f"feedback {said}, share positive"] = ("%", "higher", rate(good, count))
     return found
@@ -67,6 +75,12 @@ def _of_calls(row: Sequence[Any]) -> Figures:
     }
 
 
+def _mean_score(value: float, variance: float, effective: float) -> Estimate | None:
+    """Where all scores are alike their variance says nothing: a share that is 0 or 1 so far has an interval all the same."""
+    alike = variance < 1e-12 and 0 <= value <= 1
+    return rate(value * effective, effective) if alike else mean(value, variance, effective)
+
+
 def _quantile(level: float, grid: Mapping[float, float], n: int) -> Estimate | None:
     """Bound a percentile by the levels around it; None where the sample is too small for that."""
     low, high = quantile_ranks(level, n)
@@ -78,4 +92,6 @@ def _quantile(level: float, grid: Mapping[float, float], n: int) -> Estimate | N
 
 def way(score: str) -> Good:
     """Say which way a score should go: by its name, since scorers do not say."""
+    if score.startswith(_NEITHER):
+        return "neither"
     return "lower" if any(part in score.lower() for part in _LOWER_IS_BETTER) else "higher"

@@ -44,6 +44,18 @@ def test_versions_beside_each_other(command: Command, settings: dict[str, str], 
         ]
         names = ["score_id", "project", "app", "environment", "at", "started_at", "target_kind", "target_id", "name", "value", "status"]
         client.insert("scores", scored, column_names=[*names, "weight", "prompt_name", "prompt_version"])
+        computed = [
+            [row[0], *place, row[1], *row[2:4], ["pii", "toxicity"], [float(number % 400 < 10 * int(row[3]) ** 3), toxic], [1.0, weight]]
+            for number, row in enumerate(rows)
+            for toxic, weight in ([(0.9, 1.0) if number % 4 else (float(number % 16 == 0), 50.0)])
+        ]  # fmt: skip
+        arrays = {name: ["", ""] for name in ("labels", "scorers", "scorer_versions", "reasons")} | {"positions": [[], []]}
+        names = ["call_id", "project", "app", "environment", "started_at", "prompt_name", "prompt_version", "names", "score_values"]
+        client.insert(
+            "call_scores",
+            [[*row, *arrays.values(), ["ok", "ok"]] for row in computed],
+            column_names=[*names, "weights", *arrays, "statuses"],
+        )
         said = [
             [uuid.uuid4(), *place, row[1], "call_id", str(row[0]), "thumbs", 1.0 if number % 4 else -1.0]
             for number, row in enumerate(rows[:200])
@@ -60,6 +72,13 @@ def test_versions_beside_each_other(command: Command, settings: dict[str, str], 
     assert found["score relevance"]["verdict"] == "worse"
     assert found["p50 duration, s"]["verdict"].startswith("not shown to differ")
     assert found["feedback thumbs, share positive, %"]["verdict"] == "not enough data"
+    assert found["score pii"]["verdict"] == "worse", "what the processors computed counts, and more personal data is no merit"
+    values, weights = (np.array([row[column][1] for row in computed if row[6] == "1"]) for column in (8, 9))
+    mean = np.average(values, weights=weights)
+    error = np.sqrt((weights**2 * (values - mean) ** 2).sum()) / weights.sum()
+    shown = list(found["score toxicity"].values())[1]
+    low, high = (float(part) for part in shown[shown.index("[") + 1 : shown.index("]")].split(", "))
+    assert (high - low) / 2 == pytest.approx(1.96 * error, rel=0.03), "by Horvitz and Thompson, Student's quantile apart"
     cost = np.mean([row[6] for row in rows if row[3] == "1"]) / 1e6
     assert list(found["cost per 1,000 calls, $"].values())[1].startswith(f"{cost:.4g} [")
     assert "nothing to compare" in command("prompts", "compare", f"{name}@live", "2", "--last", "1s")[1]
