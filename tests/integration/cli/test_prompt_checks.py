@@ -3,6 +3,7 @@
 import time
 import uuid
 from pathlib import Path
+from typing import Any
 
 import clickhouse_connect
 import numpy as np
@@ -44,12 +45,12 @@ def test_versions_beside_each_other(command: Command, settings: dict[str, str], 
         ]
         names = ["score_id", "project", "app", "environment", "at", "started_at", "target_kind", "target_id", "name", "value", "status"]
         client.insert("scores", scored, column_names=[*names, "weight", "prompt_name", "prompt_version"])
-        computed = [
+        computed: list[Any] = [
             [row[0], *place, row[1], *row[2:4], ["pii", "toxicity"], [float(number % 400 < 10 * int(row[3]) ** 3), toxic], [1.0, weight]]
             for number, row in enumerate(rows)
             for toxic, weight in ([(0.9, 1.0) if number % 4 else (float(number % 16 == 0), 50.0)])
         ]  # fmt: skip
-        arrays = {name: ["", ""] for name in ("labels", "scorers", "scorer_versions", "reasons")} | {"positions": [[], []]}
+        arrays: dict[str, Any] = {name: ["", ""] for name in ("labels", "scorers", "scorer_versions", "reasons")} | {"positions": [[], []]}
         names = ["call_id", "project", "app", "environment", "started_at", "prompt_name", "prompt_version", "names", "score_values"]
         client.insert(
             "call_scores",
