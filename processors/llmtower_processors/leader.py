@@ -80,7 +80,7 @@ class KafkaElection:
             "enable_auto_commit": False,
             "auto_offset_reset": "latest",
             "session_timeout_ms": session_timeout_ms,
-            "heartbeat_interval_ms": max(200, session_timeout_ms // 5),
+            "heartbeat_interval_ms": max(200, min(3_000, session_timeout_ms // 3)),
         }
         self._topic = topic
 

@@ -141,7 +141,7 @@ def build_loop(settings: Settings, processor: Processor, metrics: Metrics, *, re
     kafka = kafka_settings(settings)
     options = kafka.client_options() | {
         "session_timeout_ms": settings.worker.session_timeout_ms,
-        "heartbeat_interval_ms": max(200, min(3_000, settings.worker.session_timeout_ms // 5)),
+        "heartbeat_interval_ms": max(200, min(3_000, settings.worker.session_timeout_ms // 3)),
     }
     group = f"{settings.worker.group_prefix}.{processor.name}"
     rows = settings.worker.flush_rows if processor.name in PIPELINE else min(RANGE_ROWS, settings.worker.flush_rows)
