@@ -215,6 +215,33 @@ LIMIT 50
 )
 
 
+def _scorers(of: Resolution) -> str:
+    values = {"score": "name", "scorer": "scorer", "version": "scorer_version", "scored": "sum(scored)", "stood": "sum(w_low + w_high)"}
+    return select(values, of.table, f"{of.within()} AND {filters(OF_SCORES)}", ["score", "scorer", "version"], "\nHAVING scored_ > 0")
+
+
+SCORERS = Panel(
+    name="quality_scorers",
+    title="Who scored",
+    question="Which model or rule gave each score, how often, and for how many answers does that stand?",
+    kind="table",
+    unit="events",
+    sql="SELECT score_ AS score, scorer_ AS scorer, version_ AS version, scored_ AS scored, stood_ AS stood\nFROM (\n"
+    + resolutions(_scorers, rollup=ROLLUP)
+    + "\n)\nORDER BY score, scored DESC, scorer, version\nLIMIT 100",
+    columns=(
+        Column("score", "Score", "text"),
+        Column("scorer", "Scorer", "text"),
+        Column("version", "Version", "text"),
+        Column("scored", "Scored", "events"),
+        Column("stood", "Stands for", "events"),
+    ),
+    no_data=NO_SCORES,
+    variables=OF_SCORES,
+    calls=False,
+)
+
+
 def _means(of: Resolution) -> str:
     values = {"time": of.bucket(), "score": "name", "mean": "sum(wv) / nullIf(sum(w_low + w_high), 0)", "sample": "sum(scored)"}
     counted = ", ".join(map(repr, COUNTED))
@@ -279,7 +306,7 @@ QUALITY = Dashboard(
     rows=(
         Row("Now", (*NOW, NEGATIVE_NOW, SHARE_NOW)),
         Row("Over time", (*SERIES, MEANS, RETRIEVAL, NEGATIVE_SERIES)),
-        Row("Where", (BY_APP, BY_PROMPT, FEEDBACK_BY_APP, UNSCORED)),
+        Row("Where", (BY_APP, BY_PROMPT, FEEDBACK_BY_APP, UNSCORED, SCORERS)),
         Row("Which answers", (FLAGGED, NEGATIVE)),
         Row("What the judge says", (BUDGET, ROUNDS, RATES, AGREEMENT)),
     ),

@@ -159,6 +159,7 @@ EXPECTED: Final[Mapping[str, Rows | Calls | Apart]] = {
     ),
     "quality_means": Rows(("time", "score"), rest.score_means),
     "quality_retrieval": Rows(("time",), rest.retrieval),
+    "quality_scorers": Rows(("score", "scorer", "version"), rest.scorers),
     "quality_unscored": Rows(("score", "scorer", "status", "reason"), rest.unscored),
     "quality_flagged": Calls(rest.flagged),
     "feedback_negative_now": Rows((), rest.feedback_now),

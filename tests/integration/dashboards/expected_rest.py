@@ -38,6 +38,7 @@ def scores(look: Look, seconds: int = 0) -> list[Row]:
 def _single(row: Row) -> Sequence[Row]:
     """The scores of one call."""
     arrays = {"name": "names", "value": "score_values", "weight": "weights", "status": "statuses", "reason": "reasons", "scorer": "scorers"}
+    arrays["scorer_version"] = "scorer_versions"
     count = len(row["names"])
     return [row | {"target_id": str(row["call_id"])} | {n: row[c][i] for n, c in arrays.items()} for i in range(count)]
 
@@ -71,6 +72,15 @@ def unscored(look: Look) -> Found:
         return {"events": len(found), "share": len(found) / len(alike)}
 
     return grouped(bad, lambda row: (row["name"], row["scorer"], row["status"], row["reason"]), figures)
+
+
+def scorers(look: Look) -> Found:
+    rows = [row for row in scores(look) if row["value"] is not None]
+    return grouped(
+        rows,
+        lambda row: (row["name"], row["scorer"], row["scorer_version"]),
+        lambda found: {"scored": len(found), "stood": sum(row["weight"] for row in found)},
+    )
 
 
 def score_means(look: Look) -> Found:
