@@ -5,140 +5,36 @@ attributes with underscores and the like are refused when a prompt is pushed or 
 Jinja2's immutable sandbox with strict variables; loops count down one budget, and every operation that makes a text checks its size.
 """
 
-import json
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, cast
 
-from jinja2 import StrictUndefined, Template, TemplateError, UndefinedError, nodes, pass_context
+from jinja2 import StrictUndefined, Template, TemplateError, UndefinedError, nodes
 from jinja2.exceptions import SecurityError
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-MAX_LOOPS: Final = 100_000
-"""Steps of all loops of one rendering together."""
-MAX_TEXT: Final = 4 << 20
-"""Characters of one rendering, and of any text on the way to it."""
+from llmtower.template_filters import BUDGET, HIDDEN_FILTERS, MAX_TEXT, OWN_FILTERS, Budget, RenderError, weighed
+
 MAX_NODES: Final = 20_000
 """Parts of one template; a text without any logic is one."""
-MAX_SECONDS: Final = 1.0
 _MAX_BITS: Final = 4_096
-_BUDGET: Final = "_llmtower_budget"
 
 
 class TemplateRefusedError(ValueError):
     """A template is wrong; the message says in which line, and never quotes it."""
 
 
-class RenderError(ValueError):
-    """A rendering failed: a variable is missing, or a bound was reached."""
-
-
-class _Budget:
-    """What one rendering may still use."""
-
-    __slots__ = ("ends", "steps")
-
-    def __init__(self) -> None:
-        self.steps = MAX_LOOPS
-        self.ends = time.monotonic() + MAX_SECONDS
-
-    def step(self) -> None:
-        self.steps -= 1
-        if self.steps < 0:
-            raise RenderError(f"its loops take more than {MAX_LOOPS:,} steps together")
-        if not self.steps & 0xF:
-            self.look()
-
-    def look(self) -> None:
-        if time.monotonic() > self.ends:
-            raise RenderError(f"it takes longer than {MAX_SECONDS:.0f} s")
-
-
-def _sized(text: str) -> str:
-    if len(text) > MAX_TEXT:
-        raise RenderError(f"it grows beyond {MAX_TEXT:,} characters")
-    return text
-
-
-@pass_context
-def _bounded(context: Context, items: Iterable[Any]) -> Iterator[Any]:
-    budget: _Budget = context.parent[_BUDGET]
-    for item in items:
-        budget.step()
-        yield item
-
-
-@pass_context
-def _joined(context: Context, *parts: Any) -> str:
-    context.parent[_BUDGET].look()
-    texts = [str(part) for part in parts]
-    if sum(map(len, texts)) > MAX_TEXT:
-        raise RenderError(f"it grows beyond {MAX_TEXT:,} characters")
-    return "".join(texts)
-
-
-def _join(items: Iterable[Any], by: str = "", attribute: str | None = None) -> str:
-    texts = [str(item if attribute is None else _plain(item, attribute)) for item in items]
-    if sum(map(len, texts)) + len(by) * len(texts) > MAX_TEXT:
-        raise RenderError(f"it grows beyond {MAX_TEXT:,} characters")
-    return str(by).join(texts)
-
-
-def _plain(item: Any, name: str) -> Any:
-    if str(name).startswith("_") or not isinstance(item, Mapping):
-        raise RenderError("join's attribute must name an entry of each item")
-    return item[name]
-
-
-@pass_context
-def _replace(context: Context, text: Any, old: str, new: str) -> str:
-    context.parent[_BUDGET].look()
-    text, old, new = str(text), str(old), str(new)
-    if len(text) + text.count(old) * max(0, len(new) - len(old)) > MAX_TEXT:
-        raise RenderError(f"it grows beyond {MAX_TEXT:,} characters")
-    return str(text.replace(old, new))
-
-
-def _indent(text: Any, width: int = 4, first: bool = False) -> str:
-    if not 0 <= width <= 64:
-        raise RenderError("indent takes 0 to 64 spaces")
-    lines = str(text).splitlines(keepends=True)
-    if len(str(text)) + width * len(lines) > MAX_TEXT:
-        raise RenderError(f"it grows beyond {MAX_TEXT:,} characters")
-    pad = " " * width
-    return "".join(line if (not place and not first) or not line.strip() else pad + line for place, line in enumerate(lines))
-
-
-@pass_context
-def _tojson(context: Context, value: Any, indent: int | None = None) -> str:
-    context.parent[_BUDGET].look()
-    return _sized(json.dumps(value, ensure_ascii=False, indent=min(indent, 8) if indent else None, default=str))
-
-
-def _round(value: float, precision: int = 0) -> float:
-    if not -15 <= precision <= 15:
-        raise RenderError("round takes -15 to 15 digits")
-    return round(value, precision)
-
-
 _KEPT_FILTERS: Final = (
     *("abs", "capitalize", "count", "d", "default", "dictsort", "first", "float", "int", "items", "last", "length", "list", "lower"),
-    *("map", "max", "min", "reject", "rejectattr", "reverse", "select", "selectattr", "sort", "string", "sum", "title", "trim"),
+    *("map", "max", "min", "reject", "rejectattr", "reverse", "select", "selectattr", "sort", "string", "title", "trim"),
     *("truncate", "unique", "upper", "wordcount"),
 )
-_OWN_FILTERS: Final[dict[str, Callable[..., Any]]] = {
-    "indent": _indent,
-    "join": _join,
-    "replace": _replace,
-    "round": _round,
-    "tojson": _tojson,
-}
 _LOOPING_FILTERS: Final = frozenset(
     {"join", "list", "map", "max", "min", "reject", "rejectattr", "select", "selectattr", "sort", "sum", "unique"}
 )
 """What goes through all items counts them like a loop."""
-_HIDDEN_FILTERS: Final[dict[str, Callable[..., Any]]] = {"_bounded": _bounded, "_joined": _joined}
+_TEXT_FILTERS: Final = frozenset({"capitalize", "indent", "lower", "string", "title", "trim", "truncate", "upper", "wordcount"})
+"""What makes a text of anything is not handed one that would not end."""
 _KEPT_TESTS: Final = (
     *("boolean", "defined", "divisibleby", "eq", "even", "false", "float", "ge", "gt", "in", "integer", "iterable", "le", "lower", "lt"),
     *("mapping", "ne", "none", "number", "odd", "sequence", "string", "true", "undefined", "upper", "==", "!=", "<", "<=", ">", ">="),
@@ -168,12 +64,16 @@ class _Environment(ImmutableSandboxedEnvironment):
                 raise RenderError("a number grows too large")
         if operator == "+" and hasattr(left, "__len__") and hasattr(right, "__len__") and len(left) + len(right) > MAX_TEXT:
             raise RenderError(f"it grows beyond {MAX_TEXT:,} characters")
+        if operator == "+":
+            context.parent[BUDGET].weigh(left, right)
         return super().call_binop(context, operator, left, right)
 
 
 def _environment() -> _Environment:
-    made = _Environment(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True, trim_blocks=True, lstrip_blocks=True)
-    made.filters = {name: made.filters[name] for name in _KEPT_FILTERS} | _OWN_FILTERS | _HIDDEN_FILTERS
+    made = _Environment(
+        undefined=StrictUndefined, finalize=weighed, autoescape=False, keep_trailing_newline=True, trim_blocks=True, lstrip_blocks=True
+    )
+    made.filters = {name: made.filters[name] for name in _KEPT_FILTERS} | OWN_FILTERS | HIDDEN_FILTERS
     made.tests = {name: made.tests[name] for name in _KEPT_TESTS}
     made.globals = {"range": made.globals["range"]}
     return made
@@ -209,11 +109,11 @@ def variables_of(source: str, *, where: str = "the template") -> frozenset[str]:
 
 def render_template(template: Template, values: Mapping[str, Any]) -> str:
     """Render. Raises RenderError, which never quotes a value."""
-    budget = _Budget()
+    budget = Budget()
     found: list[str] = []
     length = 0
     try:
-        for part in template.root_render_func(template.new_context({**values, _BUDGET: budget})):
+        for part in template.root_render_func(template.new_context({**values, BUDGET: budget})):
             length += len(part)
             if length > MAX_TEXT:
                 raise RenderError(f"it grows beyond {MAX_TEXT:,} characters")
@@ -258,7 +158,7 @@ def _refused(node: nodes.Node) -> str:
         return "names with an underscore in front are not allowed"
     if isinstance(node, nodes.Name) and (node.name.startswith("_") or (node.ctx == "store" and node.name == "range")):
         return "names with an underscore in front are not allowed"
-    if isinstance(node, nodes.Filter) and (node.name in _HIDDEN_FILTERS or node.name not in _ENVIRONMENT.filters or node.node is None):
+    if isinstance(node, nodes.Filter) and (node.name in HIDDEN_FILTERS or node.name not in _ENVIRONMENT.filters or node.node is None):
         return "this filter is not allowed in a prompt" + ("" if node.node is not None else " as a block")
     if isinstance(node, nodes.Test) and node.name not in _ENVIRONMENT.tests:
         return "this test is not allowed in a prompt"
@@ -268,26 +168,35 @@ def _refused(node: nodes.Node) -> str:
 
 
 def _rewrite(tree: nodes.Template) -> None:
-    """Let every loop count down the budget, and every `~` check its size."""
+    """Let every loop count down the budget, every `~` check its size, and whatever holds others be weighed; inner parts first."""
     for loop in list(tree.find_all(nodes.For)):
         loop.iter = _counted(loop.iter)
     for found in list(tree.find_all(nodes.Filter)):
         if found.name in _LOOPING_FILTERS and found.node is not None:
             found.node = _counted(found.node)
-    for parent in list(_walk(tree)):
+        if found.name in _TEXT_FILTERS and found.node is not None:
+            found.node = _guarded(found.node, "_weighed")
+    for parent in reversed(list(_walk(tree))):
         for field, value in list(parent.iter_fields()):
-            if isinstance(value, nodes.Concat):
+            if isinstance(value, nodes.Node):
                 setattr(parent, field, _checked(value))
             elif isinstance(value, list):
-                value[:] = [_checked(item) if isinstance(item, nodes.Concat) else item for item in value]
+                value[:] = [_checked(item) if isinstance(item, nodes.Node) else item for item in value]
 
 
 def _counted(items: nodes.Node) -> nodes.Filter:
-    return nodes.Filter(cast("nodes.Expr", items), "_bounded", [], [], None, None, lineno=items.lineno)
+    return _guarded(items, "_bounded")
 
 
-def _checked(node: nodes.Concat) -> nodes.Filter:
-    return nodes.Filter(node.nodes[0], "_joined", list(node.nodes[1:]), [], None, None, lineno=node.lineno)
+def _guarded(node: nodes.Node, name: str, *others: nodes.Expr) -> nodes.Filter:
+    return nodes.Filter(cast("nodes.Expr", node), name, list(others), [], None, None, lineno=node.lineno)
+
+
+def _checked(node: nodes.Node) -> nodes.Node:
+    if isinstance(node, nodes.Concat):
+        return _guarded(node.nodes[0], "_joined", *node.nodes[1:])
+    holds = isinstance(node, nodes.List | nodes.Dict) or (isinstance(node, nodes.Tuple) and node.ctx == "load")
+    return _guarded(node, "_weighed") if holds else node
 
 
 def _reason(error: BaseException) -> str:

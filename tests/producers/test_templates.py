@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from llmtower.templates import MAX_TEXT, RenderError, TemplateRefusedError, compile_template, render_template, variables_of
+from llmtower.template_filters import MAX_TEXT, RenderError
+from llmtower.templates import TemplateRefusedError, compile_template, render_template, variables_of
 
 
 class Secret:
@@ -149,6 +150,18 @@ BOMBS = (
     "{{ n|tojson }}" * 5_000,
     "{{ '(' }}{{ " + "(" * 5_000 + "1" + ")" * 5_000 + " }}",
     "{{ x }}" * 30_000,
+    "{% set a = [x, 'aa'] %}" + "{% set a = [a, a] %}" * 60 + "{{ a }}",
+    "{% set a = (x, 'aa') %}" + "{% set a = (a, a) %}" * 60 + "{{ a|string }}",
+    "{% set a = {'a': 'aa'} %}" + "{% set a = {'a': a, 'b': a} %}" * 60 + "{{ a|tojson }}",
+    "{% set a = [x] %}{% set b = [x] %}" + "{% set a = [a, a] %}{% set b = [b, b] %}" * 60 + "{{ a == b }}",
+    "{% set a = 'aa' %}" + "{% set a = a ~ a %}" * 20 + "{% set b = [a] %}" + "{% set b = b + b %}" * 20 + "{{ b }}",
+    "{% set a = 'aa' %}" + "{% set a = a ~ a %}" * 20 + "{{ '' ~ (" + " ~ ".join("a" * 9_000) + ") }}",
+    "{% set a = 'aa' %}" + "{% set a = a ~ a %}" * 20 + "{{ range(9000)|map(attribute='z', default=a)|list }}",
+    "{% set a = 'aa' %}" + "{% set a = a ~ a %}" * 20 + "{{ range(9000)|map(attribute='z', default=a)|list|upper }}",
+    "{% set a = 'aa' %}"
+    + "{% set a = a ~ a %}" * 20
+    + "{{ ('a' ~ 'aaaaaaaaa'|replace('a', 'aaaaaaaaa'))|list|map('replace', 'a', a)|list|length }}",
+    "{% set a = range(90000)|list %}{{ [" + "a, " * 400 + "]|sum(start=[])|length }}",
 )
 
 
