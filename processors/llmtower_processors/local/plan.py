@@ -20,6 +20,8 @@ from llmtower_processors.roles import PIPELINE, SCORING
 
 # After kill -9 of the worker its successor gets the partitions when the old session has ended: 10 s is enough on one machine.
 _DEFAULTS = {"LLMTOWER_WORKER__SESSION_TIMEOUT_MS": "10000"}
+# One that steps back can be kept from the machine for long, and nobody waits for its successor.
+_SCORING_DEFAULTS = {"LLMTOWER_WORKER__SESSION_TIMEOUT_MS": "60000"}
 _REPLACED = ("LLMTOWER_KAFKA__", "LLMTOWER_CLICKHOUSE__")
 
 
@@ -65,7 +67,7 @@ class Site:
         """The log file of one part."""
         return self.data_dir / "logs" / f"{name}.log"
 
-    def environment(self) -> dict[str, str]:
+    def environment(self, defaults: Mapping[str, str] = _DEFAULTS) -> dict[str, str]:
         """The environment of our own children: the stack's addresses instead of any the user has set."""
         own = {
             "LLMTOWER_DATA_DIR": str(self.data_dir),
@@ -79,7 +81,7 @@ class Site:
             "LLMTOWER_GATEWAY__PORT": str(self.gateway.port),
         }
         return {
-            **_DEFAULTS,
+            **defaults,
             **{name: value for name, value in os.environ.items() if not name.startswith(_REPLACED)},
             **self._environment,
             **own,
@@ -193,7 +195,7 @@ def _scoring(site: Site) -> ChildSpec:
     return ChildSpec(
         name="scoring",
         argv=(*CLI, "worker", "--processors", ",".join(SCORING)),
-        env=site.environment() | own,
+        env=site.environment(_SCORING_DEFAULTS) | own,
         log_path=site.log_path("scoring"),
         ready=_in_thread(lambda _pid: True),
     )
