@@ -3,7 +3,7 @@
 from typing import Final
 
 from llmtower_dashboards.panel import Dashboard, Panel
-from llmtower_dashboards.panels.changes import DEPLOY_MARKS, MODEL_MARKS, MOVE_MARKS, PROMPT_MARKS
+from llmtower_dashboards.panels.changes import DEPLOY_MARKS, MODEL_MARKS, MOVE_MARKS, PROMPT_MARKS, SNAPSHOT_MARKS
 from llmtower_dashboards.panels.cost import COST_DASHBOARD
 from llmtower_dashboards.panels.drift import DRIFT
 from llmtower_dashboards.panels.explorer import EXPLORER
@@ -27,7 +27,9 @@ DASHBOARDS: Final[dict[str, Dashboard]] = {
 PANELS: Final[dict[str, Panel]] = {panel.name: panel for dashboard in DASHBOARDS.values() for row in dashboard.rows for panel in row.panels}
 """A panel that stands on several dashboards is one panel."""
 
-ANNOTATIONS: Final[dict[str, Panel]] = {panel.name: panel for panel in (DEPLOY_MARKS, PROMPT_MARKS, MODEL_MARKS, MOVE_MARKS)}
+ANNOTATIONS: Final[dict[str, Panel]] = {
+    panel.name: panel for panel in (DEPLOY_MARKS, PROMPT_MARKS, MODEL_MARKS, MOVE_MARKS, SNAPSHOT_MARKS)
+}
 """Vertical marks on every time panel: `time`, `title`, `text`."""
 
 __all__ = ["ANNOTATIONS", "DASHBOARDS", "PANELS", "VARIABLES"]

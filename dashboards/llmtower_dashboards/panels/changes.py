@@ -1,6 +1,6 @@
 """What changed: deploys, prompt versions and models that were not seen before, figures that left what trailing days showed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from llmtower_dashboards.panel import Column, Panel
@@ -57,6 +57,15 @@ LEFT JOIN ({_USED} AND {filters(OF_SCOPE)}) AS used ON used.prompt_name = moves.
 WHERE moves.kind IN ('label', 'model') AND moves.at >= {START} AND moves.at < {END}
     AND (used.app_ != '' OR moves.name NOT IN (SELECT prompt_name FROM ({_USED})))"""  # noqa: S608 - literals
 """Labels that were moved, for each app that uses the prompt; of a prompt that nobody uses yet for none in particular."""
+_OF_SNAPSHOTS: Final = ("project", "environment", "app", "model", "provider")
+_SNAPSHOTS: Final = f"""
+SELECT min(hour) AS time_, 'snapshot' AS kind_, app AS app_, concat(request_model, ' → ', response_model) AS what_, '' AS detail_
+FROM rollup_models_1h
+WHERE hour >= toStartOfHour({START}) - toIntervalDay({KNOWN_DAYS}) AND hour < {END} AND response_model != '' AND {filters(_OF_SNAPSHOTS)}
+GROUP BY project, app, request_model, response_model
+HAVING time_ >= toStartOfHour({START}) AND (project, app, request_model) IN (
+    SELECT DISTINCT project, app, request_model FROM rollup_models_1h WHERE {_BEFORE} AND response_model != '')"""  # noqa: S608 - literals
+"""Another snapshot answers for a model that an app used before; to the hour."""
 CHANGES: Final = f"{_DEPLOYS}\nUNION ALL{_PROMPTS}\nUNION ALL{_MODELS}\nUNION ALL{_MOVES}"
 
 _FIGURES: Final = {
@@ -136,7 +145,7 @@ LIMIT 50
 _MARK: Final = (Column("time", "Time", "time"), Column("title", "Title", "text"), Column("text", "Text", "text"))
 
 
-def _marks(name: str, title: str, question: str, changes: str, words: str) -> Panel:
+def _marks(name: str, title: str, question: str, changes: str, words: str, variables: Sequence[str] = OF_ROLLUPS) -> Panel:
     sql = f"""
 SELECT time_ AS time, concat({words}, ' ', what_) AS title, concat(app_, if(detail_ = '', '', concat(': ', detail_))) AS text
 FROM ({changes}
@@ -153,7 +162,7 @@ LIMIT 100
         sql=sql,
         columns=_MARK,
         no_data="Nothing of that kind in this range.",
-        variables=OF_ROLLUPS,
+        variables=tuple(variables),
     )
 
 
@@ -161,3 +170,11 @@ DEPLOY_MARKS = _marks("annotation_deploys", "Deploys", "When was what deployed?"
 PROMPT_MARKS = _marks("annotation_prompts", "New prompt versions", "When was a prompt version first used?", _PROMPTS, "'prompt'")
 MODEL_MARKS = _marks("annotation_models", "New models", "When was a model first used by an app?", _MODELS, "'model'")
 MOVE_MARKS = _marks("annotation_moves", "Labels moved", "When was which label of a prompt moved, and by whom?", _MOVES, "kind_")
+SNAPSHOT_MARKS = _marks(
+    "annotation_snapshots",
+    "Other snapshots",
+    "When did a provider first answer with another snapshot of a model?",
+    _SNAPSHOTS,
+    "kind_",
+    _OF_SNAPSHOTS,
+)

@@ -155,4 +155,7 @@ def test_annotations(places: dict[str, Place]) -> None:
     assert marks("annotation_moves", day) == [("promote greet production 1 → 2", f"{app}: by anna") for app in ("chat", "search")] + [idle]
     one = Frame(day.start, day.end, 600, {"app": ["chat"]})
     assert marks("annotation_moves", one) == [("promote greet production 1 → 2", "chat: by anna"), idle]
+    models = ("claude-haiku-4-5", "gpt-4o", "o4-mini")
+    other = [(f"snapshot {model} → {model}-new", app) for app in ("chat", "search") for model in models]
+    assert sorted(marks("annotation_snapshots", day)) == sorted(other)
     assert not any(places["empty"].ask(mark, day).rows for mark in ANNOTATIONS.values())
