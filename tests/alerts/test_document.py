@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
+from tests.documents import assert_command_exists
 
 from llmtower_processors.alerts.load import load_rules, parse_rules
 from llmtower_processors.alerts.message import Message
 from llmtower_processors.alerts.rules import Rule
 from llmtower_processors.alerts.scores import read_labels
 from llmtower_processors.alerts.send.webhook import signature
-from llmtower_processors.cli.app import build
 
 PAGE = Path(__file__).parents[2] / "docs" / "alerts.md"
 TEXT = PAGE.read_text("utf-8")
@@ -38,13 +37,7 @@ def test_every_file_can_be_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("line", COMMANDS)
 def test_every_command_exists_with_its_options(line: str) -> None:
-    words = shlex.split(line.partition("  #")[0])[1:]
-    command: Any = typer.main.get_command(build())
-    context = command.make_context("llmtower", list(words), resilient_parsing=True)
-    while hasattr(command, "commands"):
-        command, words = command.commands[words[0]], words[1:]
-        context = command.make_context(command.name, list(words), parent=context, resilient_parsing=hasattr(command, "commands"))
-    assert context.command is command
+    assert_command_exists(shlex.split(line.partition("  #")[0])[1:])
 
 
 def test_the_message_is_one() -> None:
