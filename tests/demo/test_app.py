@@ -59,8 +59,9 @@ def test_the_sdk_records_exactly_what_the_app_counts(name: str, provider: str) -
 def test_an_app_that_retrieves_records_steps_and_embeddings(provider: str) -> None:
     desk, _, events = _run("search-assistant", provider)
     steps = [event for event in events if event["type"] == "step"]
-    assert len(steps) == 6
-    assert {event["kind"] for event in steps} == {"retrieval"}
+    assert Counter(event["kind"] for event in steps) == {"retrieval": 6, "workflow": 6}
+    chats = [event for event in events if event["type"] == "response" and event.get("operation", "chat") == "chat"]
+    assert {len(event["retrieved"]) for event in chats} == {3}
     operations = Counter(event.get("operation", "chat") for event in events if event["type"] == "response")
     assert operations == {"chat": 6, "embeddings": 6}
     assert desk.calls == 12

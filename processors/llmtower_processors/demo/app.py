@@ -148,8 +148,9 @@ class Desk:
         return reply.data[0].embedding
 
     async def answer(self, question: Question) -> Answer:
-        """Answer with the asynchronous client."""
-        with self.context(question):
+        """Answer with the asynchronous client, in a step around retrieval and call: so the call carries what was found for it."""
+        self.others += 1
+        with self.context(question), llmtower.step("answer", kind="workflow"):
             request = self.request(question, await self.find(question))
             self._count_call()
             reply = await self.async_client.chat.completions.create(**request)
