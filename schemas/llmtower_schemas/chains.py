@@ -62,6 +62,7 @@ class Chains:
     def __init__(self, *prefixes: str) -> None:
         self._prefixes = tuple(prefix.encode() for prefix in prefixes)
         self._chains: dict[str, list[Entry]] = {}
+        self._below: dict[str, list[str]] = {}
 
     def learn(self, records: Iterable[RegistryRecord]) -> list[Entry]:
         """Take in records in the order of their offsets, each once or again, and give the entries that count."""
@@ -77,12 +78,18 @@ class Chains:
         entries = self._chains.setdefault(chain, [])
         if entries and number <= entries[-1].number:
             return None
+        if not entries:
+            self._below.setdefault(chain.rpartition("/")[0], []).append(chain)
         entries.append(Entry(chain, number, attempt, record.offset, record.at_ms, record.value))
         return entries[-1]
 
     def names(self, prefix: str = "") -> list[str]:
         """Give the names of the chains, sorted."""
         return sorted(name for name in self._chains if name.startswith(prefix))
+
+    def below(self, folder: str) -> list[str]:
+        """Give the names of the chains directly below a folder, sorted, without looking at all others."""
+        return sorted(self._below.get(folder, ()))
 
     def entries(self, chain: str) -> tuple[Entry, ...]:
         """Give the entries of a chain, oldest first."""

@@ -60,9 +60,8 @@ class PromptBook:
 
     def labels(self, name: str) -> dict[str, int]:
         """Give the versions that the labels of a prompt point to; `latest` is not among them."""
-        prefix = f"{LABEL}{name}/"
-        chains = [chain for chain in self.chains.names(prefix) if "/" not in chain[len(prefix) :]]
-        found = {chain[len(prefix) :]: self.moves(name, chain[len(prefix) :]) for chain in chains}
+        labels = [chain.rpartition("/")[2] for chain in self.chains.below(f"{LABEL}{name}")]
+        found = {label: self.moves(name, label) for label in labels}
         return {label: moves[-1].move.version for label, moves in found.items() if moves}
 
     def pointed(self, name: str, label: str) -> int | None:

@@ -132,3 +132,13 @@ def test_without_the_topic_nothing_is_claimed() -> None:
     topic.reachable = False
     with pytest.raises(RegistryUnavailable):
         asyncio.run(append(MemoryRegistryLog(topic), Chains("label/"), "label/a/b", b"1", after=0))
+
+
+def test_what_lies_directly_below_a_folder_is_known_without_a_search() -> None:
+    """Prompts' names hold slashes: `label/a/b/live` is a label of `a/b`, none of `a`."""
+    labels = ("a/live", "a/b/live", "a/b/dev", "ab/live")
+    chains = fold(
+        [record(offset, f"label/{label}", number, offset) for number in (1, 2) for offset, label in enumerate(labels, 4 * number)]
+    )
+    assert chains.below("label/a/b") == ["label/a/b/dev", "label/a/b/live"]
+    assert (chains.below("label/a"), chains.below("label"), chains.below("label/nobody")) == (["label/a/live"], [], [])
