@@ -26,7 +26,7 @@ PROVIDERS = {
     "api.x.ai": "x-ai",
     "generativelanguage.googleapis.com": "google",
 }
-"""Provider by the end of the host's name; any other OpenAI-compatible endpoint counts as `openai` unless told otherwise."""
+"""Provider by the end of the host's name; any other OpenAI-compatible endpoint counts as `openai` unless its name or the caller says more."""
 
 STREAM_USAGE = frozenset({"api.openai.com", "api.deepseek.com", "openrouter.ai"})
 """Endpoints documented to take `stream_options`: only these are asked for the usage of a stream on the caller's behalf."""
@@ -78,8 +78,9 @@ def _azure(client: Any) -> str:
 
 
 def provider_of(host: str) -> str:
-    """Name a provider by its host."""
-    return next((name for end, name in PROVIDERS.items() if host == end or host.endswith("." + end)), "openai")
+    """Name a provider by its host: one of a provider's own, else a server of the user's own that is called after what runs there."""
+    known = next((name for end, name in PROVIDERS.items() if host == end or host.endswith("." + end)), "")
+    return known or ("vllm" if any(label.startswith("vllm") for label in host.lower().split(".")) else "openai")
 
 
 def _asking(body: Mapping[str, Any]) -> dict[str, Any] | None:

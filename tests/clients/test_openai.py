@@ -307,6 +307,11 @@ def test_what_is_no_client_is_left_as_it_is(odd: Any, captured_calls: CapturedCa
         ("https://my.openai.azure.com/openai", "azure"),
         ("https://openrouter.ai/api/v1", "openrouter"),
         ("http://localhost:8000/v1", "openai"),
+        ("http://vllm:8000/v1", "vllm"),
+        ("http://vllm-service.ml:8000/v1", "vllm"),
+        ("https://eu.VLLM2.example.com/v1", "vllm"),
+        ("https://vllm.openai.azure.com/openai", "azure"),
+        ("https://notvllm.example.com/v1", "openai"),
     ],
 )
 def test_the_provider_is_named_from_the_base_url(captured_calls: CapturedCalls, url: str, provider: str) -> None:
