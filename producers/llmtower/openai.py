@@ -26,7 +26,7 @@ PROVIDERS = {
     "api.x.ai": "x-ai",
     "generativelanguage.googleapis.com": "google",
 }
-"""Provider by the end of the host's name; any other OpenAI-compatible endpoint counts as `openai` unless its name or the caller says more."""
+"""Provider by the end of the host's name; any other OpenAI-compatible endpoint counts as `openai` unless its name or the caller says."""
 
 STREAM_USAGE = frozenset({"api.openai.com", "api.deepseek.com", "openrouter.ai"})
 """Endpoints documented to take `stream_options`: only these are asked for the usage of a stream on the caller's behalf."""
