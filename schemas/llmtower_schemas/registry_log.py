@@ -108,9 +108,10 @@ class KafkaRegistryLog:
         from aiokafka.errors import KafkaError
 
         try:
-            async with asyncio.timeout(READ_S + wait_s):
+            async with asyncio.timeout(READ_S + wait_s) as limit:
                 consumer = self._consumer or await self._open()
-                found = await self._rest(consumer)
+                found = await self._rest(consumer, limit)
+                limit.reschedule(asyncio.get_running_loop().time() + READ_S + wait_s)
                 return found or (await self._wait(consumer, wait_s) if wait_s else [])
         except (KafkaError, OSError, TimeoutError) as error:
             await self._close_consumer()
@@ -148,8 +149,11 @@ class KafkaRegistryLog:
         consumer.resume(*consumer.assignment())
         return self._records(await consumer.getmany(timeout_ms=int(wait_s * 1_000)))
 
-    async def _rest(self, consumer: "AIOKafkaConsumer") -> list[RegistryRecord]:
-        """Fetch only while something is there: a consumer that is not paused asks Kafka twice a second for nothing."""
+    async def _rest(self, consumer: "AIOKafkaConsumer", limit: asyncio.Timeout) -> list[RegistryRecord]:
+        """Fetch only while something is there: a consumer that is not paused asks Kafka twice a second for nothing.
+
+        The time limit is for every part anew: one for all would let a slow reader of a long topic begin again and again.
+        """
         ends = await consumer.end_offsets(sorted(consumer.assignment()))
         found: list[RegistryRecord] = []
         while True:
@@ -158,7 +162,9 @@ class KafkaRegistryLog:
                 consumer.pause(*ends)
                 return found
             consumer.resume(*behind)
-            found += self._records(await consumer.getmany(*behind, timeout_ms=500))
+            if part := self._records(await consumer.getmany(*behind, timeout_ms=500)):
+                limit.reschedule(asyncio.get_running_loop().time() + READ_S)
+                found += part
 
     def _records(self, got: dict[Any, Any]) -> list[RegistryRecord]:
         return [
