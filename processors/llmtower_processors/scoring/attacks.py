@@ -1,6 +1,6 @@
 """Prompt injection and jailbreaks: texts that try to take the model over, in the question and in what was retrieved.
 
-Patterns in eleven languages, read through what hides them (zero-width characters, look-alikes, leetspeak, spelling letter by letter).
+Patterns in twelve languages, read through what hides them (zero-width characters, look-alikes, leetspeak, spelling letter by letter).
 They find what is known and loud; a model finds more. So the rate is a lower bound, and its movement is the news.
 """
 
