@@ -16,7 +16,7 @@ from llmtower_processors.alerts.replay import DAY_US, Floats, Track, with_certai
 from llmtower_processors.alerts.rules import BLIND, Baseline, Rule
 from llmtower_processors.alerts.tables import QuestionRefusedError, Tables
 from llmtower_processors.errors import LlmtowerError
-from llmtower_schemas.metrics import CALLS, USERS, Metric
+from llmtower_schemas.metrics import CALLS, SCORES, USERS, Metric
 from llmtower_schemas.queries import Query, resolution
 
 OVERLAP: Final = 10
@@ -97,7 +97,7 @@ def history_query(rule: Rule, metric: Metric, grid: Grid, start_us: int, end_us:
 def _parts(rule: Rule, metric: Metric) -> tuple[str, str]:
     """Sum up per step where the table is a rollup: GROUP BY and the columns that the metric reads."""
     words = set(_WORD.findall(f"{metric.value} {metric.sample}"))
-    if metric.source not in (CALLS, USERS):
+    if metric.source not in (CALLS, USERS, SCORES):
         named = sorted((words & set(_ROW_COLUMNS)) - set(rule.group_by))
         return "", "".join(f", {name}" for name in named)
     kept = sorted((words & set(metric.source.dimensions)) - set(rule.group_by))
