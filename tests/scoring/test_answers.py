@@ -13,7 +13,7 @@ from llmtower_processors.drift.embedders import HashedNgrams, ModelEmbedder
 from llmtower_processors.scoring.model import Spoken
 from llmtower_processors.scoring.relevance import relevance
 from llmtower_processors.scoring.retrieval import of_step
-from llmtower_processors.scoring.support import MOST_CHARACTERS, claims, groundedness
+from llmtower_processors.scoring.support import MOST_CHARACTERS, _of_short, by_words, claims, groundedness
 from tests.scoring.corpus import call, scores
 
 
@@ -129,3 +129,11 @@ def test_retrieval_tells_the_best_score_and_the_oldest_document() -> None:
 )
 def test_a_retrieval_without_documents_is_empty(step: dict[str, Any], value: list[float | None]) -> None:
     assert [one.value for one in of_step(SimpleNamespace(**step))] == value
+
+
+def test_words_of_long_documents_are_not_kept() -> None:
+    """A thousand of them would take a gigabyte for as long as the process lives."""
+    before = _of_short.cache_info().currsize
+    long, short = "Parcels take three days. " * 400, "Parcels take four days, by train."
+    assert by_words(["Parcels take three days."], [long, short]) == [True]
+    assert _of_short.cache_info().currsize == before + 1

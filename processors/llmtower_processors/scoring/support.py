@@ -18,6 +18,8 @@ MOST_SENTENCES: Final = 64
 """Sentences of an answer that are looked at."""
 MOST_CHARACTERS: Final = 65_536
 """Characters of an answer, and of all documents together, that are looked at."""
+KEPT_CHARACTERS: Final = 8_192
+"""Of a document whose words are kept for the next answer: what the SDK sends of one. All that are kept take 75 MB at most."""
 ENOUGH_WORDS: Final = 0.6
 """Share of a sentence's words that one document must hold."""
 ENOUGH_ALIKE: Final = 0.6
@@ -37,9 +39,13 @@ def sentences(text: str) -> list[str]:
     return [part for piece in _ENDS.split(text) if (part := piece.strip())]
 
 
-@lru_cache(maxsize=1_024)
 def _of_document(text: str) -> tuple[frozenset[str], frozenset[str]]:
-    """Documents come again and again."""
+    """Documents come again and again; words of a long one take a megabyte, and are not kept."""
+    return _of_short(text) if len(text) <= KEPT_CHARACTERS else _words(text)
+
+
+@lru_cache(maxsize=512)
+def _of_short(text: str) -> tuple[frozenset[str], frozenset[str]]:
     return _words(text)
 
 
