@@ -25,7 +25,7 @@ from llmtower_processors.gateway.sink import MemorySink
 from llmtower_processors.registry_topic import RegistryRecord
 from llmtower_schemas.keys import ApiKey, Scope, encode_key, make_key
 from llmtower_schemas.settings import GatewaySettings, Settings
-from tests.otel.exports import NOW_NS, as_json, logs, span, traces
+from tests.otel.exports import NOW_NS, PARENT, as_json, logs, span, traces
 from tests.otel.test_dialects import SEMCONV_37
 
 PROTOBUF = {"content-type": "application/x-protobuf"}
@@ -104,6 +104,16 @@ def test_a_call_is_taken_and_answered_in_its_own_content_type(desk: Desk, body: 
         "support-bot",
         40,
     )
+
+
+def test_a_call_seen_twice_in_exports_of_their_own_counts_once(desk: Desk) -> None:
+    inner, outer = (traces([one]).SerializeToString() for one in (span(SEMCONV_37, parent_id=PARENT), span(SEMCONV_37, span_id=PARENT)))
+    desk.sink.fails = 1
+    assert desk.post("/v1/traces", inner, PROTOBUF).status_code == 503
+    for body in (inner, outer, outer):
+        assert desk.post("/v1/traces", body, PROTOBUF).status_code == 200
+    assert [event["type"] for event in desk.events()] == ["response", "step", "step"]
+    assert len({line.event_id for line in desk.sink.lines}) == 2, "what is sent again is recognised"
 
 
 COMPRESSED: dict[str, Callable[[bytes], bytes]] = {

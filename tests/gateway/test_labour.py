@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from functools import partial
+from typing import Any
 
 import psutil  # type: ignore[import-untyped]  # ships no types
 import pytest
@@ -17,12 +18,14 @@ from llmtower_processors.gateway.app import LARGE
 from llmtower_processors.gateway.intake import take_spans
 from llmtower_processors.gateway.labour import Labour, processes_of
 from llmtower_processors.otel.model import UnreadableError
+from llmtower_processors.otel.nesting import NOTHING, Earlier
 from llmtower_schemas.settings import Settings
 from tests.gateway.test_app import JSON, PROTOBUF, Desk
-from tests.otel.exports import NOW_NS, as_json, span, traces
+from tests.otel.exports import NOW_NS, TRACE, as_json, span, traces
 from tests.otel.test_dialects import SEMCONV_37
 
 MAKE_WRITE = partial(content_writer, Settings())
+GIVEN: dict[str, Any] = {"is_json": False, "project": "shop", "now_ns": NOW_NS}
 BODY = traces([span(SEMCONV_37, span_id=f"{number:016x}") for number in range(60)]).SerializeToString()
 
 
@@ -34,6 +37,8 @@ def test_the_same_comes_of_a_body_there_and_here_and_a_killed_process_is_replace
         there = await labour.take("spans", BODY, is_json=False, project="shop", now_ns=NOW_NS)
         assert there == here
         assert there.rejected == {"invalid trace or span id": 1}
+        around = Earlier(around=frozenset({(TRACE, f"{1:016x}")}))
+        assert "step" in {line.kind for line in (await labour.take("spans", BODY, **GIVEN, earlier=around)).lines}
         with pytest.raises(UnreadableError):
             await labour.take("spans", b"no request", is_json=True, project="shop", now_ns=NOW_NS)
         for child in psutil.Process().children(recursive=True):
@@ -54,6 +59,7 @@ def test_the_same_comes_of_a_body_there_and_here_and_a_killed_process_is_replace
 ORPHAN = """
 import asyncio, os, signal
 from functools import partial
+from typing import Any
 import psutil
 from llmtower_processors.cli.policy import content_writer
 from llmtower_processors.gateway.labour import Labour
@@ -93,9 +99,9 @@ class Counting:
         self.sizes: list[int] = []
         self.closed = False
 
-    async def take(self, kind: str, body: bytes, *, is_json: bool, project: str, now_ns: int) -> object:
+    async def take(self, kind: str, body: bytes, *, is_json: bool, project: str, now_ns: int, earlier: Earlier = NOTHING) -> object:
         self.sizes.append(len(body))
-        return take_spans(body, is_json=is_json, project=project, now_ns=now_ns, write=MAKE_WRITE())
+        return take_spans(body, is_json=is_json, project=project, now_ns=now_ns, write=MAKE_WRITE(), earlier=earlier)
 
     def close(self) -> None:
         self.closed = True

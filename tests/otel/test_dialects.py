@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from llmtower_processors.otel import protobuf
-from llmtower_processors.otel.convert import Converted, convert, outermost
+from llmtower_processors.otel.convert import Converted, convert
 from llmtower_processors.otel.dialects import FIELDS
 from llmtower_processors.otel.hear import hear
 from llmtower_processors.otel.ids import identity, span_uuid
@@ -284,17 +284,6 @@ def test_a_clock_far_off_is_told_to_the_sender(start_ns: int) -> None:
 
 def test_an_end_before_the_start_is_no_negative_duration() -> None:
     assert event_of(SEMCONV_37, end_ns=NOW_NS - 3_000_000_000).duration_us == 0
-
-
-def test_the_same_call_seen_by_two_instrumentations_of_one_process_counts_once() -> None:
-    outer, middle, inner = (
-        span({"openinference.span.kind": "LLM"}, span_id="01" * 8),
-        span({"openinference.span.kind": "CHAIN"}, span_id="02" * 8, parent_id="01" * 8),
-        span(SEMCONV_37, span_id="03" * 8, parent_id="02" * 8),
-    )
-    other = span(SEMCONV_37, span_id="04" * 8, parent_id="0f" * 8)
-    found = [one for one in protobuf.read_spans(traces([inner, middle, outer, other]).SerializeToString()) if isinstance(one, Span)]
-    assert outermost(found) == {0}
 
 
 def test_absurd_numbers_in_flattened_names_cost_nothing() -> None:

@@ -17,10 +17,11 @@ from starlette.middleware.cors import CORSMiddleware
 from llmtower_processors.errors import Unreachable
 from llmtower_processors.gateway.answers import JSON, PROTOBUF, Refusal, status_body, success_body
 from llmtower_processors.gateway.bodies import Budget, decompress, read_body
-from llmtower_processors.gateway.intake import TAKERS, Kind, Taken, Write, counted, take_feedback
+from llmtower_processors.gateway.intake import Kind, Taken, Write, counted, take, take_feedback
 from llmtower_processors.gateway.keyring import Keyring
 from llmtower_processors.gateway.sink import Sink
 from llmtower_processors.otel.model import UnreadableError
+from llmtower_processors.otel.nesting import NOTHING, Decided, Earlier
 from llmtower_processors.registry_topic import RegistryRecord
 from llmtower_schemas.keys import Scope
 from llmtower_schemas.settings import GatewaySettings
@@ -55,7 +56,7 @@ class Feed(Protocol):
 class Elsewhere(Protocol):
     """Converts bodies without keeping this process from others."""
 
-    async def take(self, kind: Kind, body: bytes, *, is_json: bool, project: str, now_ns: int) -> Taken:
+    async def take(self, kind: Kind, body: bytes, *, is_json: bool, project: str, now_ns: int, earlier: Earlier = NOTHING) -> Taken:
         """Convert a body. Raises UnreadableError, Refusal."""
 
     def close(self) -> None:
@@ -83,6 +84,7 @@ class Gateway:
         self.parts, self.registry = parts, registry
         self.budget = Budget(parts.settings.inflight_bytes)
         self.keys_known = False
+        self.decided = Decided()
         self._inflating = asyncio.Semaphore(1)
         self.records = Counter(
             "llmtower_gateway_records", NAMES["llmtower_gateway_records"], ["path", "outcome", "reason"], registry=registry
@@ -110,6 +112,7 @@ class Gateway:
                 raise Refusal(400, f"Not an export request: {error}.") from error
             del body
             await self._store(taken, path)
+            self.decided.learn(project, taken.chains)
         rejected = taken.rejected.total()
         return Response(success_body(rejected, taken.reasons(), media, rejected_field=field), media_type=media)
 
@@ -133,10 +136,16 @@ class Gateway:
         return self._told(taken)
 
     async def _convert(self, kind: Kind, body: bytes, project: str, *, is_json: bool) -> Taken:
+        """Convert a body; once more in the rare case that earlier exports have decided otherwise of its spans than it does alone."""
+        taken = await self._converted(kind, body, project, is_json=is_json)
+        earlier = self.decided.earlier(project, taken.chains)
+        return await self._converted(kind, body, project, is_json=is_json, earlier=earlier) if any(earlier) else taken
+
+    async def _converted(self, kind: Kind, body: bytes, project: str, *, is_json: bool, earlier: Earlier = NOTHING) -> Taken:
         parts, now_ns = self.parts, self.parts.now_ns()
         if parts.elsewhere is None or len(body) < LARGE:
-            return TAKERS[kind](body, is_json=is_json, project=project, now_ns=now_ns, write=parts.write)
-        return await parts.elsewhere.take(kind, body, is_json=is_json, project=project, now_ns=now_ns)
+            return take(kind, body, is_json=is_json, project=project, now_ns=now_ns, write=parts.write, earlier=earlier)
+        return await parts.elsewhere.take(kind, body, is_json=is_json, project=project, now_ns=now_ns, earlier=earlier)
 
     def _told(self, taken: Taken) -> Response:
         if not taken.lines and taken.rejected:

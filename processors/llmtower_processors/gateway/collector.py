@@ -10,6 +10,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer
@@ -17,9 +18,10 @@ from aiokafka.errors import KafkaError
 from prometheus_client import CollectorRegistry, Counter
 
 from llmtower_processors.gateway.answers import Refusal
-from llmtower_processors.gateway.intake import TAKERS, Kind, Taken, Write, counted
+from llmtower_processors.gateway.intake import Kind, Taken, Write, counted, take
 from llmtower_processors.gateway.sink import Sink
 from llmtower_processors.otel.model import UnreadableError
+from llmtower_processors.otel.nesting import Decided
 from llmtower_schemas.settings import KafkaSettings
 
 log = logging.getLogger(__name__)
@@ -36,6 +38,7 @@ class CollectorTopics:
     def __init__(self, kafka: KafkaSettings, group: str, topics: Sequence[str], *, sink: Sink, project: str, write: Write) -> None:
         self._kafka, self._group, self._topics = kafka, group, topics
         self._sink, self._project, self._write = sink, project, write
+        self._decided = Decided()
 
     async def run(self, registry: CollectorRegistry) -> None:
         """Follow for ever; whatever fails in passing is tried again."""
@@ -74,6 +77,7 @@ class CollectorTopics:
                     log.warning("%s is neither otlp_proto nor otlp_json and is skipped. Look at the exporter's `encoding`.", where)
                 if taken.lines:
                     await self._sink.put(taken.lines)
+                    self._decided.learn(self._project, taken.chains)
                 for outcome, reason, number in counted(taken):
                     records.labels(partition.topic, outcome, reason).inc(number)
         if fetched:
@@ -83,8 +87,11 @@ class CollectorTopics:
         """Read one record, protobuf or JSON as it looks; one that is neither is counted as rejected."""
         kind: Kind = "logs" if "log" in topic else "spans"
         is_json = value[:1] == b"{"  # protobuf begins with the tag of its first field, a newline
+        read = partial(take, kind, value, is_json=is_json, project=self._project, now_ns=time.time_ns(), write=self._write)
         try:
-            return TAKERS[kind](value, is_json=is_json, project=self._project, now_ns=time.time_ns(), write=self._write)
+            taken = read()
+            earlier = self._decided.earlier(self._project, taken.chains)
+            return read(earlier=earlier) if any(earlier) else taken
         except UnreadableError:
             taken = Taken()
             taken.rejected[UNREADABLE] += 1

@@ -3,16 +3,18 @@
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, Literal, Protocol
 
 import orjson
 
 from llmtower_processors.gateway.sink import Line
 from llmtower_processors.otel import json_form, protobuf
-from llmtower_processors.otel.convert import convert, outermost
+from llmtower_processors.otel.convert import Converted, convert, convert_around, kind_of
 from llmtower_processors.otel.ids import content_uuid
 from llmtower_processors.otel.logs import LeftOut, convert_log
 from llmtower_processors.otel.model import Rejected, Span
+from llmtower_processors.otel.nesting import NOTHING, Chain, Earlier, chains
 from llmtower_schemas.codec import Malformed, decode_line
 from llmtower_schemas.topics import CALLS, MAX_RECORD_BYTES, SIGNALS
 
@@ -41,14 +43,16 @@ class Taken:
     lines: list[Line] = field(default_factory=list)
     rejected: Counter[str] = field(default_factory=Counter)
     left_out: Counter[str] = field(default_factory=Counter)
+    chains: list[Chain] = field(default_factory=list)
+    """The calls among the spans, to be decided with those of other exports; of what was rejected there is none."""
 
     def reasons(self) -> str:
         """Say what was rejected: `3 x invalid trace or span id`."""
         return ", ".join(f"{count} x {reason}" for reason, count in self.rejected.most_common(5))
 
 
-def take_spans(body: bytes, *, is_json: bool, project: str, now_ns: int, write: Write) -> Taken:
-    """Take the spans of an export request. Raises UnreadableError."""
+def take_spans(body: bytes, *, is_json: bool, project: str, now_ns: int, write: Write, earlier: Earlier = NOTHING) -> Taken:
+    """Take the spans of an export request, with what earlier ones have decided of them. Raises UnreadableError."""
     taken = Taken()
     spans: list[Span] = []
     for span in (json_form.read_spans if is_json else protobuf.read_spans)(body):
@@ -56,19 +60,27 @@ def take_spans(body: bytes, *, is_json: bool, project: str, now_ns: int, write: 
             taken.rejected[span.reason] += 1
         else:
             spans.append(span)
-    twice = outermost(spans)
+    said = [kind_of(span) for span in spans]
+    placed = chains(spans, [index for index, (kind, _) in enumerate(said) if kind == "response"], earlier)
     for index, span in enumerate(spans):
-        if index in twice:
+        chain = placed.get(index)
+        if chain is not None and chain.part == "within":
             taken.left_out["call within a call"] += 1
-            continue
-        made = convert(span, project, now_ns)
-        if isinstance(made, Rejected):
-            taken.rejected[made.reason] += 1
-        elif made.event is None:
-            taken.left_out["no LLM span"] += 1
+            taken.chains.append(chain)
         else:
-            _add(taken, made.event, write)
+            around = chain is not None and chain.part == "around"
+            made = convert_around(span, project, now_ns) if around else convert(span, project, now_ns, said[index])
+            _add_span(taken, made, chain, write)
     return taken
+
+
+def _add_span(taken: Taken, made: Converted | Rejected, chain: Chain | None, write: Write) -> None:
+    if isinstance(made, Rejected):
+        taken.rejected[made.reason] += 1
+    elif made.event is None:
+        taken.left_out["no LLM span"] += 1
+    elif _add(taken, made.event, write) and chain is not None:
+        taken.chains.append(chain)
 
 
 def take_logs(body: bytes, *, is_json: bool, project: str, now_ns: int, write: Write) -> Taken:
@@ -121,6 +133,12 @@ TAKERS: Final[Mapping[Kind, Take]] = {"spans": take_spans, "logs": take_logs, "e
 """What takes each kind of body."""
 
 
+def take(kind: Kind, body: bytes, *, is_json: bool, project: str, now_ns: int, write: Write, earlier: Earlier = NOTHING) -> Taken:
+    """Take a body of a kind; only spans have anything to do with earlier ones. Raises UnreadableError."""
+    taker = partial(take_spans, earlier=earlier) if kind == "spans" else TAKERS[kind]
+    return taker(body, is_json=is_json, project=project, now_ns=now_ns, write=write)
+
+
 def take_feedback(body: bytes, *, project: str, now_ns: int, write: Write) -> Taken:
     """Take one feedback; the same said twice is one, whoever sends it again."""
     taken = Taken()
@@ -137,15 +155,17 @@ def take_feedback(body: bytes, *, project: str, now_ns: int, write: Write) -> Ta
     return taken
 
 
-def _add(taken: Taken, event: dict[str, Any], write: Write) -> None:
+def _add(taken: Taken, event: dict[str, Any], write: Write) -> bool:
+    """Add an event's line; False: rejected."""
     kind = event["type"]
     event_id = event[_IDS[kind]] if kind in _IDS else content_uuid(*sorted(event.items()))
     topic = CALLS if kind in _OF_CALLS else SIGNALS
     raw = write(event)
     if len(raw) > MAX_LINE_BYTES:  # cut as far as may be: what is left are numbers and names without end
         taken.rejected["event too large"] += 1
-    else:
-        taken.lines.append(Line(topic, event["project"], event["app"], kind, event_id, raw))
+        return False
+    taken.lines.append(Line(topic, event["project"], event["app"], kind, event_id, raw))
+    return True
 
 
 def counted(taken: Taken) -> Sequence[tuple[str, str, int]]:

@@ -15,15 +15,16 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Final
 
 from llmtower_processors.gateway.answers import Refusal
-from llmtower_processors.gateway.intake import TAKERS, Kind, Taken, Write
+from llmtower_processors.gateway.intake import Kind, Taken, Write, take
 from llmtower_processors.gateway.sink import Line
+from llmtower_processors.otel.nesting import NOTHING, Chain, Earlier, Part
 
 RETRY_S: Final = 1
 _MOST: Final = 4
 _GARBAGE: Final = 200_000
 """Objects made, more than were freed, before the youngest are looked through: spans are trees without cycles."""
 
-Made = tuple[list[tuple[str, str, str, str, str, bytes]], dict[str, int], dict[str, int]]
+Made = tuple[list[tuple[str, str, str, str, str, bytes]], dict[str, int], dict[str, int], list[tuple[str, str, tuple[str, ...], Part]]]
 """A `Taken` as plain values, which travel between processes in half the time."""
 
 _write: list[Write] = []
@@ -42,21 +43,22 @@ class Labour:
         self._turns = asyncio.Semaphore(processes)
         self._pool: ProcessPoolExecutor | None = None
 
-    async def take(self, kind: Kind, body: bytes, *, is_json: bool, project: str, now_ns: int) -> Taken:
+    async def take(self, kind: Kind, body: bytes, *, is_json: bool, project: str, now_ns: int, earlier: Earlier = NOTHING) -> Taken:
         """Convert a body. Raises UnreadableError, and Refusal 503 when the process at work was killed."""
         async with self._turns:
             pool = self._open()
             try:
-                made = await asyncio.get_running_loop().run_in_executor(pool, _take, kind, body, is_json, project, now_ns)
+                made = await asyncio.get_running_loop().run_in_executor(pool, _take, kind, body, is_json, project, now_ns, earlier)
             except BrokenProcessPool as error:
                 if self._pool is pool:
                     self._pool = None
                     pool.shutdown(wait=False)
                 raise Refusal(503, "The process that converts was killed. Send this again.", RETRY_S) from error
-        lines, rejected, left_out = made
+        lines, rejected, left_out, chains = made
         taken = Taken(list(map(Line._make, lines)))
         taken.rejected.update(rejected)
         taken.left_out.update(left_out)
+        taken.chains += map(Chain._make, chains)
         return taken
 
     def _open(self) -> ProcessPoolExecutor:
@@ -87,6 +89,6 @@ def _end_with(sentinel: int) -> None:
     os._exit(0)
 
 
-def _take(kind: Kind, body: bytes, is_json: bool, project: str, now_ns: int) -> Made:
-    taken = TAKERS[kind](body, is_json=is_json, project=project, now_ns=now_ns, write=_write[0])
-    return [(*line,) for line in taken.lines], dict(taken.rejected), dict(taken.left_out)
+def _take(kind: Kind, body: bytes, is_json: bool, project: str, now_ns: int, earlier: Earlier) -> Made:
+    taken = take(kind, body, is_json=is_json, project=project, now_ns=now_ns, write=_write[0], earlier=earlier)
+    return [(*line,) for line in taken.lines], dict(taken.rejected), dict(taken.left_out), [(*chain,) for chain in taken.chains]

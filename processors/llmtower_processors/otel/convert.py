@@ -1,6 +1,6 @@
 """From a span to an event of ours: an LLM call, a step around calls, or nothing."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any, Final, Literal, NamedTuple
 
@@ -32,6 +32,10 @@ _CALL_SIGNS: Final = ("gen_ai.request.model", "llm.model_name")
 Event = dict[str, Any]
 
 
+Says = tuple[Literal["response", "step", "out"], str]
+"""What a span says it is: a call of an operation, a step of a kind, or none of ours."""
+
+
 class Converted(NamedTuple):
     """What became of a span; `event` is None when it is none of ours."""
 
@@ -39,11 +43,11 @@ class Converted(NamedTuple):
     event: Event | None
 
 
-def convert(span: Span, project: str, now_ns: int) -> Converted | Rejected:
-    """Convert one span. The same span gives the same event whenever it arrives."""
+def convert(span: Span, project: str, now_ns: int, says: Says | None = None) -> Converted | Rejected:
+    """Convert one span; `says` spares a second look. The same span gives the same event whenever it arrives."""
     if not now_ns - OLDEST_NS <= span.start_ns <= now_ns + AHEAD_NS:
         return Rejected("time out of range")
-    kind, value = _kind(span)
+    kind, value = says or kind_of(span)
     if kind == "out":
         return Converted("out", None)
     heard = hear(span.attributes)
@@ -52,27 +56,19 @@ def convert(span: Span, project: str, now_ns: int) -> Converted | Rejected:
     return Converted(kind, {name: found for name, found in event.items() if found or type(found) is int})
 
 
-def outermost(spans: Sequence[Span]) -> set[int]:
-    """Give the positions of calls that another call of the same request encloses: the same call seen by two instrumentations."""
-    parents = {(span.trace_id, span.span_id): (span.trace_id, span.parent_id) for span in spans}
-    if parents.keys().isdisjoint(parents.values()):
-        return set()
-    calls = {(span.trace_id, span.span_id) for span in spans if _kind(span)[0] == "response"}
-    return {index for index, span in enumerate(spans) if (span.trace_id, span.span_id) in calls and _enclosed(span, parents, calls)}
+def convert_around(span: Span, project: str, now_ns: int) -> Converted | Rejected:
+    """Convert the span of a call as a step around the one that is stored: its names become the step's attributes."""
+    made = convert(span, project, now_ns)
+    if isinstance(made, Rejected) or made.event is None:
+        return made
+    heard = hear(span.attributes)
+    event = _common(span, project, heard) | _step(span, project, "workflow", heard)
+    event["attributes"] = {name: made.event[name] for name in sorted(_OF_CALLS) if name in made.event}
+    return Converted("step", {name: found for name, found in event.items() if found or type(found) is int})
 
 
-def _enclosed(span: Span, parents: Mapping[tuple[str, str], tuple[str, str]], calls: set[tuple[str, str]]) -> bool:
-    at = span.trace_id, span.parent_id
-    for _ in range(64):
-        if at in calls:
-            return True
-        if at not in parents:
-            return False
-        at = parents[at]
-    return False
-
-
-def _kind(span: Span) -> tuple[Literal["response", "step", "out"], str]:
+def kind_of(span: Span) -> Says:
+    """Say what a span says it is."""
     for name in KINDS.attributes:
         said = str(span.attributes.get(name, "")).lower()
         if operation := OPERATIONS.get(said):

@@ -38,8 +38,11 @@ topics (`otlp_proto` or `otlp_json`; `LLMTOWER_COLLECTOR__PROJECT` names their p
 ## What becomes of a span
 
 A span with an operation of an LLM call becomes a call, other GenAI spans become steps around calls, everything else is counted
-(`llmtower_gateway_records_total{outcome="left_out"}`) and left out. Where two instrumentations of one process saw the same call, the
-outermost of one export counts. Secrets are redacted and long texts cut as in the SDK (`LLMTOWER_CAPTURE`, `LLMTOWER_SDK__CONTENT_BYTES`).
+(`llmtower_gateway_records_total{outcome="left_out"}`) and left out. Where two instrumentations of one process saw the same call, it counts
+once: the outermost span of one export is the call; of spans in exports of their own the first is, and what comes later around it becomes a
+step. Two gateways, or one that was started anew in between, do not know of each other's exports, and one remembers two minutes and at most
+100,000 spans: beyond that such a call counts twice. Secrets are redacted and long texts cut as in the SDK (`LLMTOWER_CAPTURE`,
+`LLMTOWER_SDK__CONTENT_BYTES`).
 
 Some instrumentations send texts apart from the span, as log events; `opentelemetry-instrumentation-openai-v2` does, once
 `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=true` asks for them. They come to `/v1/logs` before or after the span, are tied to its
