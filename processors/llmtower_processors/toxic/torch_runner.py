@@ -8,7 +8,7 @@ from llmtower_processors.toxic.batches import Ids
 from llmtower_processors.toxic.strong import Scores
 
 CPU_TOKENS: Final = 1_024
-GPU_TOKENS: Final = 32_768
+GPU_TOKENS: Final = 65_536
 
 
 class TorchRunner:
