@@ -40,7 +40,7 @@ class _Line(BaseModel):
 class Change(_Line):
     """Something that changed shortly before an alert began."""
 
-    kind: Literal["deploy", "prompt", "model"]
+    kind: Literal["deploy", "prompt", "model", "promote", "rollback", "register", "stage"]
     at_us: int
     what: str
     """`chat 1.4.2`, `summary v7`, `gpt-4o-mini`: a name and a version, never text."""
