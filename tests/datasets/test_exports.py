@@ -48,6 +48,12 @@ def test_a_conversation_keeps_its_turns() -> None:
     assert [turn["role"] for turn in made("gemini", one)["contents"]] == ["user", "model", "user", "model"]
 
 
+def test_a_case_asks_the_last_question_again_and_expects_what_people_said_is_right() -> None:
+    said = [SYSTEM, {"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}, ASKED]
+    assert made("cases", item(said)) == {"variables": {"question": "Where is it?"}}
+    assert made("cases", item(said, output="Wrong.", correction="Right."))["expected"] == "Right."
+
+
 def test_a_correction_is_the_better_answer_and_a_bad_one_the_worse() -> None:
     corrected = made("preference", item(output="Wrong.", correction="Right."))
     assert corrected["preferred_output"] == [{"role": "assistant", "content": "Right."}]

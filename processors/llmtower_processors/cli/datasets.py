@@ -133,13 +133,13 @@ def datasets_export(
     reference: Reference,
     out: Annotated[Path, typer.Option("--out", help="File to write.")],
     form: Annotated[
-        Literal["openai-chat", "preference", "gemini", "alpaca", "csv", "parquet"],
-        typer.Option("--format", help="preference: pairs of a better and a worse answer, from corrections and feedback."),
+        Literal["openai-chat", "preference", "gemini", "alpaca", "cases", "csv", "parquet"],
+        typer.Option("--format", help="preference: a better and a worse answer, from corrections and feedback; cases: for prompts test."),
     ] = "openai-chat",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it is there.")] = False,
     data_dir: DataDir = DATA_DIR,
 ) -> None:
-    """Write a version to a file for training. Each line is checked by the rules of its form; what cannot be written is counted by reason.
+    """Write a version to a file for training or for `prompts test`. Each line is checked by the rules of its form; what cannot be written is counted by reason.
 
     The file appears when it is whole; an interrupted export goes on where it was when the command is repeated.
 

@@ -1,7 +1,7 @@
 """The forms of lines, as one literal table: how a line is made of an example, and the rules of who reads it, checked on every line.
 
 Sources: OpenAI fine-tuning guide (chat and preference JSONL), Vertex AI supervised tuning for Gemini, Stanford Alpaca with the fields
-`system` and `history` of LLaMA-Factory.
+`system` and `history` of LLaMA-Factory; `cases` is what `llmtower prompts test` reads.
 """
 
 from collections.abc import Callable, Mapping
@@ -69,6 +69,15 @@ def _alpaca(one: Example) -> Line:
     return made | ({"system": system} if system else {}) | ({"history": history} if history else {})
 
 
+def _case(one: Example) -> Line:
+    asked = {"variables": {"question": next(turn.text for turn in reversed(one.turns) if turn.role == "user")}}
+    return asked | ({"expected": one.answer} if one.worse else {})
+
+
+def _case_fault(made: Line) -> str:
+    return "" if made["variables"]["question"].strip() else "its question is empty"
+
+
 def _chat_fault(made: Line) -> str:
     messages = made["messages"]
     if messages[-1]["role"] != "assistant":
@@ -111,5 +120,6 @@ FORMS: Final[Mapping[str, Form]] = {
     "preference": Form(_preference, _preference_fault),
     "gemini": Form(_gemini, _gemini_fault),
     "alpaca": Form(_alpaca, _alpaca_fault),
+    "cases": Form(_case, _case_fault),
 }
 """Forms of one JSON object a line."""
