@@ -139,7 +139,9 @@ def datasets_export(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it is there.")] = False,
     data_dir: DataDir = DATA_DIR,
 ) -> None:
-    """Write a version to a file for training or for `prompts test`. Each line is checked by the rules of its form; what cannot be written is counted by reason.
+    """Write a version to a file for training or for `prompts test`.
+
+    Each line is checked by the rules of its form; what cannot be written is counted by reason.
 
     The file appears when it is whole; an interrupted export goes on where it was when the command is repeated.
 
