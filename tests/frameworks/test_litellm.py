@@ -97,6 +97,22 @@ def test_a_cancelled_call_is_a_request_alone(openai_url: str, captured_calls: Ca
     assert len(captured_calls) == 1
 
 
+def test_after_a_cancelled_call_the_calls_of_its_task_count_on(openai_url: str, captured_calls: CapturedCalls) -> None:
+    client = llmtower.wrap_openai(openai.AsyncOpenAI(base_url=openai_url, api_key="k", max_retries=0))
+
+    async def ask() -> list[str]:
+        for _ in range(2):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.3):
+                    await litellm.acompletion(model="openai/slow", messages=MESSAGES, api_base=openai_url, api_key="k")
+            assert not llmtower.scope.within_call()
+        await client.chat.completions.create(model="gpt-4o", messages=MESSAGES)
+        await litellm.acompletion(model="openai/gpt-4o", messages=MESSAGES, client=client)
+        return await asyncio.to_thread(names_of, captured_calls, 2)  # LiteLLM's loggers run in this loop
+
+    assert asyncio.run(ask()) == ["llmtower.litellm", "llmtower.openai"]
+
+
 def test_errors_are_classified_and_raised_as_before(openai_url: str, captured_calls: CapturedCalls) -> None:
     with pytest.raises(litellm.RateLimitError):
         complete(openai_url, "error-429")

@@ -4,9 +4,11 @@ litellm.callbacks = [LLMTowerLogger()]                     # in an application
 callbacks: ["llmtower.integrations.litellm.handler"]       # below litellm_settings, in the proxy's config.yaml
 """
 
+import sys
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from types import FrameType
 from typing import Any, Final
 
 from litellm.integrations.custom_logger import CustomLogger
@@ -26,15 +28,46 @@ _MOST: Final = 10_000
 
 
 class _Underway:
-    """A call of LiteLLM's while it is at the provider: a client that is wrapped as well sees the same call, and leaves it to us."""
+    """A call of LiteLLM's while it is at the provider."""
 
-    __slots__ = ("call_id", "closed", "found", "id", "outside", "parent")
+    __slots__ = ("call_id", "closed")
 
-    def __init__(self, outside: Any) -> None:
+    def __init__(self) -> None:
         self.call_id = new_id()
         self.closed = False
-        self.outside = self.parent = outside
-        self.id, self.found = getattr(outside, "id", None), getattr(outside, "found", None)
+
+
+class _Within:
+    """What surrounds a client that LiteLLM asks: if it is wrapped as well it sees the same call, and leaves it to us.
+
+    A call that is cancelled ends without a word; so whoever asks is within it only while LiteLLM's own frame is on the stack.
+    """
+
+    __slots__ = ("found", "frame", "id", "made", "outside", "parent")
+
+    def __init__(self, made: _Underway, outside: Any) -> None:
+        while isinstance(outside, _Within) and outside.closed:  # what a cancelled call has left behind
+            outside = outside.outside
+        self.made, self.frame = made, _outermost_frame()
+        self.outside: Any = outside
+        self.parent, self.id, self.found = outside, getattr(outside, "id", None), getattr(outside, "found", None)
+
+    @property
+    def closed(self) -> bool:
+        """Say whether the call is over."""
+        return self.made.closed or all(frame is not self.frame for frame in _stack())
+
+
+def _stack() -> Iterator[FrameType]:
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
+
+
+def _outermost_frame() -> FrameType | None:
+    ours = [frame for frame in _stack() if str(frame.f_globals.get("__name__")).startswith("litellm")]
+    return ours[-1] if ours else None
 
 
 class LLMTowerLogger(CustomLogger):  # type: ignore[misc]  # litellm is no dependency of the type check
@@ -52,11 +85,11 @@ class LLMTowerLogger(CustomLogger):  # type: ignore[misc]  # litellm is no depen
             if made is not None:  # tried again
                 made.closed = False
             elif call_id not in self._underway:
-                made = self._underway[call_id] = None if scope.within_call() else _Underway(scope.parent.get())
+                made = self._underway[call_id] = None if scope.within_call() else _Underway()
                 if made is not None:
                     record(_request(made.call_id, model, kwargs))
             if made is not None:
-                scope.parent.set(made)
+                scope.parent.set(_Within(made, scope.parent.get()))
             if len(self._underway) > _MOST:
                 self._underway.popitem(last=False)
         except Exception:
@@ -67,8 +100,9 @@ class LLMTowerLogger(CustomLogger):  # type: ignore[misc]  # litellm is no depen
         made = self._underway.get(_id(kwargs))
         if made is not None:
             made.closed = True
-            if scope.parent.get() is made:
-                scope.parent.set(made.outside)
+            around = scope.parent.get()
+            if isinstance(around, _Within) and around.made is made:
+                scope.parent.set(around.outside)
 
     def _log(self, kwargs: Mapping[str, Any]) -> None:
         try:
