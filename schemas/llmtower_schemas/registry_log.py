@@ -152,9 +152,15 @@ class KafkaRegistryLog:
     async def _rest(self, consumer: "AIOKafkaConsumer", limit: asyncio.Timeout) -> list[RegistryRecord]:
         """Fetch only while something is there: a consumer that is not paused asks Kafka twice a second for nothing.
 
-        The time limit is for every part anew: one for all would let a slow reader of a long topic begin again and again.
+        The time limit is for every part anew: one for all would let a slow reader of a long topic begin again and again. A topic that
+        ends before what was read of it was made anew, and nothing read of the one before counts.
         """
+        from aiokafka.errors import OffsetOutOfRangeError
+
         ends = await consumer.end_offsets(sorted(consumer.assignment()))
+        reached = {partition: await consumer.position(partition) for partition in ends}
+        if any(ends[partition] < place for partition, place in reached.items()):
+            raise OffsetOutOfRangeError(reached)
         found: list[RegistryRecord] = []
         while True:
             behind = [partition for partition, end in ends.items() if await consumer.position(partition) < end]
@@ -177,7 +183,7 @@ class KafkaRegistryLog:
         from aiokafka import AIOKafkaConsumer, TopicPartition
 
         consumer = AIOKafkaConsumer(
-            **self._options(), enable_auto_commit=False, auto_offset_reset="earliest", max_partition_fetch_bytes=_FETCH_BYTES
+            **self._options(), enable_auto_commit=False, auto_offset_reset="none", max_partition_fetch_bytes=_FETCH_BYTES
         )
         self._consumer = consumer
         await consumer.start()

@@ -85,6 +85,36 @@ def test_of_many_writers_at_once_one_wins_each_number(tell: Callable[[Story], No
     tell(story)
 
 
+@pytest.mark.integration
+def test_a_topic_made_anew_is_read_from_its_beginning(kafka: str, topic_prefix: str) -> None:
+    settings, topic = KafkaSettings(bootstrap_servers=kafka), f"{topic_prefix}anew"
+
+    async def story() -> None:
+        admin = AIOKafkaAdminClient(**settings.client_options())
+        await admin.start()
+        await admin.create_topics([NewTopic(topic, 1, 1)])
+        reader, writer = KafkaRegistryLog(settings, topic=topic), KafkaRegistryLog(settings, topic=topic)
+        try:
+            for number in range(3):
+                await writer.write(f"x/{number}", b"old")
+            assert len(await reader.read()) == 3
+            await writer.close()
+            await admin.delete_topics([topic])
+            while topic in await admin.list_topics():
+                await asyncio.sleep(0.1)
+            await admin.create_topics([NewTopic(topic, 1, 1)])
+            await writer.write("x/0", b"new")
+            with pytest.raises(RegistryUnavailable):
+                for _ in range(100):
+                    assert await reader.read(0.2) == [], "what is new was taken for more of the old"
+            assert [one.value for one in await reader.read()] == [b"new"]
+        finally:
+            for client in (reader, writer, admin):
+                await client.close()
+
+    asyncio.run(story())
+
+
 def test_an_unreachable_kafka_is_a_sentence() -> None:
     log = KafkaRegistryLog(KafkaSettings(bootstrap_servers="127.0.0.1:1"))
     with pytest.raises(RegistryUnavailable, match=r"^Kafka at 127\.0\.0\.1:1 does not give topic .* Is it running\?"):
