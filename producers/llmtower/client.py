@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from llmtower import state
 from llmtower.contents import Policy
-from llmtower.errors import LOG, forget_warnings, renew_lock, warn_once
+from llmtower.errors import LOG, faults_of, forget_warnings, renew_lock, warn_once
 from llmtower.outbox import Outbox, Tally
 from llmtower.redaction import RedactHook
 from llmtower.run import Options, Run
@@ -75,7 +75,7 @@ def configure(
     try:
         settings = Settings(**overrides)
     except ValidationError as error:
-        LOG.warning("llmtower records nothing: %s", _faults(error))
+        LOG.warning("llmtower records nothing: %s", faults_of(error))
         return _switch(None)
     return _begin(settings, redact, transport)
 
@@ -130,9 +130,12 @@ def _kafka(settings: Settings) -> OpenTransport | None:
     return lambda: KafkaTransport(options)
 
 
-def spool_folder(settings: Settings) -> Path:
-    """Give the app's own folder: its name for people, a hash of project, app and environment against collisions."""
-    base = settings.sdk.spool_dir or Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "llmtower" / "spool"
+def spool_folder(settings: Settings) -> Path | None:
+    """Give the app's own folder: its name for people, a hash of project, app and environment against collisions; None without a home."""
+    kept = state.folder()
+    base = settings.sdk.spool_dir or (kept / "spool" if kept else None)
+    if base is None:
+        return None
     identity = f"{settings.project}\n{settings.app}\n{settings.environment}"
     slug = re.sub(r"[^A-Za-z0-9_-]+", "-", settings.app or "unnamed")[:40]
     return base / f"{slug}-{sha256(identity.encode('utf-8', 'replace')).hexdigest()[:12]}"
@@ -150,13 +153,6 @@ def _switch(client: Client | None) -> None:
 def close() -> None:
     """Deliver what is left, put the rest on the disk, and record no more; takes at most `LLMTOWER_SDK__CLOSE_S` (2) seconds."""
     _switch(None)
-
-
-def _faults(error: ValidationError) -> str:
-    """Name the settings that are wrong, never their values."""
-    faults = error.errors(include_url=False, include_context=False, include_input=False)
-    names = ["LLMTOWER_" + "__".join(str(part).upper() for part in fault["loc"]) for fault in faults]
-    return "; ".join(f"{name}: {fault['msg']}" for name, fault in zip(names, faults, strict=True))
 
 
 def _install() -> None:

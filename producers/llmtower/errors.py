@@ -4,6 +4,10 @@ import logging
 import os
 import threading
 import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 LOG = logging.getLogger("llmtower")
 _REPEAT_S = 60.0
@@ -70,3 +74,10 @@ def renew_lock() -> None:
     global _lock
     _lock = threading.RLock()
     forget_warnings()
+
+
+def faults_of(error: "ValidationError") -> str:
+    """Name the settings that are wrong, never their values."""
+    faults = error.errors(include_url=False, include_context=False, include_input=False)
+    names = ["LLMTOWER_" + "__".join(str(part).upper() for part in fault["loc"]) for fault in faults]
+    return "; ".join(f"{name}: {fault['msg']}" for name, fault in zip(names, faults, strict=True))

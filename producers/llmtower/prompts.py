@@ -16,7 +16,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from pydantic import ValidationError
+
 from llmtower import state
+from llmtower.errors import faults_of, warn_once
 from llmtower.library import Library
 from llmtower.prompt_cache import PromptCache
 from llmtower.rendering import Fallback, LoadedPrompt, PromptUnusableError, Source, checked, fallback_prompt
@@ -152,18 +155,25 @@ def stop() -> None:
 
 
 def _open() -> Library:
-    """Begin with the settings of `configure`, else of the environment."""
+    """Begin with the settings of `configure`, else of the environment; with settings that cannot be read, from nothing."""
     global _library, _installed
-    settings = _settings()
-    servers = settings.kafka.bootstrap_servers or ""
-    folder = settings.sdk.prompts_dir or Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "llmtower" / "prompts"
-    follows = settings.enabled and bool(servers)
-    library = Library((lambda: KafkaRegistryLog(settings.kafka)) if follows else None, PromptCache(folder, servers), servers=servers)
+    try:
+        library = _library_of(_settings())
+    except ValidationError as error:
+        warn_once("prompt settings", "llmtower: prompts come from their fallbacks only: %s", faults_of(error))
+        library = Library(None, None)
     _library = library
     if not _installed:
         _installed = True
         atexit.register(stop)
     return library
+
+
+def _library_of(settings: "Settings") -> Library:
+    servers, kept = settings.kafka.bootstrap_servers or "", state.folder()
+    folder = settings.sdk.prompts_dir or (kept / "prompts" if kept else None)
+    opens = (lambda: KafkaRegistryLog(settings.kafka)) if settings.enabled and servers else None
+    return Library(opens, PromptCache(folder, servers) if folder else None, servers=servers)
 
 
 def _settings() -> "Settings":

@@ -1,5 +1,7 @@
 """What is configured in this process: read by every call, written by `configure` and `close` alone."""
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llmtower.errors import warn_once
@@ -34,3 +36,12 @@ def use(new: "Client | None", *, quiet: bool) -> None:
     """Make a client the one that calls are left with; None switches recording off."""
     global client, outbox, silent
     client, outbox, silent = new, new.outbox if new is not None else None, quiet
+
+
+def folder() -> Path | None:
+    """Give the place for what outlives the process (XDG base directories); None, said once, for a user without a home."""
+    try:
+        return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "llmtower"
+    except RuntimeError:
+        warn_once("home", "llmtower keeps nothing on the disk: this user has no home directory. Set HOME or XDG_STATE_HOME.")
+        return None

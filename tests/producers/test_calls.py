@@ -60,7 +60,7 @@ def test_a_call_gives_a_request_and_a_response(captured_calls: CapturedCalls) ->
     assert (response.usage.input_tokens, response.usage.output_tokens, response.usage_source) == (10, 3, "provider")
     assert (response.response_id, response.response_model, response.finish_reasons) == ("r1", "gpt-4o-2024-08-06", ["stop"])
     assert (response.service_tier, response.retries, response.reported_cost_nano_usd) == ("flex", 2, 1)
-    assert response.retrieved[0].model_dump() == {"id": "d1", "score": 0.5, "text": "doc"}
+    assert response.retrieved[0].model_dump() == {"id": "d1", "score": 0.5, "text": "doc", "updated_at_ms": None}
     assert (response.embedding, response.embedder) == ([0.5, 1.0], "e5")
     assert response.ttft_us is not None
     assert response.ttft_us <= response.duration_us

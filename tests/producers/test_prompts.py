@@ -333,6 +333,28 @@ def test_a_switched_off_sdk_asks_nobody(tmp_path: Path, monkeypatch: pytest.Monk
     prompts.stop()
 
 
+def test_settings_that_cannot_be_read_leave_the_fallback(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    forget_warnings()
+    monkeypatch.setenv("LLMTOWER_SDK__QUEUE_EVENTS", "many")
+    assert llmtower.prompt(NAME, fallback="F").source == "fallback"
+    assert "prompts come from their fallbacks only: LLMTOWER_SDK__QUEUE_EVENTS" in caplog.text
+    prompts.stop()
+
+
+def test_without_a_home_nothing_is_kept_and_nothing_raised(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    forget_warnings()
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", homeless)
+    assert llmtower.prompt(NAME, fallback="F").source == "fallback"
+    llmtower.configure(app="a", bootstrap_servers="127.0.0.1:1")
+    assert caplog.text.count("this user has no home directory") == 2, "configure() says it anew"
+    llmtower.close()
+    prompts.stop()
+
+
 def test_a_forked_child_follows_for_itself(topic: MemoryTopic, registry: Path) -> None:
     live(topic, "a")
     assert llmtower.prompt(NAME).version == "1"
