@@ -8,6 +8,7 @@ from typing import Any
 import litellm
 import openai
 import pytest
+from litellm.integrations.custom_logger import CustomLogger
 from litellm.proxy.types_utils.utils import get_instance_fn
 
 import llmtower
@@ -139,6 +140,20 @@ def test_a_wrapped_client_within_leaves_the_call_to_litellm(openai_url: str, cap
     client.chat.completions.create(model="gpt-4o", messages=MESSAGES)
     names = names_of(captured_calls, 7)
     assert names == ["llmtower.litellm"] * 5 + ["llmtower.openai"] * 2
+
+
+def test_asynchronous_embeddings_leave_the_call_to_litellm(openai_url: str, captured_calls: CapturedCalls) -> None:
+    client = llmtower.wrap_openai(openai.AsyncOpenAI(base_url=openai_url, api_key="k", max_retries=0))
+
+    async def ask() -> list[str]:
+        given: Any = {"model": "openai/text-embedding-3-small", "input": ["hi"], "encoding_format": "float"}
+        await litellm.aembedding(**given, client=client)
+        assert not llmtower.scope.within_call()
+        await client.chat.completions.create(model="gpt-4o", messages=MESSAGES)
+        return await asyncio.to_thread(names_of, captured_calls, 2)
+
+    seen_twice = [] if hasattr(CustomLogger, "async_pre_call_deployment_hook") else ["llmtower.openai"]  # docs/integrations/litellm.md
+    assert asyncio.run(ask()) == ["llmtower.litellm", "llmtower.openai", *seen_twice]
 
 
 def test_a_call_around_is_the_outermost(openai_url: str, captured_calls: CapturedCalls) -> None:

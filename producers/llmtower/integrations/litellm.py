@@ -30,11 +30,12 @@ _MOST: Final = 10_000
 class _Underway:
     """A call of LiteLLM's while it is at the provider."""
 
-    __slots__ = ("call_id", "closed")
+    __slots__ = ("call_id", "closed", "told")
 
     def __init__(self) -> None:
         self.call_id = new_id()
-        self.closed = False
+        self.closed = True
+        self.told = False
 
 
 class _Within:
@@ -77,19 +78,28 @@ class LLMTowerLogger(CustomLogger):  # type: ignore[misc]  # litellm is no depen
         super().__init__(**given)
         self._underway: OrderedDict[str, _Underway | None] = OrderedDict()
 
+    async def async_pre_call_deployment_hook(self, kwargs: Mapping[str, Any], call_type: Any) -> None:
+        """Asynchronous embeddings begin in another thread: what surrounds their client is set here, in the caller's own context."""
+        try:
+            if getattr(call_type, "value", call_type) == "aembedding" and not scope.within_call():
+                made = self._underway[_id(kwargs)] = _Underway()
+                scope.parent.set(_Within(made, scope.parent.get()))
+        except Exception:
+            internal_error("litellm")
+
     def log_pre_api_call(self, model: Any, messages: Any, kwargs: Mapping[str, Any]) -> None:
         """A provider is about to be asked, in the caller's own context; within a call that is recorded already, this one is not."""
         try:
             call_id = _id(kwargs)
-            made = self._underway.get(call_id)
-            if made is not None:  # tried again
-                made.closed = False
-            elif call_id not in self._underway:
-                made = self._underway[call_id] = None if scope.within_call() else _Underway()
-                if made is not None:
-                    record(_request(made.call_id, model, kwargs))
+            if call_id not in self._underway:
+                self._underway[call_id] = None if scope.within_call() else _Underway()
+            made = self._underway[call_id]
             if made is not None:
+                made.closed = False
                 scope.parent.set(_Within(made, scope.parent.get()))
+                if not made.told:  # else it is tried again
+                    made.told = True
+                    record(_request(made.call_id, model, kwargs))
             if len(self._underway) > _MOST:
                 self._underway.popitem(last=False)
         except Exception:
