@@ -78,6 +78,13 @@ def test_pairs_show_what_averages_hide() -> None:
     assert paired(every, "one", "nobody")[0].verdict == "not enough data"
 
 
+def test_what_has_no_good_direction_is_only_different() -> None:
+    sides = {"one": 80.0, "two": 120.0}
+    every = [Outcome(f"{arm}{n}", arm, str(n), scores={"length": length + n}) for arm, length in sides.items() for n in range(20)]
+    found = {one.figure: one for one in paired(every, "one", "two")}
+    assert found["length"].verdict == "differs"
+
+
 def test_sign_flips_are_exact_where_that_can_be_told() -> None:
     assert flips(np.ones(5)) == pytest.approx(2 / 32, abs=0.01)
     assert flips(np.zeros(5)) == 1.0

@@ -34,6 +34,7 @@ def test_nothing_is_made_of_nothing() -> None:
     assert (found.difference, found.verdict) == (None, "not enough data")
     same = rate(0, 50)
     assert same is not None
+    assert [none.low for n in range(1, 400) if (none := rate(0, n)) is not None and none.low] == [], "no rounding error beside 0"
     assert subtract(same, same).p == pytest.approx(1.0)
 
 

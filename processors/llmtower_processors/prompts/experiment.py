@@ -150,14 +150,14 @@ def _value(outcome: Outcome, name: str) -> float | None:
 
 def _figure(name: str, pairs: Sequence[tuple[Outcome, Outcome]]) -> Compared:
     both = [(a, b) for one, two in pairs if (a := _value(one, name)) is not None and (b := _value(two, name)) is not None]
-    unit, good = {"seconds": ("s", "lower"), "cost per 1,000 calls": ("$", "lower")}.get(name, ("", way(name)))
+    known: dict[str, tuple[str, Good]] = {"seconds": ("s", "lower"), "cost per 1,000 calls": ("$", "lower")}
+    unit, good = known.get(name, ("", way(name)))
     values = np.array(both, dtype=float).reshape(-1, 2)
     difference = _estimate(values[:, 1] - values[:, 0])
     shown = None
     if difference is not None:
         shown = Difference(difference.value, difference.low, difference.high, flips(values[:, 1] - values[:, 0]), None)
-    direction: Good = "lower" if good == "lower" else "higher"
-    return Compared(name, unit, direction, _estimate(values[:, 0]), _estimate(values[:, 1]), shown, "")
+    return Compared(name, unit, good, _estimate(values[:, 0]), _estimate(values[:, 1]), shown, "")
 
 
 def _estimate(values: "np.ndarray[Any, np.dtype[np.float64]]") -> Estimate | None:
@@ -176,5 +176,5 @@ def _judged(one: Compared, shown: bool) -> Compared:
     if one.difference is None:
         return Compared(one.figure, one.unit, one.good, one.a, one.b, None, "not enough data")
     better = (one.difference.value < 0) == (one.good == "lower")
-    verdict = ("better" if better else "worse") if shown else "not shown to differ"
+    verdict = "not shown to differ" if not shown else "differs" if one.good == "neither" else "better" if better else "worse"
     return Compared(one.figure, one.unit, one.good, one.a, one.b, one.difference, verdict)

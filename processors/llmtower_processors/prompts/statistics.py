@@ -55,13 +55,13 @@ class Compared:
 
 
 def rate(hits: float, n: float) -> Estimate | None:
-    """Wilson's interval; None without observations."""
+    """Wilson's interval; None without observations. Of no hits at all it begins at 0 itself, not at a rounding error beside it."""
     if n <= 0:
         return None
     p, square = hits / n, Z * Z
     middle = (p + square / (2 * n)) / (1 + square / n)
     half = Z * math.sqrt(p * (1 - p) / n + square / (4 * n * n)) / (1 + square / n)
-    return Estimate(p, max(0.0, middle - half), min(1.0, middle + half), n)
+    return Estimate(p, max(0.0, middle - half) if hits else 0.0, min(1.0, middle + half), n)
 
 
 def mean(value: float, variance: float, n: float) -> Estimate | None:
