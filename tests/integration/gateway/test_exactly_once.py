@@ -17,7 +17,7 @@ from clickhouse_connect.driver.client import Client
 from prometheus_client import CollectorRegistry
 from tests.contract.backends import KafkaCluster
 from tests.integration.gateway.topics import read_all
-from tests.otel.exports import span, traces
+from tests.otel.exports import PARENT, span, traces
 from tests.otel.test_dialects import SEMCONV_37
 
 from llmtower_processors.cli.policy import content_writer
@@ -172,20 +172,23 @@ def test_the_collectors_topics_are_followed_and_read_again_after_a_failure(kafka
         await KafkaCluster(kafka, "g").create(topic, 2)
         now_ns = time.time_ns()
         request = traces([span(SEMCONV_37, span_id=os.urandom(8).hex(), start_ns=now_ns) for _ in range(5)])
+        inner, outer = span(SEMCONV_37, parent_id=PARENT, start_ns=now_ns), span(SEMCONV_37, span_id=PARENT, start_ns=now_ns)
+        apart = [(0, traces([one]).SerializeToString()) for one in (inner, outer)]
         async with AIOKafkaProducer(bootstrap_servers=kafka) as producer:
-            for partition, value in ((0, request.SerializeToString()), (1, b"\xff\xff"), (1, request.SerializeToString())):
+            for partition, value in (*apart, (0, request.SerializeToString()), (1, b"\xff\xff"), (1, request.SerializeToString())):
                 await producer.send_and_wait(topic, value, partition=partition)
         sink = MemorySink()
         sink.fails = 1
         topics = CollectorTopics(settings(kafka), group, [topic], sink=sink, project="shop", write=WRITE)
         task = asyncio.create_task(topics.run(CollectorRegistry()))
         async with asyncio.timeout(60):
-            while len(sink.lines) < 10:  # noqa: ASYNC110
+            while len(sink.lines) < 12:  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         return sink.lines
 
     lines = asyncio.run(body())
-    assert len({line.event_id for line in lines}) == 5
+    assert len({line.event_id for line in lines}) == 7
+    assert [line.kind for line in lines].count("step") == 1, "the outer span of a call that is stored"
     assert {line.project for line in lines} == {"shop"}
