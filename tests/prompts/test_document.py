@@ -24,7 +24,7 @@ COMMANDS = [line for block in blocks("sh") for line in block.splitlines() if lin
 
 
 def test_the_page_is_read() -> None:
-    assert len(STEPS) == 5
+    assert len(STEPS) == 7
     assert len(COMMANDS) >= 15
 
 
@@ -34,8 +34,9 @@ def test_every_command_exists_with_its_options(line: str) -> None:
 
 
 def test_ci_files_are_yaml() -> None:
-    workflow, pipeline = (yaml.safe_load(block) for block in blocks("yaml"))
+    workflow, by_hand, pipeline = (yaml.safe_load(block) for block in blocks("yaml"))
     assert workflow["jobs"]["prompts"]["steps"][0] == {"uses": "actions/checkout@v4"}
+    assert ["gate" in step.get("run", "") for step in by_hand["jobs"]["promote"]["steps"]] == [False, False, True, False]
     assert pipeline["promote"]["rules"] == [{"if": "$PROMPT", "when": "manual"}]
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmtower_processors.errors import NotConfigured
-from llmtower_processors.prompts.gate import Margin, judge, parse_margin
+from llmtower_processors.prompts.gate import Margin, judge, parse_margin, wanting
 from llmtower_processors.prompts.statistics import Compared, Estimate, compare, holm, mean, quantile_ranks, rate, student, subtract
 
 
@@ -120,5 +120,8 @@ def test_the_gate() -> None:
     assert gate(rate(500, 1_000), rate(900, 1_000), good="higher") == "passes"
     assert gate(mean(2.0, 0.01, 1_000), mean(2.1, 0.01, 1_000), allow="f=10%") == "passes"
     assert gate(mean(2.0, 0.01, 1_000), mean(2.3, 0.01, 1_000), allow="f=10%") == "fails"
+    few, enough = compare([("f", "", "lower", rate(1, 99), rate(1, 1_000)), ("g", "", "lower", rate(1, 100), rate(1, 100))])
+    margins = [Margin(name, 0.01, relative=False) for name in ("f", "g", "h")]
+    assert wanting([few, enough], margins, at_least=100) == ["f", "h"], "what `--wait` waits for"
     with pytest.raises(NotConfigured, match=r"There is no figure g\. There are: f\."):
         judge([Compared("f", "", "lower", None, None, None, "")], [Margin("g", 0, relative=False)], at_least=1)

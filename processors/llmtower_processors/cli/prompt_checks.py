@@ -1,7 +1,8 @@
 """`prompts compare` and `prompts gate`: versions beside each other, from live traffic."""
 
+import time
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 Last = Annotated[str, typer.Option(help="Span of time up to now: 90m, 12h, 7d, 2w.")]
 Environment = Annotated[str, typer.Option(help="Environment whose calls count.")]
+
+_POLL_S: Final = 2.0
 
 
 def prompts_compare(
@@ -62,6 +65,9 @@ def prompts_gate(
     last: Last = "7d",
     environment: Environment = "production",
     at_least: Annotated[int, typer.Option(min=2, help="Observations of each version without which nothing passes.")] = 100,
+    wait: Annotated[
+        str, typer.Option(help="Wait so long (90s, 5m) for calls and scores to come, as right after `prompts test`; 0s = not at all.")
+    ] = "0s",
     strict: Annotated[bool, typer.Option("--strict", help="Also refuse what is not proven to be within its margin.")] = False,
     data_dir: DataDir = DATA_DIR,
     output: Format = "table",
@@ -73,12 +79,15 @@ def prompts_gate(
     Example: `llmtower prompts gate support/answer@7 --environment staging --allow "error rate=0.5pp" --allow "p95 duration=10%"`
     """
     from llmtower_processors.cli.data import show
-    from llmtower_processors.prompts.gate import judge, parse_margin
+    from llmtower_processors.prompts.gate import judge, parse_margin, wanting
 
     margins = [parse_margin(text) for text in worse or ("error rate=1pp", "p95 duration=20%", "cost per 1,000 calls=20%")]
     base = candidate.partition("@")[0]
     name, versions = _pair(data_dir, f"{base}@{against}", candidate)
-    judged = judge(_compared(data_dir, name, versions, last, environment), margins, at_least=at_least)
+    until = time.monotonic() + _seconds("--wait", wait)
+    while wanting(found := _compared(data_dir, name, versions, last, environment), margins, at_least=at_least) and time.monotonic() < until:
+        time.sleep(_POLL_S)
+    judged = judge(found, margins, at_least=at_least)
     show(("figure", "outcome", "why"), [(one.figure, one.outcome, one.sentence) for one in judged], output)
     refused = [one.figure for one in judged if one.outcome == "fails" or (strict and one.outcome == "unsure")]
     title = f"{name}@{versions[1]} against {name}@{versions[0]}"
@@ -106,15 +115,10 @@ def _pair(data_dir: DataDir, a: str, b: str) -> tuple[str, tuple[str, str]]:
 def _compared(data_dir: DataDir, name: str, versions: tuple[str, str], last: str, environment: str) -> "list[Compared]":
     from clickhouse_connect.driver.exceptions import ClickHouseError
 
-    from llmtower_processors.alerts.durations import seconds
     from llmtower_processors.prompts.statistics import compare
     from llmtower_processors.prompts.traffic import traffic
 
-    try:
-        span = timedelta(seconds=float(seconds(last)))
-    except ValueError as error:
-        raise NotConfigured(f"--last: {error}.") from error
-    end = datetime.now(UTC)
+    span, end = timedelta(seconds=_seconds("--last", last)), datetime.now(UTC)
     try:
         client = clickhouse_client(load_settings(data_dir))
         found = traffic(client, name, versions, environment=environment, start=end - span, end=end)
@@ -124,6 +128,15 @@ def _compared(data_dir: DataDir, name: str, versions: tuple[str, str], last: str
     names = list(dict.fromkeys((*a, *b)))
     kinds = {figure: (a.get(figure) or b[figure])[:2] for figure in names}
     return compare([(one, *kinds[one], a[one][2] if one in a else None, b[one][2] if one in b else None) for one in names])
+
+
+def _seconds(option: str, text: str) -> float:
+    from llmtower_processors.alerts.durations import seconds
+
+    try:
+        return float(seconds(text))
+    except ValueError as error:
+        raise NotConfigured(f"{option}: {error}.") from error
 
 
 def _said(one: "Compared", estimate: "Estimate | None") -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from llmtower_processors.errors import NotConfigured
-from llmtower_processors.prompts.statistics import Compared
+from llmtower_processors.prompts.statistics import Compared, Difference, Estimate
 
 Outcome = Literal["passes", "unsure", "fails"]
 _RELATIVE: Final = "%"
@@ -52,13 +52,28 @@ def judge(compared: Sequence[Compared], margins: Sequence[Margin], *, at_least: 
     return [_judged(by_name[margin.figure], margin, at_least) for margin in margins]
 
 
-def _judged(one: Compared, margin: Margin, at_least: int) -> Judged:
+def wanting(compared: Sequence[Compared], margins: Sequence[Margin], *, at_least: int) -> list[str]:
+    """Name the figures with a margin that are not there yet, or rest on too few observations."""
+    by_name = {one.figure: one for one in compared}
+    return [margin.figure for margin in margins if (one := by_name.get(margin.figure)) is None or _known(one, at_least) is None]
+
+
+def _known(one: Compared, at_least: int) -> tuple[Estimate, Estimate, Difference] | None:
+    """Give both sides and their difference; None when they rest on too few observations."""
     if one.a is None or one.b is None or one.difference is None or min(one.a.n, one.b.n) < at_least:
+        return None
+    return one.a, one.b, one.difference
+
+
+def _judged(one: Compared, margin: Margin, at_least: int) -> Judged:
+    known = _known(one, at_least)
+    if known is None:
         seen = " and ".join(f"{estimate.n:,.0f}" if estimate else "none" for estimate in (one.a, one.b))
         return Judged(one.figure, "fails", f"too little to judge: {seen} observations, {at_least:,} each are wanted")
+    production, _, difference = known
     sign = -1 if one.good == "higher" else 1
-    bounds = sorted((sign * one.difference.low, sign * one.difference.high))
-    worse, allowed = sign * one.difference.value, margin.amount * (abs(one.a.value) if margin.relative else 1.0)
+    bounds = sorted((sign * difference.low, sign * difference.high))
+    worse, allowed = sign * difference.value, margin.amount * (abs(production.value) if margin.relative else 1.0)
     said = f"worse by {worse:.4g} [{bounds[0]:.4g}, {bounds[1]:.4g}], allowed {allowed:.4g}"
     if worse > allowed and bounds[0] > 0:
         return Judged(one.figure, "fails", said)

@@ -30,7 +30,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]
 PAGE: Final = (Path(__file__).parents[3] / "docs" / "loop.md").read_text("utf-8")
 CALLS: Final = 70
 """Of each version before the story goes on: every question was asked."""
-REPEATABLE: Final = ("alerts list", "prompts compare", "prompts gate", "query")
+REPEATABLE: Final = ("alerts list", "prompts compare", "query")
 """Commands that only look; what they show comes some seconds after it happened."""
 QUESTIONS: Final = [
     f"{ask} the {thing}?"
