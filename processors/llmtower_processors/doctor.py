@@ -2,7 +2,6 @@
 
 import asyncio
 import importlib.metadata
-import importlib.util
 import os
 import sys
 import time
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from llmtower_processors.connection import clickhouse_client, kafka_settings, load_settings
 from llmtower_processors.errors import LlmtowerError
+from llmtower_processors.installed import is_installed
 from llmtower_processors.migrate import require_current
 from llmtower_schemas.settings import Settings
 
@@ -63,7 +63,7 @@ def _python() -> Finding:
 
 
 def _module(module: str, distribution: str, extra: str) -> Finding:
-    if importlib.util.find_spec(module) is None:
+    if not is_installed(module):
         return Finding(distribution, False, "not installed", f"pip install 'llmtower[{extra}]'")
     return Finding(distribution, True, importlib.metadata.version(distribution))
 

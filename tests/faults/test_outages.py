@@ -53,7 +53,7 @@ def test_clickhouse_away_for_minutes_delays_and_loses_nothing_in_bounded_memory(
     wait_for("the worker", worker.ready, 30)
     stack.rest()
     drained = time.monotonic() - back
-    wait_for("its memory", lambda: worker.rss_mib() < base + BACK_TO_BASE_MIB, 30)
+    wait_for(f"its memory back from {highest:.0f} to {base:.0f} MiB", lambda: worker.rss_mib() < base + BACK_TO_BASE_MIB, 30)
     assert highest < RSS_MIB
     print(f"RSS {base:.0f} MiB before, at most {highest:.0f}, {worker.rss_mib():.0f} after; drained in {drained:.1f} s")
     verdict = judge(stack.client(), stack.journals)

@@ -1,6 +1,5 @@
 """Options that several commands share; each names its environment variable in `--help`."""
 
-import importlib.util
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -8,6 +7,7 @@ import typer
 
 from llmtower_processors.cli import missing
 from llmtower_processors.errors import NotConfigured
+from llmtower_processors.installed import is_installed
 
 DataDir = Annotated[
     Path,
@@ -31,5 +31,5 @@ DATA_DIR = Path(".llmtower")
 def need(extra: str, *modules: str) -> None:
     """Say now what a child process, or a later step, would miss. Raises NotConfigured."""
     for module in modules:
-        if importlib.util.find_spec(module) is None:
+        if not is_installed(module):
             raise NotConfigured(missing(module, extra))

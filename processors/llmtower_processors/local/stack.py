@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import importlib.util
 import os
 import signal
 import sys
@@ -10,6 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from llmtower_processors.installed import is_installed
 from llmtower_processors.local.bound_exec import bind
 from llmtower_processors.local.endpoints import Endpoints, find_endpoints, remove_endpoints, write_endpoints
 from llmtower_processors.local.errors import ChildFailedError
@@ -98,7 +98,7 @@ class Stack:
 
 def _missing(part: Part) -> str:
     """Name what is not installed of what a part needs."""
-    return ", ".join(module for module in part.needs if importlib.util.find_spec(module) is None)
+    return ", ".join(module for module in part.needs if not is_installed(module))
 
 
 async def _run_step(step: Step, site: Site) -> None:
