@@ -13,6 +13,7 @@ from pathlib import Path
 
 from llmtower_processors.local.kafka import KafkaProcess
 from llmtower_processors.local.ports import PortReservation
+from llmtower_processors.roles import PIPELINE
 
 SESSION_TIMEOUT_MS = 3_000
 
@@ -126,7 +127,8 @@ class Worker(Child):
         own = {"LLMTOWER_WORKER__WEB_PORT": str(self._web.port), "LLMTOWER_WORKER__SESSION_TIMEOUT_MS": str(SESSION_TIMEOUT_MS)}
         self.clock = data_dir / f"clock-{number}"
         own |= {"FAULTS_CLOCK": str(self.clock), "PYTHONFAULTHANDLER": "1"}
-        super().__init__("tests.faults.worker", "worker", log=data_dir / f"worker-{number}.log", env={**env, **own})
+        words = ("worker", "--processors", ",".join(PIPELINE))  # as `up` runs it: what scores has a process of its own
+        super().__init__("tests.faults.worker", *words, log=data_dir / f"worker-{number}.log", env={**env, **own})
 
     def ready(self) -> bool:
         """Its /readyz says so."""
