@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from llmtower_processors.cli.library import find, run
 from llmtower_processors.cli.options import DATA_DIR, DataDir, Format
-from llmtower_processors.cli.prompts import find, run
 from llmtower_processors.connection import clickhouse_client, load_settings
 from llmtower_processors.errors import LlmtowerError, NotConfigured
 

@@ -45,7 +45,7 @@ def prompts_test(
     Example: `llmtower prompts test support/answer@production support/answer@8 --dataset cases.jsonl --model gpt-4o-mini --check contains`
     """
     from llmtower_processors.cli.data import show
-    from llmtower_processors.cli.prompts import find, run
+    from llmtower_processors.cli.library import find, run
     from llmtower_schemas.prompt_store import PromptStore
     from llmtower_schemas.prompts import Version
 
