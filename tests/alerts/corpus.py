@@ -4,7 +4,6 @@ What is drawn are counts of calls, errors and ratings and histograms of times, a
 them as the tables' SQL makes them. No threshold is known here: parameters come from how such traffic looks, not from the rules.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -58,7 +57,8 @@ PAIRS: Final = (
     Pair("intranet", "anthropic", "claude-sonnet-4-5", 1.2, 2.5, 0.6, 0.006, night=0.02),
 )
 APPS: Final = tuple(dict.fromkeys(pair.app for pair in PAIRS))
-SHAPE: Final = (len(PAIRS),)
+DRIFT_ALARM_DAYS: Final = 28.0
+"""Between two alarms of drift in a project where nothing drifts: measured (docs/drift.md), 30 are aimed at."""
 
 
 @dataclass
@@ -83,6 +83,24 @@ class World:
         self.one_user = np.zeros(shape)
         self.silent, self.lag_s = np.zeros(self.minutes), self.rng.gamma(4.0, 1.0, self.minutes)
         self._oddities()
+        self._watchers()
+
+    def _watchers(self) -> None:
+        """What other parts of Llmtower say of such traffic, drawn apart: the rest of a seed stays as it was."""
+        rng = np.random.default_rng((self.seed, 7))
+        shape = (len(PAIRS), self.minutes)
+        self.drift, self.snapshots = np.zeros(shape), np.zeros(shape)
+        for app in APPS:
+            ratio = np.clip(0.5 * np.exp(0.2 * np.repeat(rng.normal(0, 1, self.minutes // 10 + 1), 10)[: self.minutes]), 0.1, 0.95)
+            for at in rng.integers(0, self.minutes, rng.poisson(self.days / DRIFT_ALARM_DAYS / len(APPS))):
+                last = at + int(rng.integers(10, 70))
+                ratio[at:last] = rng.uniform(1.0, 1.5)
+            self.drift[[number for number, pair in enumerate(PAIRS) if pair.app == app]] = ratio
+        through = (np.arange(self.minutes) % DAY + 1) / DAY
+        self.judge_spent = through * np.repeat(rng.uniform(0.3, 0.85, self.days), DAY)
+        self.judge_down = np.zeros(self.minutes)
+        for at in rng.integers(0, self.minutes, rng.poisson(self.days * 0.5)):  # the endpoint hiccups
+            self.judge_down[at : at + int(rng.integers(1, 9))] = 1
 
     def _traffic(self, pair: Pair) -> Floats:
         minute = np.arange(self.minutes)
@@ -169,6 +187,10 @@ class World:
             times={"duration": self._times(calls, self.slow, 1.0), "ttft": self._times(calls, self.slow * self.first_slow, 0.35)},
             silent=self.silent,
             lag_s=self.lag_s,
+            drift=self.drift,
+            snapshots=self.snapshots,
+            judge_spent=self.judge_spent,
+            judge_down=self.judge_down,
         )
         later = {"irrelevant": self.irrelevant, "refused": self.refused, "attacked": self.attacked}
         drawn.sums.update({name: of(scored, share) for name, share in later.items()})
@@ -190,109 +212,17 @@ class World:
 
 @dataclass(frozen=True)
 class Drawn:
-    """Counts by pair and minute, histograms of times, and two figures of the pipeline."""
+    """Counts by pair and minute, histograms of times, two figures of the pipeline, and what drift, snapshots and the judge say."""
 
     sums: dict[str, Floats]
     times: dict[str, NDArray[np.int32]]
     silent: Floats
     lag_s: Floats
-
-
-@dataclass(frozen=True)
-class Incident:
-    """Something that people should be told of: from minute to minute, of which applications, and the rules of which one must say so."""
-
-    kind: str
-    start: int
-    end: int
-    apps: tuple[str, ...]
-    rules: tuple[str, ...]
-
-
-Strike = Callable[[World, int, slice, np.random.Generator], None]
-
-
-def _errors(name: str, low: float, high: float) -> Strike:
-    def strike(world: World, pair: int, when: slice, rng: np.random.Generator) -> None:
-        world.errors[name][_same_app(pair), when] += rng.uniform(low, high)
-
-    return strike
-
-
-def _times_factor(attribute: str, low: float, high: float) -> Strike:
-    def strike(world: World, pair: int, when: slice, rng: np.random.Generator) -> None:
-        getattr(world, attribute)[pair, when] *= rng.uniform(low, high)
-
-    return strike
-
-
-def _set(attribute: str, low: float, high: float) -> Strike:
-    def strike(world: World, pair: int, when: slice, rng: np.random.Generator) -> None:
-        getattr(world, attribute)[_same_app(pair), when] = rng.uniform(low, high)
-
-    return strike
-
-
-def _behind(world: World, pair: int, when: slice, rng: np.random.Generator) -> None:
-    length = len(range(*when.indices(world.minutes)))
-    world.lag_s[when] = np.minimum(np.arange(1, length + 1) * 60.0, rng.uniform(300, 1_500))
-
-
-def _killed(world: World, pair: int, when: slice, rng: np.random.Generator) -> None:
-    world.silent[when] = 1
-
-
-def _spends(world: World, pair: int, when: slice, rng: np.random.Generator) -> None:
-    length = len(range(*when.indices(world.minutes)))
-    world.one_user[pair, when] = rng.uniform(30, 150) / length
-
-
-def _same_app(pair: int) -> list[int]:
-    return [number for number, one in enumerate(PAIRS) if one.app == PAIRS[pair].app]
-
-
-_FAILING: Final = ("error_rate", "error_budget")
-KINDS: Final[dict[str, tuple[Strike, tuple[int, int], tuple[str, ...]]]] = {
-    "provider fails": (_errors("server", 0.15, 0.8), (15, 90), (*_FAILING, "provider_errors")),
-    "rate limited": (_errors("rate_limit", 0.12, 0.7), (15, 120), (*_FAILING, "rate_limited")),
-    "time-outs": (_errors("timeout", 0.12, 0.6), (15, 90), (*_FAILING, "timeouts")),
-    "key revoked": (_errors("auth", 0.5, 1.0), (15, 60), (*_FAILING, "auth_failures")),
-    "filtered": (_errors("content_filter", 0.15, 0.5), (30, 120), (*_FAILING, "content_filtered")),
-    "slow model": (_times_factor("slow", 2.6, 6.0), (30, 120), ("latency_p95",)),
-    "slow first token": (_times_factor("first_slow", 3.3, 8.0), (30, 120), ("ttft_p95",)),
-    "dearer calls": (_times_factor("price", 4.0, 9.0), (120, 360), ("cost_spike", "budget_app", "budget_project")),
-    "retry loop": (_times_factor("volume", 5.0, 15.0), (60, 240), ("cost_spike", "budget_app", "budget_project")),
-    "one user spends": (_spends, (60, 240), ("budget_user", "cost_spike")),
-    "toxic answers": (_set("toxic", 0.05, 0.3), (60, 240), ("toxicity",)),
-    "personal data": (_set("personal", 0.03, 0.2), (60, 240), ("pii_leak",)),
-    "ungrounded": (_set("ungrounded", 0.4, 0.8), (60, 240), ("ungrounded",)),
-    "beside the point": (_set("irrelevant", 0.6, 0.95), (60, 240), ("irrelevant",)),
-    "refusals": (_set("refused", 0.3, 0.8), (60, 240), ("refusals",)),
-    "attacked": (_set("attacked", 0.15, 0.6), (60, 240), ("injections",)),
-    "users complain": (_set("bad_rating", 0.45, 0.9), (120, 300), ("negative_feedback",)),
-    "hung calls": (_set("hung", 0.08, 0.4), (30, 120), ("hung_calls",)),
-    "no price": (_set("unpriced", 0.5, 1.0), (60, 240), ("unpriced_traffic",)),
-    "producers drop": (_set("dropped", 5.0, 500.0), (10, 60), ("events_dropped",)),
-    "bad deploy": (_set("dead", 5.0, 500.0), (10, 60), ("dead_letters",)),
-    "producer killed": (_killed, (6, 60), ("producers_silent",)),
-    "pipeline stands": (_behind, (8, 60), ("pipeline_behind",)),
-}
-"""By kind: what it does, how long it lasts (minutes), and the rules of which one must say so."""
-
-
-def with_incidents(world: World, *, warm_days: int, count: int, kinds: tuple[str, ...] = tuple(KINDS)) -> list[Incident]:
-    """Strike a world so often, one kind after the other, in the busier hours of different stretches, at random applications."""
-    rng = np.random.default_rng((world.seed, 99))
-    stretch = (world.minutes - warm_days * DAY) // count
-    found = []
-    for number in range(count):
-        kind = kinds[(number + world.seed) % len(kinds)]
-        strike, (shortest, longest), rules = KINDS[kind]
-        length = int(rng.integers(shortest, longest + 1))
-        first = warm_days * DAY + number * stretch
-        pair = int(rng.integers(3))
-        traffic = world.volume[pair, first : first + max(1, stretch - length)]
-        start = first + int(rng.choice(np.flatnonzero(traffic >= traffic.max() / 2)))
-        strike(world, pair, slice(start, start + length), rng)
-        found.append(Incident(kind, start, start + length, (PAIRS[pair].app,), rules))
-    return found
+    drift: Floats
+    """Statistic over threshold, by pair and minute."""
+    snapshots: Floats
+    """Snapshots first seen, by pair and minute."""
+    judge_spent: Floats
+    """Share of the judge's budget of the day."""
+    judge_down: Floats
+    """1 where the judge's endpoint does not answer."""

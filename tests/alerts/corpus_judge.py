@@ -8,11 +8,13 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from tests.alerts.corpus import DAY, EDGES, MINUTE_US, PAIRS, START_US, Drawn, Floats, Incident, Pair
+from tests.alerts.corpus import DAY, EDGES, MINUTE_US, PAIRS, START_US, Drawn, Floats, Pair
+from tests.alerts.corpus_incidents import Incident
 
 from llmtower_processors.alerts.history import against_days, burning, spent
+from llmtower_processors.alerts.levels import Level, Levels
 from llmtower_processors.alerts.replay import Episode, Track, replay, with_certainty
-from llmtower_processors.alerts.rules import Level, Levels, Rule
+from llmtower_processors.alerts.rules import Rule
 
 BASELINE_DAYS: Final = 7
 FLAP_MINUTES: Final = 30
@@ -43,18 +45,17 @@ _COLUMNS: Final[dict[str, Callable[[Pair], str]]] = {
     "provider": lambda pair: pair.provider,
     "request_model": lambda pair: pair.model,
 }
-_NOT_DRAWN: Final = frozenset({"events_missing", "evaluator_blind", "drift", "model_snapshot", "budget_judge", "judge_blind"})
-"""They count what never happens in a world without faults of our own, or pass on a judgement that has tests of its own."""
+_NOT_DRAWN: Final = frozenset({"events_missing", "evaluator_blind"})
+"""They count what never happens in a world without faults of our own."""
 
 
 def tracks(rule: Rule, drawn: Drawn) -> list[Track]:
     """Give the figures of a rule, group by group, a minute apart."""
     if rule.name in _NOT_DRAWN:
         return []
-    if rule.name == "producers_silent":
-        return [_track({"project": "default"}, drawn.silent, np.ones_like(drawn.silent))]
-    if rule.name == "pipeline_behind":
-        return [_track({"project": "default"}, drawn.lag_s, np.ones_like(drawn.lag_s))]
+    if rule.name in _WHOLE:
+        group, figures = _WHOLE[rule.name]
+        return [_track(group, figures(drawn), np.ones_like(drawn.silent))]
     groups: dict[tuple[str, ...], list[int]] = defaultdict(list)
     for number, pair in enumerate(PAIRS):
         groups[tuple(_COLUMNS[name](pair) for name in rule.group_by)].append(number)
@@ -63,6 +64,9 @@ def tracks(rule: Rule, drawn: Drawn) -> list[Track]:
 
 
 def _of_group(rule: Rule, drawn: Drawn, group: Mapping[str, str], members: list[int]) -> Track:
+    if rule.name in _PASSED_ON:
+        values = _PASSED_ON[rule.name](drawn, members)
+        return _track(group, values, np.ones_like(values))
     if rule.budget:
         values, _ = _figures(rule, drawn, members, 1)
         calls = drawn.sums["calls"][members].sum(axis=0)
@@ -79,6 +83,32 @@ def _of_group(rule: Rule, drawn: Drawn, group: Mapping[str, str], members: list[
     nothing, zeros = np.full(before, np.nan), np.zeros(before)
     sure = None if compared.sure is None else np.r_[nothing, compared.sure]
     return replace(_track(group, np.r_[nothing, compared.values], np.r_[zeros, compared.samples]), sure=sure)
+
+
+def _away(drawn: Drawn) -> Floats:
+    """The share of the judge's rounds, one a minute, that found nobody in half an hour."""
+    return _sliding(drawn.judge_down, 30) / np.minimum(np.arange(1, len(drawn.judge_down) + 1), 30)
+
+
+def _newly_seen(drawn: Drawn, members: list[int]) -> Floats:
+    """Snapshots first seen since the full hour before the window of an hour began."""
+    seen = np.r_[0.0, np.cumsum(drawn.snapshots[members].sum(axis=0))]
+    minute = np.arange(len(seen) - 1)
+    return np.asarray(seen[1:] - seen[np.maximum((minute - 60) // 60 * 60, 0)])
+
+
+_WHOLE: Final[dict[str, tuple[dict[str, str], Callable[[Drawn], Floats]]]] = {
+    "producers_silent": ({"project": "default"}, lambda drawn: drawn.silent),
+    "pipeline_behind": ({"project": "default"}, lambda drawn: drawn.lag_s),
+    "budget_judge": ({"model": "gpt-4o-mini"}, lambda drawn: drawn.judge_spent),
+    "judge_blind": ({"model": "gpt-4o-mini"}, _away),
+}
+"""Rules with one group: its name and its figures."""
+_PASSED_ON: Final[dict[str, Callable[[Drawn, list[int]], Floats]]] = {
+    "drift": lambda drawn, members: drawn.drift[members[0]],
+    "model_snapshot": _newly_seen,
+}
+"""Rules that pass on what another part of Llmtower says of a group."""
 
 
 def _track(group: Mapping[str, str], values: Floats, samples: Floats) -> Track:

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from tests.alerts.corpus import EDGES, KINDS, World, with_incidents
+from tests.alerts.corpus import EDGES, World
+from tests.alerts.corpus_incidents import KINDS, with_incidents
 from tests.alerts.corpus_judge import _NOT_DRAWN, _percentile, tracks
 from tests.benchmarks.bench_alert_corpus import tallies
 

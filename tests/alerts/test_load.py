@@ -1,13 +1,15 @@
 """A file of rules that cannot be used says of every fault where it is and what to do."""
 
+from importlib import resources
 from pathlib import Path
 
 import pytest
 
 from llmtower_dashboards.registry import PANELS
 from llmtower_processors.alerts.durations import seconds
-from llmtower_processors.alerts.load import MAX_BYTES, RulesError, load_rules, parse_rules
-from llmtower_processors.alerts.rules import BLIND, Rule
+from llmtower_processors.alerts.load import MAX_BYTES, SHIPPED, RulesError, load_rules, parse_rules
+from llmtower_processors.alerts.rules import BLIND, EXCEPT, Rule
+from llmtower_processors.judge.model import APP
 from llmtower_schemas.metrics import METRICS
 
 HEAD = "rules:\n  - name: a\n    metric: error_rate\n"
@@ -75,6 +77,15 @@ def faults(text: str) -> list[str]:
             "rules:\n  - name: A b\n    metric: calls\n    levels: {warning: {above: 1}}\n",
             "f.yaml:2:11: rule A b: name: String should match pattern",
         ),
+        ("except: {colour: [red]}\n", "f.yaml:1:9: no metric has a dimension 'colour'; there are project, app"),
+        (
+            HEAD + "    except: {user_id: [me]}\n    levels: {warning: {above: 0.5}}\n",
+            "error_rate has no dimension 'user_id'; there are project, app",
+        ),
+        (
+            "rules:\n  - name: a\n    sql: SELECT 1 AS value\n    except: {app: [x]}\n    levels: {warning: {above: 0.1}}\n",
+            "rule a: except: sql must say itself where it leaves out app ({except_app:Array(String)})",
+        ),
         ("routes:\n  r: {kind: carrier-pigeon}\n", "f.yaml:2:13: kind: Input should be 'webhook', 'alertmanager' or 'apprise'"),
     ],
 )
@@ -127,6 +138,36 @@ def test_own_rules_join_or_replace_the_shipped_ones(tmp_path: Path) -> None:
     assert replaced.levels.warning.above == 0.9
     file.write_text(rule)
     assert [one.name for one in load_rules(file).rules] == ["error_rate", "mine"]
+
+
+def test_what_no_rule_looks_at_is_said_in_one_place_and_can_be_switched(tmp_path: Path) -> None:
+    def left_out(head: str, name: str = "error_rate") -> list[object]:
+        file = tmp_path / "alerts.yaml"
+        file.write_text(f"{head}\ninclude_defaults: true\n")
+        rule = next(one for one in load_rules(file).rules if one.name == name)
+        return [rule.conditions, rule.left_out]
+
+    usual = [[("app", "NOT IN", ("llmtower-judge",)), ("environment", "NOT IN", ("experiment",))], {}]
+    assert left_out("") == usual
+    assert left_out("except: {}") == [[], {}]
+    assert left_out("except: {environment: [load]}") == [[("environment", "NOT IN", ("load",))], {}]
+    assert left_out("", "drift") == [[], {"except_environment": ["experiment"], "except_app": ["llmtower-judge"]}]
+    assert left_out("except: {}", "drift") == [[], {"except_environment": [], "except_app": []}]
+    own = "{name: error_rate, metric: error_rate, levels: {warning: {above: 0.9}}"
+    assert left_out(f"rules: [{own}, except: {{}}}}]") == [[], {}]
+    asked = left_out(f"rules: [{own}, where: {{environment: [experiment]}}}}]")
+    assert asked == [[("environment", "IN", ("experiment",)), ("app", "NOT IN", ("llmtower-judge",))], {}], "who asks for them gets them"
+
+
+def test_the_shipped_rules_leave_out_experiments_and_the_judge_but_for_money_and_what_is_lost() -> None:
+    text = resources.files("llmtower_processors.alerts").joinpath(SHIPPED).read_text("utf-8")
+    assert parse_rules(text).except_ == EXCEPT == {"environment": ["experiment"], "app": [APP]}
+    sees_all = {rule.name for rule in load_rules().rules if not rule.conditions and not rule.left_out}
+    money, ours = {"budget_project", "budget_app"}, {"dead_letters", "events_dropped", "events_missing", "evaluator_blind"}
+    without_app = {"budget_judge", "judge_blind", "producers_silent", "pipeline_behind"}
+    assert sees_all == money | ours | without_app
+    (by_user,) = (rule for rule in load_rules().rules if rule.name == "budget_user")
+    assert by_user.conditions == [("user_id", "NOT IN", ("",))], "calls that name no user are nobody's budget"
 
 
 def test_an_empty_file_has_no_rules() -> None:

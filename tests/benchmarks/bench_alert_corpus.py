@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from statistics import median
 
 from llmtower_processors.alerts.load import load_rules
-from tests.alerts.corpus import DAY, MINUTE_US, START_US, World, with_incidents
+from tests.alerts.corpus import DAY, MINUTE_US, START_US, World
+from tests.alerts.corpus_incidents import with_incidents
 from tests.alerts.corpus_judge import BASELINE_DAYS, Tally, told, told_naively
 from tests.benchmarks.figures import Figure, at_least, at_most, main
 

@@ -6,7 +6,8 @@ from math import sqrt
 from statistics import NormalDist
 from typing import Literal
 
-from llmtower_processors.alerts.rules import Level, Rule
+from llmtower_processors.alerts.levels import Level
+from llmtower_processors.alerts.rules import Rule
 from llmtower_schemas.alerts import Severity
 
 Basis = Literal["value", "nothing", "too_few"]

@@ -13,7 +13,8 @@ from statistics import NormalDist
 from typing import Any, Final, Literal
 
 from llmtower_processors.alerts.durations import duration
-from llmtower_processors.alerts.rules import Level, Route, Rule
+from llmtower_processors.alerts.levels import Level
+from llmtower_processors.alerts.rules import Route, Rule
 from llmtower_schemas.alerts import Severity, digest
 from llmtower_schemas.metrics import Metric
 from llmtower_schemas.queries import resolution
@@ -59,6 +60,8 @@ def grafana_sql(rule: Rule) -> str:
     by = "".join(f"{name}, " for name in rule.group_by)
     if rule.sql:
         own = _END.sub("now64(6)", _START.sub(f"(now64(6) - toIntervalMillisecond({round(rule.window * 1_000)}))", rule.sql))
+        for name, values in rule.left_out.items():
+            own = own.replace(f"{{{name}:Array(String)}}", f"CAST([{_listed(values)}], 'Array(String)')")
         inner, value = own.rstrip().removesuffix(";"), _certain(rule, "value")
     elif rule.measured is None:
         raise ValueError(f"rule {rule.name} is no question to the tables")
@@ -136,8 +139,11 @@ def _table(rule: Rule, metric: Metric) -> tuple[str, str]:
 
 
 def _filter(rule: Rule) -> str:
-    quoted = {name: ", ".join(_quoted(value) for value in values) for name, values in rule.where.items() if values}
-    return "".join(f" AND {name} IN ({values})" for name, values in quoted.items())
+    return "".join(f" AND {name} {relation} ({_listed(values)})" for name, relation, values in rule.conditions)
+
+
+def _listed(values: Iterable[str]) -> str:
+    return ", ".join(_quoted(value) for value in values)
 
 
 def _quoted(value: str) -> str:

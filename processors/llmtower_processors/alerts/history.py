@@ -11,9 +11,10 @@ from typing import Any, Final
 
 import numpy as np
 
+from llmtower_processors.alerts.levels import Baseline
 from llmtower_processors.alerts.questions import Group, Moment, Span, batches, read
 from llmtower_processors.alerts.replay import DAY_US, Floats, Track, with_certainty
-from llmtower_processors.alerts.rules import BLIND, Baseline, Rule
+from llmtower_processors.alerts.rules import BLIND, Rule
 from llmtower_processors.alerts.tables import QuestionRefusedError, Tables
 from llmtower_processors.errors import LlmtowerError
 from llmtower_schemas.metrics import CALLS, SCORES, USERS, Metric
@@ -77,9 +78,9 @@ def history_query(rule: Rule, metric: Metric, grid: Grid, start_us: int, end_us:
     table, column = resolution(metric.source, max(grid.step_s, metric.source.resolutions[0][0]))
     parameters: dict[str, Any] = {"start": start_us // _SECOND_US, "end": end_us // _SECOND_US}
     conditions = [f"{column} >= fromUnixTimestamp({{start:Int64}})", f"{column} < fromUnixTimestamp({{end:Int64}})"]
-    for name, wanted in rule.where.items():
-        conditions.append(f"{name} IN {{w_{name}:Array(String)}}")
-        parameters[f"w_{name}"] = list(wanted)
+    for number, (name, relation, chosen) in enumerate(rule.conditions):
+        conditions.append(f"{name} {relation} {{w_{number}_{name}:Array(String)}}")
+        parameters[f"w_{number}_{name}"] = list(chosen)
     by = ", ".join(rule.group_by)
     keys = f"{by}, " if by else ""
     bucket = f"intDiv(toUnixTimestamp({column}), {grid.step_s}) * {grid.step_s} AS t_"

@@ -11,7 +11,8 @@ import orjson
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from llmtower_processors.alerts.rules import Baseline, Budget, BurnRate, Level, Levels, Route, Rule, Rules
+from llmtower_processors.alerts.levels import Baseline, Budget, BurnRate, Level, Levels
+from llmtower_processors.alerts.rules import Route, Rule, Rules
 from llmtower_processors.errors import LlmtowerError
 
 SHIPPED: Final = "default_rules.yaml"
@@ -49,9 +50,9 @@ class RulesError(LlmtowerError):
 
 
 def load_rules(path: Path | None = None) -> Rules:
-    """Read a file; None = the rules shipped with Llmtower. Raises RulesError."""
+    """Read a file; None = the rules shipped with Llmtower. Every rule knows what it leaves out. Raises RulesError."""
     if path is None:
-        return parse_rules(resources.files(__package__).joinpath(SHIPPED).read_text("utf-8"), SHIPPED)
+        return _shipped().settled()
     try:
         if path.stat().st_size > MAX_BYTES:
             raise RulesError(str(path), [Fault(1, 1, f"the file is larger than {MAX_BYTES >> 20} MiB")])
@@ -61,7 +62,7 @@ def load_rules(path: Path | None = None) -> Rules:
     except UnicodeDecodeError as error:
         raise RulesError(str(path), [Fault(1, 1, f"is not UTF-8 (byte {error.start})")]) from error
     rules = parse_rules(text, str(path))
-    return _with_shipped(rules) if rules.include_defaults else rules
+    return (_with_shipped(rules) if rules.include_defaults else rules).settled()
 
 
 def parse_rules(text: str, name: str = "alerts.yaml") -> Rules:
@@ -98,9 +99,13 @@ def schema_text() -> str:
     return orjson.dumps(rules_schema(), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE).decode()
 
 
+def _shipped() -> Rules:
+    return parse_rules(resources.files(__package__).joinpath(SHIPPED).read_text("utf-8"), SHIPPED)
+
+
 def _with_shipped(rules: Rules) -> Rules:
-    """Rules of the same name replace shipped ones, in their place; routes likewise."""
-    shipped = load_rules()
+    """Rules of the same name replace shipped ones, in their place; routes likewise. What is left out is what the own file says."""
+    shipped = _shipped()
     own = {rule.name: rule for rule in rules.rules}
     merged = [own.pop(rule.name, rule) for rule in shipped.rules]
     return rules.model_copy(update={"rules": (*merged, *own.values()), "routes": {**shipped.routes, **rules.routes}})

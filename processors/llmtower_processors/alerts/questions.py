@@ -75,7 +75,8 @@ class Span:
         return 3_600 if self.period or self.seconds > 2 * 86_400 else 60
 
 
-Where = tuple[tuple[str, tuple[str, ...]], ...]
+Where = tuple[tuple[str, Literal["IN", "NOT IN"], tuple[str, ...]], ...]
+"""Dimension, and the values that it must or must not have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ class View:
     @classmethod
     def of(cls, rule: Rule, span: Span) -> "View":
         """Give the view of a rule on a span."""
-        return cls(span, tuple(sorted((name, tuple(values)) for name, values in rule.where.items() if values)))
+        return cls(span, tuple(rule.conditions))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +104,15 @@ class Batch:
     rules: tuple[str, ...]
     top: int
     sql: str = ""
+    left_out: Mapping[str, list[str]] = field(default_factory=dict)
+    """Parameters of that SQL."""
 
     def query(self, moment: Moment) -> Query:
         """Write the query; it asks for one group more than wanted, to see whether there are more."""
         if self.source is None:
             start, end = self.views[0].span.bounds(moment)
-            return Query(_wrapped(self.sql, self.top), {"start": _decimal(start), "end": _decimal(min(end, moment.now_us))})
+            bound = {"start": _decimal(start), "end": _decimal(min(end, moment.now_us)), **self.left_out}
+            return Query(_wrapped(self.sql, self.top), bound)
         return views_query(
             self.source,
             [METRICS[name] for name in self.names],
@@ -156,9 +160,9 @@ def _condition(prefix: str, view: tuple[int, int, Where], column: str, parameter
     start, end, where = view
     parameters |= {f"{prefix}_start": _second(start), f"{prefix}_end": _second(end)}
     parts = [f"{column} >= {{{prefix}_start:DateTime('UTC')}}", f"{column} < {{{prefix}_end:DateTime('UTC')}}"]
-    for name, wanted in where:
-        parts.append(f"{name} IN {{{prefix}_{name}:Array(String)}}")
-        parameters[f"{prefix}_{name}"] = list(wanted)
+    for number, (name, relation, values) in enumerate(where):
+        parts.append(f"{name} {relation} {{{prefix}_{number}_{name}:Array(String)}}")
+        parameters[f"{prefix}_{number}_{name}"] = list(values)
     return f"({' AND '.join(parts)})"
 
 
@@ -241,6 +245,7 @@ def _merged(pairs: Sequence[Pair]) -> Batch:
         rules=tuple(dict.fromkeys(rule.name for rule, _ in pairs)),
         top=max(rule.top for rule, _ in pairs),
         sql=first.sql or "",
+        left_out=first.left_out,
     )
 
 

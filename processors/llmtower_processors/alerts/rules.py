@@ -2,131 +2,27 @@
 
 import re
 from difflib import get_close_matches
-from typing import Annotated, Literal, Self
+from typing import Final, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from llmtower_processors.alerts.durations import seconds
+from llmtower_processors.alerts.levels import Baseline, Budget, BurnRate, Duration, Levels, Name, Part
 from llmtower_schemas.alerts import SEVERITIES, Severity
-from llmtower_schemas.metrics import METRICS, Metric, Source
+from llmtower_schemas.metrics import METRICS, SOURCES, Metric, Source
 
 BLIND = "evaluator_blind_seconds"
 """Not a metric of tables: how long the evaluator has not been able to judge, as it knows itself. Groups: `what` it cannot see."""
 
 MAX_WINDOW_S = 31 * 86_400.0
 
-
-Duration = Annotated[float, BeforeValidator(seconds, json_schema_input_type=str | float), Field(ge=0, le=366 * 86_400)]
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False)
+Chosen = dict[str, list[str]]
+"""Values by dimension."""
+EXCEPT: Final[Chosen] = {"environment": ["experiment"], "app": ["llmtower-judge"]}
+"""What no rule looks at unless the file says otherwise: `prompts test` runs, and the judge's own calls."""
+_EXCEPT: Final = re.compile(r"\{except_([a-z_]+):")
 
 
-class Level(_Part):
-    """From where on it is bad, and from where on it is good again (default: the same)."""
-
-    above: float | None = Field(None, description="bad when the value is greater")
-    below: float | None = Field(None, description="bad when the value is smaller")
-    recover: float | None = Field(None, description="good again at this value or better; between the two nothing changes")
-
-    @model_validator(mode="after")
-    def _possible(self) -> Self:
-        if (self.above is None) == (self.below is None):
-            raise ValueError("a level needs exactly one of above, below")
-        if self.above is not None and self.recover is not None and self.recover > self.above:
-            raise ValueError(f"recover ({self.recover:g}) must not be greater than above ({self.above:g})")
-        if self.below is not None and self.recover is not None and self.recover < self.below:
-            raise ValueError(f"recover ({self.recover:g}) must not be smaller than below ({self.below:g})")
-        return self
-
-    @property
-    def threshold(self) -> float:
-        """The level itself."""
-        return float(self.above if self.above is not None else self.below or 0.0)
-
-    @property
-    def recovery(self) -> float:
-        """Where it is good again."""
-        return self.threshold if self.recover is None else self.recover
-
-    def breached(self, value: float) -> bool:
-        """Say whether the value is bad."""
-        return value > self.threshold if self.above is not None else value < self.threshold
-
-    def recovered(self, value: float) -> bool:
-        """Say whether the value is good again; not the opposite of `breached` where there is a gap between the two."""
-        if self.breached(value):
-            return False
-        return value <= self.recovery if self.above is not None else value >= self.recovery
-
-
-class Levels(_Part):
-    """At least one of the two."""
-
-    warning: Level | None = None
-    critical: Level | None = None
-
-    @model_validator(mode="after")
-    def _in_order(self) -> Self:
-        if self.warning is None and self.critical is None:
-            raise ValueError("levels needs warning, critical or both")
-        if self.warning and self.critical:
-            if (self.warning.above is None) != (self.critical.above is None):
-                raise ValueError("warning and critical must look the same way: both above, or both below")
-            if self.warning.breached(self.critical.threshold) is False and self.warning.threshold != self.critical.threshold:
-                raise ValueError("critical must be further out than warning")
-        return self
-
-    def graded(self) -> list[tuple[Severity, Level]]:
-        """Give the levels there are, the gravest first."""
-        found: list[tuple[Severity, Level | None]] = [(severity, getattr(self, severity)) for severity in reversed(SEVERITIES)]
-        return [(severity, level) for severity, level in found if level is not None]
-
-
-class Baseline(_Part):
-    """Compare with the same hours of the days before: the value becomes a ratio, value / median of those days."""
-
-    days: int = Field(7, ge=1, le=60, description="how many days back")
-    min_days: int = Field(3, ge=1, le=60, description="with fewer days that have enough of a sample nothing is judged")
-    near: Duration = Field(0.0, description="usual is also what was so much earlier and later: for jobs that do not begin to the minute")
-    floor: float = Field(0.0, ge=0, description="a smaller median counts as this: keeps tiny values from alerting (in the metric's unit)")
-
-    @model_validator(mode="after")
-    def _possible(self) -> Self:
-        if self.min_days > self.days:
-            raise ValueError(f"min_days ({self.min_days}) must not be greater than days ({self.days})")
-        if self.near > 6 * 3_600:
-            raise ValueError("near must be at most 6h")
-        return self
-
-
-class BurnRate(_Part):
-    """Bad only when a long and a short window both burn the error budget too fast: the value becomes the smaller of the two burn rates.
-
-    A burn rate is the metric (a share) divided by `budget` (the share that is allowed); see the Google SRE workbook, chapter 5.
-    """
-
-    budget: float = Field(gt=0, lt=1, description="the share that may be bad, 0.01 for an objective of 99 %")
-    long: Duration = Field(3_600.0, description="long window: that it matters")
-    short: Duration = Field(300.0, description="short window: that it still goes on")
-
-    @model_validator(mode="after")
-    def _possible(self) -> Self:
-        if not 0 < self.short < self.long:
-            raise ValueError("short must be a shorter window than long")
-        return self
-
-
-class Budget(_Part):
-    """Compare a sum with what may be spent since the period began (UTC): the value becomes a share, 1 = all of it."""
-
-    amount: float = Field(gt=0, description="in the metric's unit, for each group")
-    period: Literal["day", "month"] = Field("day", description="begins at midnight UTC, or on the first")
-
-
-class Rule(_Part):
+class Rule(Part):
     """One question that is asked again and again, and whom to tell of a bad answer."""
 
     name: Name = Field(description="names it for ever: part of every incident's key")
@@ -140,7 +36,8 @@ class Rule(_Part):
         description="in place of a metric: SELECT <group_by …>, value, sample; {start:DateTime64(6)} to {end:DateTime64(6)} is the window",
     )
     unit: str = Field("", max_length=32, description="unit of the value of `sql`")
-    where: dict[str, list[str]] = Field(default_factory=dict, description="only rows with one of these values")
+    where: Chosen = Field(default_factory=dict, description="only rows with one of these values")
+    except_: Chosen | None = Field(None, alias="except", description="in place of the file's `except`; {} = all rows")
     group_by: tuple[str, ...] = Field(("project", "app"), max_length=6, description="one alert for each combination of values")
     top: int = Field(100, ge=1, le=1_000, description="at most so many groups, those with the largest sample")
     window: Duration = Field(300.0, description="how far back a value looks")
@@ -191,6 +88,8 @@ class Rule(_Part):
             raise ValueError("window must be longer than nothing and at most 31d")
         if self.measured:
             self._fits_source(self.measured.source)
+        if self.sql and (lacking := (self.except_ or {}).keys() - _EXCEPT.findall(self.sql)):
+            raise ValueError(f"except: sql must say itself where it leaves out {min(lacking)} ({{except_{min(lacking)}:Array(String)}})")
         if self.sure and not self.shares:
             raise ValueError("sure is for shares (unit ratio): of other figures no interval is known")
         if 0 < self.sure < 0.5:
@@ -214,13 +113,33 @@ class Rule(_Part):
 
     def _fits_source(self, source: Source) -> None:
         finest = source.resolutions[0][0]
-        for name in [*self.group_by, *self.where]:
+        for name in [*self.group_by, *self.where, *(self.except_ or {})]:
             if name not in source.dimensions:
                 raise ValueError(f"{self.metric} has no dimension {name!r}; there are {', '.join(source.dimensions)}")
         windows = [self.burn_rate.short, self.burn_rate.long] if self.burn_rate else [] if self.budget else [self.window]
         for window in windows:
             if window < finest:
                 raise ValueError(f"{self.metric} is kept in buckets of {finest} s: a window of {window:g} s is too short")
+
+    def without(self, left_out: Chosen) -> Self:
+        """Leave these out where the rule does not say itself what it leaves out, or asks for them."""
+        if self.except_ is not None:
+            return self
+        known = _EXCEPT.findall(self.sql or "") if self.measured is None else self.measured.source.dimensions
+        return self.model_copy(update={"except_": {name: left_out[name] for name in left_out if name in known and name not in self.where}})
+
+    @property
+    def conditions(self) -> list[tuple[str, Literal["IN", "NOT IN"], tuple[str, ...]]]:
+        """Which rows it looks at, by dimension; of SQL of one's own nothing, as that says so itself."""
+        if self.sql:
+            return []
+        sides: tuple[tuple[Literal["IN", "NOT IN"], Chosen], ...] = (("IN", self.where), ("NOT IN", self.except_ or {}))
+        return [(name, relation, tuple(chosen[name])) for relation, chosen in sides for name in sorted(chosen) if chosen[name]]
+
+    @property
+    def left_out(self) -> Chosen:
+        """By name, the parameters `except_…` that its SQL uses."""
+        return {f"except_{name}": (self.except_ or {}).get(name, []) for name in _EXCEPT.findall(self.sql or "")}
 
     @property
     def measured(self) -> Metric | None:
@@ -260,7 +179,7 @@ class Rule(_Part):
         return self.measured.unit if self.measured else "seconds" if self.metric == BLIND else self.unit
 
 
-class Route(_Part):
+class Route(Part):
     """Where notifications go. Secrets are named, never written: `*_env` names an environment variable."""
 
     kind: Literal["webhook", "alertmanager", "apprise"] = "webhook"
@@ -273,13 +192,23 @@ class Route(_Part):
     burst: int = Field(5, ge=1, le=1_000, description="messages within `digest`; something critical waits 5 s at most all the same")
 
 
-class Rules(_Part):
+class Rules(Part):
     """A file of rules."""
 
     version: Literal[1] = 1
     include_defaults: bool = Field(False, description="also the rules shipped with Llmtower; a rule of the same name here replaces one")
     routes: dict[Name, Route] = Field(default_factory=dict, description="by name; `default` is used where a rule names none")
+    except_: Chosen = Field(default_factory=EXCEPT.copy, alias="except", description="rows that no rule looks at; a rule's own goes first")
     rules: tuple[Rule, ...] = ()
+
+    @field_validator("except_")
+    @classmethod
+    def _is_known(cls, left_out: Chosen) -> Chosen:
+        known = list(dict.fromkeys(name for source in SOURCES.values() for name in source.dimensions))
+        for name in left_out:
+            if name not in known:
+                raise ValueError(f"no metric has a dimension {name!r}; there are {', '.join(known)}")
+        return left_out
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:
@@ -287,6 +216,10 @@ class Rules(_Part):
         if doubled := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"two rules are called {', '.join(doubled)}; a name is part of every incident's key")
         return self
+
+    def settled(self) -> Self:
+        """Tell every rule what the file leaves out."""
+        return self.model_copy(update={"rules": tuple(rule.without(self.except_) for rule in self.rules)})
 
     def active(self) -> tuple[Rule, ...]:
         """The rules that are to be judged."""

@@ -10,8 +10,9 @@ from typing import Any, Final
 import numpy as np
 import yaml
 
+from llmtower_processors.alerts.levels import Level, Levels
 from llmtower_processors.alerts.replay import Episode, Track, replay
-from llmtower_processors.alerts.rules import Level, Levels, Rule
+from llmtower_processors.alerts.rules import Rule
 from llmtower_processors.errors import LlmtowerError
 
 WEEK_US: Final = 7 * 86_400_000_000

@@ -50,12 +50,13 @@ class Place:
             metrics=AlertMetrics(CollectorRegistry()),
         )
 
-    def calls(self, count: int, *, failed: int, ago_s: float = 5, app: str = "chat", model: str = "gpt-4o") -> None:
+    def calls(self, count: int, *, failed: int, ago_s: float = 5, app: str = "chat", model: str = "gpt-4o", environment: str = "") -> None:
         """Store calls that ended a moment ago."""
         at = int((time.time() - ago_s) * 1e6)
         columns: dict[str, list[Any]] = {
             "project": ["default"] * count,
             "app": [app] * count,
+            "environment": [environment] * count,
             "request_model": [model] * count,
             "started_at": [at + index for index in range(count)],
             "duration_us": [1_000_000] * count,

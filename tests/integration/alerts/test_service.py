@@ -3,14 +3,17 @@
 import asyncio
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from llmtower_processors.alerts.levels import Budget
 from llmtower_processors.alerts.listing import alerts, silences
 from llmtower_processors.alerts.load import load_rules, parse_rules
 from llmtower_processors.alerts.model import MemoryRouter
 from llmtower_processors.alerts.news import News
+from llmtower_processors.alerts.rules import Rules
 from llmtower_processors.alerts.silences import publish_silence
 from llmtower_processors.alerts.tables import ClickHouseTables
 from llmtower_processors.leader import Firing
@@ -111,5 +114,36 @@ def test_every_shipped_rule_is_answered_by_the_engine(place: Callable[[], Any]) 
             assert service._term._sight.blind() == {}
             assert {one.transition.rule for one in router.told} >= {"error_rate", "provider_errors"}
             await service.resign()
+
+    asyncio.run(run())
+
+
+def test_experiments_and_the_judges_own_calls_page_nobody_but_cost_money(place: Callable[[], Any], tmp_path: Path) -> None:
+    """The shipped rules, and the same with the switch off."""
+
+    def small(budget: Budget | None) -> Budget | None:
+        return budget.model_copy(update={"amount": 0.05}) if budget else None
+
+    def money(rules: Rules) -> Rules:
+        return rules.model_copy(update={"rules": tuple(rule.model_copy(update={"budget": small(rule.budget)}) for rule in rules.rules)})
+
+    async def told(rules: Rules, it: Any) -> set[tuple[str, str]]:
+        router = MemoryRouter()
+        service = it.service(rules, router)
+        await service.fire(firing())
+        assert service._term is not None
+        assert service._term._sight.blind() == {}
+        await service.resign()
+        return {(one.transition.rule, one.transition.group.get("app", "")) for one in router.told}
+
+    async def run() -> None:
+        own = tmp_path / "alerts.yaml"
+        own.write_text("include_defaults: true\nexcept: {}\n")
+        async with place() as it:
+            it.calls(60, failed=60, app="try-out", environment="experiment")
+            it.calls(60, failed=60, app="llmtower-judge")
+            money_alone = {("budget_project", ""), ("budget_app", "try-out"), ("budget_app", "llmtower-judge")}
+            assert await told(money(load_rules()), it) == money_alone
+            assert {("error_rate", "try-out"), ("error_rate", "llmtower-judge")} <= await told(load_rules(own), it)
 
     asyncio.run(run())
