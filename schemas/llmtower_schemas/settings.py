@@ -194,11 +194,11 @@ class GatewaySettings(_Section):
     cors_origins: str = Field("", description="comma-separated origins of web pages that may send feedback; * = any")
     body_bytes: Annotated[int, Field(ge=1_024)] = Field(20 << 20, description="size of one request after decompression, bytes at most")
     inflight_bytes: Annotated[int, Field(ge=1 << 20)] = Field(
-        96 << 20, description="bytes of requests held until Kafka has acknowledged them; beyond, senders are told to wait"
+        64 << 20, description="bytes of requests held until Kafka has acknowledged them; beyond, senders are told to wait"
     )
     body_s: Annotated[float, Field(gt=0)] = Field(30.0, description="seconds that sending headers or a body may take")
     converters: Annotated[int, Field(ge=0, le=64)] = Field(
-        0, description="processes that convert large bodies, about 80 MiB each; 0 = one less than there are cores, four at most"
+        0, description="processes that convert large bodies, about 80 MiB each; 0 = as many as there are cores, four at most"
     )
     ack_s: Annotated[float, Field(gt=0)] = Field(10.0, description="seconds to wait for Kafka before a sender is told to try again")
 

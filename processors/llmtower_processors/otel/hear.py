@@ -27,8 +27,8 @@ class Heard(NamedTuple):
 
 
 _Route = tuple[str, int, int, str, Place | None]
-"""Where an attribute goes: to a field, how good it is for it (0 = best), to one of the last four mappings of `Heard` (-1: none), under which
-name there, and into which place of a list. A plain tuple: a named one takes three times as long to take apart."""
+"""Where an attribute goes: to a field, how good it is for it (0 = best), to one of the last four mappings of `Heard` (-1: none) and under
+which name, and into which place of a list. A plain tuple, as it is taken apart for every attribute."""
 
 _routes: dict[str, _Route] = {}
 
