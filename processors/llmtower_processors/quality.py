@@ -8,6 +8,7 @@ from llmtower_processors.scoring.personal import PersonalData
 from llmtower_processors.scoring.process import scoring_processor
 from llmtower_processors.scoring.refusals import Refusals
 from llmtower_processors.scoring.relevance import relevance
+from llmtower_processors.scoring.repeats import Repeats
 from llmtower_processors.scoring.retrieval import Retrieval, of_step
 from llmtower_processors.scoring.shape import Languages, Shape
 from llmtower_processors.scoring.support import groundedness
@@ -17,10 +18,14 @@ NAME = "quality"
 
 def quality_scorers(embedder: Embedder | None = None) -> tuple[Scorer, ...]:
     """Give the scorers, in the order of their scores within a row; without an embedder words are hashed."""
-    chosen = embedder or HashedNgrams()
-    return (PersonalData(), Attacks(), Refusals(), Shape(), Languages(), relevance(chosen), groundedness(chosen), Retrieval())
+    return (*text_scorers(embedder or HashedNgrams()), Retrieval())
+
+
+def text_scorers(embedder: Embedder) -> tuple[Scorer, ...]:
+    """Give those that read nothing but what was said and why it ended: they are not asked again about what comes again."""
+    return (PersonalData(), Attacks(), Refusals(), Shape(), Languages(), relevance(embedder), groundedness(embedder))
 
 
 def quality_processor(embedder: Embedder | None = None) -> Processor:
     """Build the processor."""
-    return scoring_processor(NAME, quality_scorers(embedder), of_step)
+    return scoring_processor(NAME, (Repeats(text_scorers(embedder or HashedNgrams())), Retrieval()), of_step)

@@ -15,6 +15,7 @@ from llmtower.outbox import Item
 from llmtower.redaction import redact, suspicious
 from llmtower.scope import label, name
 from llmtower.snapshot import NEWLINE, dump_safely
+from llmtower.transport import ANYWHERE, LAST
 from llmtower.truncation import MAX_EVENT_BYTES, walk
 from llmtower.usage import convert
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 CALLS = "llmtower.calls"
 SIGNALS = "llmtower.signals"
+
+OLD_NS = 3_600 * 10**9
+"""A recorded call that began so long before it is recorded is of a history."""
 
 _MAX_RAW_USAGE = 16_384
 _INTEGERS = {
@@ -42,6 +46,7 @@ class Line(NamedTuple):
     project: str
     app: str
     json: bytes
+    place: int = ANYWHERE
 
 
 class TooLarge(Exception):  # noqa: N818 - never leaves the courier
@@ -71,7 +76,7 @@ def step(item: Item, policy: Policy) -> Line:
 def recorded(item: Item, policy: Policy) -> Line:
     """Assemble an event that was given to `record`: contents cleaned like those of calls, unknown fields kept."""
     topic, raw = item[1]
-    return _fit(policy, lambda limits: _recorded(topic, raw, policy, limits))
+    return _fit(policy, lambda limits: _recorded(topic, raw, item[3], policy, limits))
 
 
 def _fit(policy: Policy, build: Callable[[Limits], Line]) -> Line:
@@ -83,12 +88,12 @@ def _fit(policy: Policy, build: Callable[[Limits], Line]) -> Line:
     raise TooLarge
 
 
-def _line(topic: str, head: Mapping[str, Any], event: dict[str, Any]) -> Line:
+def _line(topic: str, head: Mapping[str, Any], event: dict[str, Any], place: int = ANYWHERE) -> Line:
     try:
         raw = orjson.dumps(event, None, NEWLINE)[:-1]
     except TypeError:
         raw = dump_safely(event)
-    return Line(topic, head["project"], head["app"], raw)
+    return Line(topic, head["project"], head["app"], raw, place)
 
 
 def _call(call: "Call", policy: Policy) -> dict[str, Any]:
@@ -165,7 +170,7 @@ def _step(item: Any, policy: Policy, limits: Limits) -> Line:
     return _line(CALLS, policy.head, event)
 
 
-def _recorded(topic: str, raw: bytes, policy: Policy, limits: Limits) -> Line:
+def _recorded(topic: str, raw: bytes, at_ns: int, policy: Policy, limits: Limits) -> Line:
     event = orjson.loads(raw)
     for key in ("input", "output"):
         if event.get(key) is not None:
@@ -185,7 +190,7 @@ def _recorded(topic: str, raw: bytes, policy: Policy, limits: Limits) -> Line:
         event["retrieved"] = documents(orjson.dumps(event["retrieved"]), policy, limits)
     if policy.capture != "full" and event["type"] == "response":
         event["capture"] = policy.capture
-    return _line(topic, event, event)
+    return _line(topic, event, event, LAST if at_ns - event.get("started_at_ns", at_ns) > OLD_NS else ANYWHERE)
 
 
 def _given(**fields: Any) -> dict[str, Any]:

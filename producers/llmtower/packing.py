@@ -31,7 +31,7 @@ class Packer:
 
     def pack(self) -> list[Envelope]:
         """Take up to an envelope's worth of events; an empty list when none waits."""
-        groups: dict[tuple[str, str, str], _Group] = {}
+        groups: dict[tuple[str, str, str, int], _Group] = {}
         size, since = 0, perf_counter()
         for _ in range(MAX_EVENTS):
             item = self._outbox.take()
@@ -40,7 +40,7 @@ class Packer:
             self.taken += 1
             line = self._line(item)
             if line is not None:
-                groups.setdefault(line[:3], _Group()).add(line.json, item[3])
+                groups.setdefault((line.topic, line.project, line.app, line.place), _Group()).add(line.json, item[3])
                 size += len(line.json)
             if size >= MAX_BYTES:
                 break
@@ -70,11 +70,12 @@ class Packer:
             internal_error("packing")
         return None
 
-    def _seal(self, topic: str, project: str, app: str, group: "_Group") -> list[Envelope]:
-        return [
-            seal(topic, project, app, lines, producer=self._run, seq=self.number(topic, len(lines)), at_ns=group.at_ns)
-            for lines in group.parts()
-        ]
+    def _seal(self, topic: str, project: str, app: str, place: int, group: "_Group") -> list[Envelope]:
+        sealed = []
+        for lines in group.parts():
+            seq = self.number(topic, len(lines))
+            sealed.append(seal(topic, project, app, lines, producer=self._run, seq=seq, at_ns=group.at_ns, place=place))
+        return sealed
 
 
 class _Group:

@@ -13,6 +13,11 @@ from llmtower_schemas.codec import EnvelopeHeaders, encode
 THREAD = "llmtower"
 """Name of the courier's thread."""
 
+ANYWHERE = -1
+"""Place of an envelope that any partition may take; its number says which."""
+LAST = -2
+"""Place of events of long ago: all in the last partition, so that a history that is sent in never stands before what happens now."""
+
 MAX_EVENTS = 500
 MAX_BYTES = 512_000
 """An envelope is closed at this many events or bytes; one larger event travels alone."""
@@ -24,7 +29,7 @@ class Envelope:
 
     topic: str
     partition: int
-    """-1: never attempted, not chosen yet."""
+    """ANYWHERE or LAST: never attempted, not chosen yet."""
     headers: tuple[tuple[str, bytes], ...]
     value: bytes
     producer: str
@@ -41,16 +46,29 @@ class Envelope:
         return self.topic, self.producer, self.seq
 
     def placed(self, partitions: int) -> "Envelope":
-        """Give the envelope with its partition: kept if chosen, else a pure function of producer and number."""
+        """Give the envelope with its partition: kept if chosen, else a pure function of place, producer and number."""
         if self.partition >= 0:
             return self
+        if self.partition == LAST:
+            return replace(self, partition=partitions - 1)
         return replace(self, partition=crc32(f"{self.producer}:{self.seq}".encode()) % partitions)
 
 
-def seal(topic: str, project: str, app: str, lines: list[bytes], *, producer: str, seq: int, at_ns: int, counted: bool = True) -> Envelope:
+def seal(
+    topic: str,
+    project: str,
+    app: str,
+    lines: list[bytes],
+    *,
+    producer: str,
+    seq: int,
+    at_ns: int,
+    counted: bool = True,
+    place: int = ANYWHERE,
+) -> Envelope:
     """Close an envelope over lines that are JSON already."""
     headers = EnvelopeHeaders(producer=producer, seq=seq, count=len(lines), project=project, app=app)
-    return Envelope(topic, -1, tuple(headers.encode()), encode(lines), producer, seq, len(lines), at_ns, counted)
+    return Envelope(topic, place, tuple(headers.encode()), encode(lines), producer, seq, len(lines), at_ns, counted)
 
 
 class Transport(Protocol):

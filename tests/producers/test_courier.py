@@ -7,12 +7,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import orjson
 import pytest
 
 from llmtower import courier as courier_module
 from llmtower.books import Stats
 from llmtower.contents import Policy
-from llmtower.lines import CALLS, Line
+from llmtower.lines import CALLS, OLD_NS, Line, recorded
 from llmtower.outbox import Item, Tally
 from llmtower.run import Options, Run
 from llmtower.spool import Spool
@@ -150,6 +151,36 @@ def test_envelopes_are_spread_over_partitions(run: Run, broker: MemoryTransport)
         run.flush(20)
 
     assert {envelope.partition for envelope in broker.records} == {0, 1, 2, 3}
+
+
+def record(run: Run, count: int, *, ago_ns: int) -> None:
+    now = time.time_ns()
+    for number in range(count):
+        raw = b'{"type":"step","project":"p","app":"a","started_at_ns":%d,"n":%d}' % (now - ago_ns, number)
+        run.outbox.put((recorded, (CALLS, raw), 100, now))
+
+
+def test_a_history_that_is_sent_in_keeps_to_the_last_partition_and_what_happens_now_to_all(run: Run, broker: MemoryTransport) -> None:
+    for ago_ns in (OLD_NS - 10**9, OLD_NS + 10**9, 7 * 86_400 * 10**9):
+        for _ in range(20):
+            record(run, 3, ago_ns=ago_ns)
+            assert run.flush(5.0)
+    sent: dict[bool, set[int]] = {True: set(), False: set()}
+    for one in broker.records:
+        for line in one.value.split(b"\n") if one.counted else ():
+            began = orjson.loads(line)["started_at_ns"]
+            sent[one.at_ns - began > OLD_NS].add(one.partition)
+    assert sent[True] == {3}
+    assert len(sent[False]) > 1
+
+
+def test_a_history_keeps_its_place_on_the_disk(run: Run, broker: MemoryTransport) -> None:
+    broker.down = True
+    record(run, 1_200, ago_ns=2 * OLD_NS)
+    until(lambda: run.stats().spooled == 1_200)
+    broker.down = False
+    until(lambda: run.stats().delivered == 1_200)
+    assert {one.partition for one in broker.records if one.counted} == {3}
 
 
 def test_while_the_broker_is_down_events_are_on_the_disk(run: Run, broker: MemoryTransport) -> None:

@@ -6,15 +6,17 @@ all patterns at once; then the needed texts are looked for; only then the expres
 
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
-from typing import Final
+from operator import itemgetter
+from typing import Any, Final
 
 _START: Final = 5
 """Bytes of a word's beginning."""
 _LETTERS: Final = bytes(i if i >= 128 or chr(i).isalpha() else 32 for i in range(256))
+_begin = itemgetter(slice(_START))
 _WORD: Final = re.compile(r"[^\W\d_]+")
 _ALONE: Final = re.compile("[\u3040-\u30ff\u4e00-\u9fff]")
 """Scripts that write words without spaces."""
@@ -22,12 +24,19 @@ _ALONE: Final = re.compile("[\u3040-\u30ff\u4e00-\u9fff]")
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """One expression, how sure a hit is (0 to 1), and texts of which one must be there, all in lower case."""
+    """One expression, how sure a hit is (0 to 1), and texts of which one must be there, all in lower case; of `also`, too, if there are any."""
 
     family: str
     weight: float
     literals: tuple[str, ...]
     search: Callable[[str], object]
+    also: tuple[str, ...] = ()
+
+    def found_in(self, text: str) -> bool:
+        """Say whether there is a hit in a text that has one of the literals."""
+        if self.also and not any(literal in text for literal in self.also):
+            return False
+        return self.search(text) is not None
 
 
 @dataclass(frozen=True)
@@ -41,12 +50,12 @@ class Patterns:
         found: dict[str, float] = {}
         for number in self._candidates(text):
             one = self.patterns[number]
-            if one.weight > found.get(one.family, 0.0) and one.search(text):
+            if one.weight > found.get(one.family, 0.0) and one.found_in(text):
                 found[one.family] = one.weight
         return found
 
     def _candidates(self, text: str) -> Iterable[int]:
-        starts = {word[:_START] for word in text.encode("utf-8", "replace").translate(_LETTERS).split()}
+        starts = set(map(_begin, text.encode("utf-8", "replace").translate(_LETTERS).split()))
         needed = [pair for start in starts & self._by_start.keys() for pair in self._by_start[start]]
         return sorted({number for literal, number in (*needed, *self._anywhere) if literal in text})
 
@@ -74,7 +83,11 @@ def _start(literal: str) -> bytes:
 
 
 def read(file: str) -> Patterns:
-    """Read a file of this package: tables `pattern` with `family`, `weight`, `any` and `text`."""
+    """Read a file of this package: tables `pattern` with `family`, `weight`, `any`, `also` and `text`."""
     tables = tomllib.loads(resources.files(__package__).joinpath(file).read_text("utf-8"))["pattern"]
-    made = (Pattern(one["family"], one.get("weight", 1.0), tuple(one["any"]), re.compile(one["text"]).search) for one in tables)
-    return Patterns(tuple(made))
+    return Patterns(tuple(map(_made, tables)))
+
+
+def _made(table: Mapping[str, Any]) -> Pattern:
+    search = re.compile(table["text"]).search
+    return Pattern(table["family"], table.get("weight", 1.0), tuple(table["any"]), search, tuple(table.get("also", ())))

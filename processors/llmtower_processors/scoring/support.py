@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from typing import Final
 
 from llmtower_processors.drift.embedders import Embedder, HashedNgrams
@@ -31,7 +32,13 @@ _FEWEST: Final = 2
 
 _ENDS: Final = re.compile(r"(?<=[.!?])\s+|(?<=[\u3002\uff01\uff1f])|\n+")
 _WORD: Final = re.compile(r"[^\W\d_]{4,}|[\u3040-\u30ff\u4e00-\u9fff]{2}|\d+(?:[.,:]\d+)*")
+_NUMBER: Final = re.compile(r"\d+(?:[.,:]\d+)*")
 _NO_NUMBER: Final = str.maketrans("", "", ".,:")
+_SHORTEST: Final = 4
+"""Letters of a word that counts."""
+_LETTERS: Final = bytes(byte if chr(byte).isalpha() else 32 for byte in bytes(range(128)).lower()) + bytes(range(128, 256))
+"""English in lower case, and what parts words to spaces."""
+_DIGITS: Final = bytes(range(48, 58))
 
 
 def sentences(text: str) -> list[str]:
@@ -50,7 +57,16 @@ def _of_short(text: str) -> tuple[frozenset[str], frozenset[str]]:
 
 
 def _words(text: str) -> tuple[frozenset[str], frozenset[str]]:
-    """Give the beginnings of the longer words, and the numbers."""
+    """Give the beginnings of the longer words, and the numbers; of English in half the time, to the same result."""
+    if text.isascii():
+        raw = text.encode()
+        plain = raw.translate(_LETTERS).decode().split()
+        figures = _NUMBER.findall(text) if len(raw.translate(None, _DIGITS)) < len(raw) else ()
+        return frozenset([word[:_STEM] for word in plain if len(word) >= _SHORTEST]), frozenset([one.translate(_NO_NUMBER) for one in figures])
+    return _of_any(text)
+
+
+def _of_any(text: str) -> tuple[frozenset[str], frozenset[str]]:
     found = _WORD.findall(folded(visible(text)))
     numbers = frozenset(word.translate(_NO_NUMBER) for word in found if word[0].isdigit())
     return frozenset(word[:_STEM] for word in found if not word[0].isdigit()), numbers
@@ -59,7 +75,12 @@ def _words(text: str) -> tuple[frozenset[str], frozenset[str]]:
 def claims(answer: str) -> list[tuple[int, str]]:
     """Give the sentences that claim something, numbered: no questions, no greetings, no headings."""
     numbered = list(enumerate(sentences(answer[:MOST_CHARACTERS])))[:MOST_SENTENCES]
-    return [(number, text) for number, text in numbered if not text.endswith(("?", "\uff1f", ":")) and len(_WORD.findall(text)) >= _FEWEST]
+    return [(number, text) for number, text in numbered if not text.endswith(("?", "\uff1f", ":")) and _says(text)]
+
+
+def _says(text: str) -> bool:
+    """Whether a text has `_FEWEST` words or more, without reading on."""
+    return len(list(islice(_WORD.finditer(text), _FEWEST))) == _FEWEST
 
 
 Support = Callable[[Sequence[str], Sequence[str]], list[bool]]

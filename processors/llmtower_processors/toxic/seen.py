@@ -22,23 +22,25 @@ class Seen(Generic[V]):
     def answers(self, texts: Sequence[str], ask: Callable[[list[str]], Sequence[V]]) -> list[V]:
         """Give an answer per text, asking once for each that is not known."""
         keys = [blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest() for text in texts]
-        found = {key: value for key in keys if (value := self._known(key)) is not None}
+        found = {key: value for key in keys if (value := self.known(key)) is not None}
         self.hits += len(keys)
         fresh = {key: text for key, text in zip(keys, texts, strict=True) if key not in found}
         self.hits -= len(fresh)
         if fresh:
             for key, value in zip(fresh, ask(list(fresh.values())), strict=True):
                 found[key] = value
-                self._keep(key, value)
+                self.keep(key, value)
         return [found[key] for key in keys]
 
-    def _known(self, key: bytes) -> V | None:
+    def known(self, key: bytes) -> V | None:
+        """Give what is kept under a hash, None if nothing is."""
         value = self._young.get(key)
         if value is None and (value := self._old.get(key)) is not None:
-            self._keep(key, value)
+            self.keep(key, value)
         return value
 
-    def _keep(self, key: bytes, value: V) -> None:
+    def keep(self, key: bytes, value: V) -> None:
+        """Keep a value under a hash."""
         if len(self._young) >= self._most:
             self._old, self._young = self._young, {}
         self._young[key] = value
