@@ -27,7 +27,7 @@ from llmtower_processors.errors import NotConfigured, Unreachable
 from llmtower_processors.migrate import require_current
 from llmtower_processors.pricing import load_price_book
 from llmtower_processors.registry import build_processors
-from llmtower_processors.roles import NICENESS, PIPELINE, RANGE_ROWS, SCORING
+from llmtower_processors.roles import NICENESS, PIPELINE, RANGE_ROWS, SCORING, STARTING
 from llmtower_processors.runtime import garbage
 from llmtower_processors.runtime.buffer import Limits
 from llmtower_processors.runtime.clickhouse import ClickHouseStore
@@ -59,8 +59,9 @@ def run_worker(settings: Settings, names: tuple[str, ...] = (), *, resume: bool 
 
     Waits for Kafka and ClickHouse, saying so. Raises NotConfigured for an unknown name, MigrationError when migrations are pending.
     """
-    if names and not set(names) & set(PIPELINE):
-        _step_back()
+    only_scores = bool(names) and not set(names) & set(PIPELINE)
+    if only_scores:
+        _step_back(STARTING)
     logging.basicConfig(level=logging.WARNING, format=_LOG_FORMAT, stream=sys.stderr)
     logging.getLogger("llmtower_processors").setLevel(logging.INFO)
     scoring = not names or bool(set(names) & set(SCORING))
@@ -69,6 +70,8 @@ def run_worker(settings: Settings, names: tuple[str, ...] = (), *, resume: bool 
     known = build_processors(load_price_book(settings.prices_file), embedder, strong)
     processors = select(known, names)
     _wait_until_reachable(settings)
+    if only_scores:
+        _step_back(NICENESS - STARTING)
     garbage.take_over()
     registry = CollectorRegistry()
     metrics = Metrics(registry)
@@ -103,15 +106,15 @@ def _timers_of(
         yield ScoringTimers(settings)
 
 
-def _step_back() -> None:
+def _step_back(steps: int) -> None:
     """A process that only scores lets all others go first, also while it starts.
 
     Linux weighs whole sessions against each other (sched(7), autogroup): one of our own is told too.
     """
-    os.nice(NICENESS)
+    niceness = os.nice(steps)
     if os.getsid(0) == os.getpid():
         with contextlib.suppress(OSError):
-            Path("/proc/self/autogroup").write_text(str(NICENESS), "ascii")
+            Path("/proc/self/autogroup").write_text(str(niceness), "ascii")
 
 
 def _wait_until_reachable(settings: Settings) -> None:

@@ -35,6 +35,7 @@ BENCHMARKS: dict[str, str] = {
     "drift": "embedding rates; false alarms of drift over a million minutes without any; how soon seeded shifts are seen",
     "prompts": "a promotion to 200 connected clients, a start with everything down, rendering",
     "scoring": "event → queryable with the scoring process stopped, and busy",
+    "first_scores": "the demo with its history: from the first bad answer of the incident to its score",
     "scores": "calls a second and core through each local scorer; precision and recall of each on the corpus",
     "toxicity": "texts a second through the linear model; Detoxify's network in batches against the naive loop (needs `make clients`)",
     "drift_compare": "`drift compare` of two slices over thirty days of minutes",

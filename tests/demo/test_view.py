@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from llmtower_processors.demo.display import PlainDisplay, TerminalDisplay
-from llmtower_processors.demo.figures import Live, Row
+from llmtower_processors.demo.figures import Live, Row, Scored
 from llmtower_processors.demo.numbers import compact, dollars, per_thousand, percent, seconds, significant
 from llmtower_processors.demo.scenario import NORMAL, PHASES
 from llmtower_processors.demo.summary import print_alerts
@@ -29,7 +29,7 @@ PRICED = Row(
     0,
 )
 UNPRICED = Row("summarizer", "house-llama-8b", 100, {}, 0.3e6, 5.2e6, None, None, 13_000, 9_000, None, 100)
-LIVE = Live([PRICED, UNPRICED], 104_233, 123_456_789_012, 20_312, 0, 0.81)
+LIVE = Live([PRICED, UNPRICED], 104_233, 123_456_789_012, 20_312, 0, 0.81, Scored(84_311, 4.2))
 SCREEN = Screen(34, 26, PHASES[3], 5, 1_233, 31, LIVE, Progress(43_210, 100_000, 6.2))
 
 

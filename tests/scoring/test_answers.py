@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from llmtower_processors.drift.embedders import HashedNgrams, ModelEmbedder
 from llmtower_processors.scoring.model import Spoken
 from llmtower_processors.scoring.relevance import relevance
 from llmtower_processors.scoring.retrieval import of_step
-from llmtower_processors.scoring.support import MOST_CHARACTERS, _of_short, by_words, claims, groundedness
+from llmtower_processors.scoring.support import MOST_CHARACTERS, _of_any, _of_short, _words, by_words, claims, groundedness
 from tests.scoring.corpus import call, scores
 
 
@@ -137,3 +139,8 @@ def test_words_of_long_documents_are_not_kept() -> None:
     long, short = "Parcels take three days. " * 400, "Parcels take four days, by train."
     assert by_words(["Parcels take three days."], [long, short]) == [True]
     assert _of_short.cache_info().currsize == 1
+
+
+@given(st.text(alphabet=st.sampled_from([*"abcXYZ019 .,:;-_'\"\n\t()&/\x1c\x0b\x7f$%^*<>|"]), max_size=80))
+def test_english_is_cut_into_the_words_that_any_text_is_cut_into(text: str) -> None:
+    assert _words(text) == _of_any(text)

@@ -34,6 +34,16 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class Scored:
+    """How far the scores are behind the calls."""
+
+    behind: int
+    """Events that are stored as calls and not scored."""
+    newest_age_s: float | None
+    """Seconds since the newest scored call began; None when none of the last ten minutes is scored."""
+
+
+@dataclass(frozen=True, slots=True)
 class Live:
     """One look at the tables."""
 
@@ -45,6 +55,7 @@ class Live:
     dead_letters: int
     newest_age_s: float | None
     """Seconds since the newest stored call ended; None when none began within ten minutes."""
+    scored: Scored = Scored(0, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +100,7 @@ def read_live(client: Client, window_s: int = WINDOW_S) -> Live:
         unpriced=totals["unpriced"],
         dead_letters=totals["dead_letters"],
         newest_age_s=totals["newest_age_s"],
+        scored=read_scored(client),
     )
 
 
@@ -111,8 +123,18 @@ def read_rollup_difference(client: Client, apps: Sequence[str]) -> int:
     return int(_ask(client, "rollup_difference", {"apps": list(apps)})[0]["difference"])
 
 
+def read_scored(client: Client) -> Scored:
+    """Read how far the scores are."""
+    return Scored(**_ask(client, "scored", {})[0])
+
+
+def read_moved(client: Client, names: Sequence[str], began: int) -> list[dict[str, Any]]:
+    """Read the sums of scores and of feedback since `began` (Unix seconds) and of the week before."""
+    return _ask(client, "moved", {"names": list(names), "began": began})
+
+
 def read_unscored(client: Client) -> int:
-    """Count the events that the scoring process is behind."""
+    """Count the events that the sketches of drift are behind."""
     return int(_ask(client, "unscored", {})[0]["unscored"])
 
 

@@ -13,6 +13,7 @@ from .accounts import Accounts
 from .drifting import drift_lines, drift_summary, read_drift
 from .play import Play
 from .runs import Runs
+from .scored import read_moves, scored_lines, scored_summary
 from .staging import Ending, Parts, Wishes
 from .summary import print_alerts, print_books
 from .told import Told, behind
@@ -46,6 +47,7 @@ def _publish(accounts: Accounts, play: Play, console: Console) -> dict[str, obje
     print_books(console, "The books" if demos == 1 else f"All {demos} demos on this data directory", overall)
     if accounts.runs.has_history:
         summary["drift"] = _drift(play, console)
+        summary["scores"] = _scores(play, console)
     for note in accounts.notes():
         console.print(note, style="dim", highlight=False)
     return summary
@@ -61,6 +63,18 @@ def _drift(play: Play, console: Console) -> list[dict[str, Any]]:
     for line in drift_lines(moved):
         console.print(line, highlight=False)
     return drift_summary(moved)
+
+
+def _scores(play: Play, console: Console) -> dict[str, Any]:
+    """Say how the rates of scores have moved; the books are closed without it where it cannot be read."""
+    try:
+        scored, moved = read_moves(play.client, play.began)
+    except (ClickHouseError, OSError) as error:
+        console.print(f"Scores could not be read ({type(error).__name__}).", style="dim", highlight=False)
+        return {}
+    for line in scored_lines(scored, moved):
+        console.print(line, highlight=False)
+    return scored_summary(scored, moved)
 
 
 def _alerts(told: Sequence[Told]) -> dict[str, object]:

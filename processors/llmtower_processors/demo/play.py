@@ -37,7 +37,8 @@ PATIENCE_S = 120.0
 Kafka gives away the partitions of a dead member only after the session time-out (30 s)."""
 SAY_S = 5.0
 HEAD_START_S = 12.0
-"""The history, four processes at full speed, waits this long for the first live figures."""
+"""The history, four processes at full speed, waits this long for the first live figures and scores: what scores steps back, also while
+it starts, and would not come to it before the history is sent."""
 DATABASE = "llmtower"
 READER = "dashboards"
 
@@ -49,6 +50,7 @@ class Play:
 
     def __init__(self, accounts: Accounts, console: Console, ending: Ending, wishes: Wishes) -> None:
         self.said: list[Said] = []
+        self.began = 0.0
         self._accounts = accounts
         self._console = console
         self._ending = ending
@@ -70,6 +72,7 @@ class Play:
         provider = str((await parts.standin.line(START_S))["url"])
         await parts.apps.say({"standin": provider, "kafka": endpoints.kafka, "apps": list(APPS), "seed": SEED})
         urls = {line["app"]: line["url"] for line in [await parts.apps.line(START_S) for _ in APPS]}
+        self.began = time.time()
         traffic = Traffic(apps=urls, standin=provider, rate=self._wishes.rate, script=self._script, seed=SEED)
         await self._run(traffic, parts)
         await self._collect(parts.apps, provider)
@@ -91,7 +94,7 @@ class Play:
             await asyncio.sleep(0.25)
 
     async def _start_history(self, sender: Process, endpoints: Endpoints) -> bool:
-        """Let the senders begin once the first live figures are there, or soon after the traffic began; False when it is over before."""
+        """Let the senders begin once the first figures and scores are there, or a little later; False when it is over before."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._first_figures.wait(), HEAD_START_S)
         if self._ending.interrupted.is_set():
@@ -171,7 +174,7 @@ class Play:
             self._screen = replace(self._screen, trouble=f"ClickHouse cannot be read just now ({type(error).__name__})")
         else:
             self._screen = replace(self._screen, live=live, trouble="")
-            if live.rows:
+            if live.rows and live.scored.newest_age_s is not None:
                 self._first_figures.set()
 
     def _now(self, traffic: Traffic) -> Screen:

@@ -11,6 +11,7 @@ from rich.text import Text
 from .figures import WINDOW_S, Live, Row
 from .numbers import count, dollars, percent, significant
 from .scenario import NORMAL, Phase
+from .scored import behind_line
 from .table import BAD, MUTED, failed, figures_table
 from .told import Told
 
@@ -82,6 +83,8 @@ def plain_line(screen: Screen) -> str:
         f"stored {count(live.calls)} calls, {dollars(live.cost_nano_usd)} + {count(live.unpriced)} unpriced",
         f"newest {_age(live)}",
     ]
+    if live.scored.behind > 0:
+        parts.append(f"scores {count(live.scored.behind)} events behind")
     if screen.history and not screen.history.done:
         parts.append(f"history {count(screen.history.sent)} of {count(screen.history.total)} calls")
     if screen.trouble:
@@ -123,6 +126,7 @@ def _footer(screen: Screen, width: int) -> list[RenderableType]:
     live = screen.live
     if live is not None:
         lines.append(Text(f"Stored   {count(live.calls)} calls{_newest(live)}, {count(live.dead_letters)} dead letters", no_wrap=True))
+        lines.append(behind_line(live.scored))
         lines.append(Text(f"Cost     {dollars(live.cost_nano_usd)}{_unpriced(live.unpriced)}", no_wrap=True))
     lines += [alert_line(one, head="Alert    ") for one in screen.told[-ALERT_LINES:]]
     if screen.trouble:

@@ -24,7 +24,7 @@ _ALONE: Final = re.compile("[\u3040-\u30ff\u4e00-\u9fff]")
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """One expression, how sure a hit is (0 to 1), and texts of which one must be there, all in lower case; of `also`, too, if there are any."""
+    """One expression, how sure a hit is (0 to 1), and texts of which one must be there (and one of `also`), all in lower case."""
 
     family: str
     weight: float

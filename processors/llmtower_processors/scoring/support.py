@@ -62,7 +62,9 @@ def _words(text: str) -> tuple[frozenset[str], frozenset[str]]:
         raw = text.encode()
         plain = raw.translate(_LETTERS).decode().split()
         figures = _NUMBER.findall(text) if len(raw.translate(None, _DIGITS)) < len(raw) else ()
-        return frozenset([word[:_STEM] for word in plain if len(word) >= _SHORTEST]), frozenset([one.translate(_NO_NUMBER) for one in figures])
+        return frozenset([word[:_STEM] for word in plain if len(word) >= _SHORTEST]), frozenset(
+            [one.translate(_NO_NUMBER) for one in figures]
+        )
     return _of_any(text)
 
 
