@@ -214,8 +214,8 @@ def test_plain_lines_say_each_alert_once() -> None:
 
 def test_the_closing_words_say_how_soon_alerts_were_told() -> None:
     console = Console(width=140, record=True, file=io.StringIO())
-    print_alerts(console, TOLD)
-    print_alerts(console, ())
+    print_alerts(console, TOLD, {})
+    print_alerts(console, (), {})
     text = console.export_text()
     assert "told of 2, 6.0 s after the events at the median, 6.0 s at most; 1 of them are over." in text
     assert "told of none" in text

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,7 +16,7 @@ from .runs import Runs
 from .scored import read_moves, scored_lines, scored_summary
 from .staging import Ending, Parts, Wishes
 from .summary import print_alerts, print_books
-from .told import Told, behind
+from .told import Told, behind, scenes_told
 
 
 async def perform(parts: Parts, runs: Runs, *, wishes: Wishes, console: Console, ending: Ending) -> int:
@@ -28,8 +28,8 @@ async def perform(parts: Parts, runs: Runs, *, wishes: Wishes, console: Console,
     accounts.close(play.said)
     await play.drain()
     summary = await asyncio.to_thread(_publish, accounts, play, console)
-    print_alerts(console, parts.inbox.told)
-    summary["alerts"] = _alerts(parts.inbox.told)
+    print_alerts(console, parts.inbox.told, play.scenes)
+    summary["alerts"] = _alerts(parts.inbox.told, play.scenes)
     if wishes.json_file is not None:
         await asyncio.to_thread(wishes.json_file.write_text, json.dumps(summary, indent=2) + "\n", "utf-8")
     return 0 if summary["balanced"] else 1
@@ -77,10 +77,11 @@ def _scores(play: Play, console: Console) -> dict[str, Any]:
     return scored_summary(scored, moved)
 
 
-def _alerts(told: Sequence[Told]) -> dict[str, object]:
+def _alerts(told: Sequence[Told], began: Mapping[str, float]) -> dict[str, object]:
     times = behind(told)
     return {
         "told": len(told),
         "titles": [one.title for one in told],
+        "scene_to_notification_s": {name: seconds and round(seconds, 2) for name, seconds in scenes_told(told, began).items()},
         "event_to_notification_s": None if times is None else {"median": round(times[0], 2), "longest": round(times[1], 2)},
     }

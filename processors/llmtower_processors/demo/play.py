@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -39,28 +40,30 @@ SAY_S = 5.0
 HEAD_START_S = 12.0
 """The history, four processes at full speed, waits this long for the first live figures and scores: what scores steps back, also while
 it starts, and would not come to it before the history is sent."""
+LATEST_S, LATEST_SHARE = 30.0, 0.25
+"""The script begins without figures after so long, or so much of a run."""
 DATABASE = "llmtower"
 READER = "dashboards"
 
 
 class Play:
-    """The performance; afterwards `said` has what every producer said and `client` reads the tables."""
+    """The performance; afterwards `said` has what every producer said, `scenes` when each began, and `client` reads the tables."""
 
     client: Client
 
     def __init__(self, accounts: Accounts, console: Console, ending: Ending, wishes: Wishes) -> None:
         self.said: list[Said] = []
         self.began = 0.0
+        self.scenes: Mapping[str, float] = {}
         self._accounts = accounts
         self._console = console
         self._ending = ending
         self._wishes = wishes
-        self._script = script(wishes.seconds)
         self._sent: Counter[str] = Counter()
         self._history_total = 0
         self._history_began = self._history_ended = 0.0
         self._screen = Screen()
-        self._first_figures = asyncio.Event()
+        self._first_figures, self._first_scores = asyncio.Event(), asyncio.Event()
 
     async def perform(self, parts: Parts) -> None:
         """Play until the end, then end the apps and collect what they said. Raises DemoError when a part fails."""
@@ -73,8 +76,9 @@ class Play:
         await parts.apps.say({"standin": provider, "kafka": endpoints.kafka, "apps": list(APPS), "seed": SEED})
         urls = {line["app"]: line["url"] for line in [await parts.apps.line(START_S) for _ in APPS]}
         self.began = time.time()
-        traffic = Traffic(apps=urls, standin=provider, rate=self._wishes.rate, script=self._script, seed=SEED)
+        traffic = Traffic(apps=urls, standin=provider, rate=self._wishes.rate, seed=SEED)
         await self._run(traffic, parts)
+        self.scenes = traffic.began
         await self._collect(parts.apps, provider)
 
     async def drain(self) -> None:
@@ -96,7 +100,7 @@ class Play:
     async def _start_history(self, sender: Process, endpoints: Endpoints) -> bool:
         """Let the senders begin once the first figures and scores are there, or a little later; False when it is over before."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._first_figures.wait(), HEAD_START_S)
+            await asyncio.wait_for(self._first_scores.wait(), HEAD_START_S)
         if self._ending.interrupted.is_set():
             return False
         calls = calls_by_app(CALLS)
@@ -109,7 +113,7 @@ class Play:
         sender = parts.sender
         try:
             async with asyncio.TaskGroup() as around:
-                around_tasks = [around.create_task(self._view(traffic, parts.inbox)), around.create_task(self._time())]
+                around_tasks = [around.create_task(one) for one in (self._view(traffic, parts.inbox), self._time(), self._stage(traffic))]
                 if sender is not None:
                     around_tasks.append(around.create_task(self._cut_short(sender)))
                 async with asyncio.TaskGroup() as work:
@@ -120,6 +124,14 @@ class Play:
                     task.cancel()
         except BaseExceptionGroup as group:
             raise _first(group) from group
+
+    async def _stage(self, traffic: Traffic) -> None:
+        """Begin the script when its beginning can be seen: on a busy machine the first figures take their time."""
+        seconds = self._wishes.seconds
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._first_figures.wait(), LATEST_S if seconds is None else seconds * LATEST_SHARE)
+        elapsed = traffic.elapsed_s
+        traffic.script = script(None if seconds is None else max(seconds - elapsed, 1.0), begins_s=elapsed)
 
     async def _time(self) -> None:
         if self._wishes.seconds is not None:
@@ -174,8 +186,10 @@ class Play:
             self._screen = replace(self._screen, trouble=f"ClickHouse cannot be read just now ({type(error).__name__})")
         else:
             self._screen = replace(self._screen, live=live, trouble="")
-            if live.rows and live.scored.newest_age_s is not None:
+            if live.rows:
                 self._first_figures.set()
+            if live.rows and live.scored.newest_age_s is not None:
+                self._first_scores.set()
 
     def _now(self, traffic: Traffic) -> Screen:
         elapsed = traffic.elapsed_s
@@ -184,7 +198,7 @@ class Play:
             elapsed_s=elapsed,
             left_s=None if self._wishes.seconds is None else self._wishes.seconds - elapsed,
             phase=traffic.phase,
-            next_scene_s=self._script.until_next(elapsed),
+            next_scene_s=traffic.script.until_next(elapsed) if traffic.script else None,
             questions=traffic.asked.total(),
             in_flight=traffic.in_flight,
             history=self._progress(),

@@ -118,6 +118,8 @@ class Phase:
     drift_app: str = ""
     upgraded_app: str = ""
     """This app sends every call to `UPGRADE_TO` under its next prompt version."""
+    rules: tuple[str, ...] = ()
+    """Shipped alert rules that can tell of it while the demo lasts; the others want more time or more of a past."""
 
 
 UPGRADE_TO = "gpt-4o"
@@ -126,23 +128,25 @@ UPGRADE_PROMPT_VERSION = "8"
 NORMAL = Phase("normal", "All is well.")
 PHASES: tuple[Phase, ...] = (
     NORMAL,
-    Phase("error burst", "The provider answers 429, 500 and time-outs.", error_share=0.7),
+    Phase("error burst", "The provider answers 429, 500 and time-outs.", error_share=0.9, rules=("error_rate",)),
     Phase("slow model", "gpt-4.1 answers about four times slower.", slow_model="gpt-4.1"),
     Phase(
         "price jump", "support-bot 2.4.0 (prompt 8) sends every call to gpt-4o.", upgraded_app="support-bot", drift_app="search-assistant"
     ),
-    Phase("toxic answers", "support-bot insults its users.", toxic_app="support-bot", drift_app="search-assistant"),
+    Phase("toxic answers", "support-bot insults its users.", toxic_app="support-bot", drift_app="search-assistant", rules=("toxicity",)),
     Phase("topic drift", "search-assistant is asked about medicine instead of travel.", drift_app="search-assistant"),
 )
 """The script, in order. The topics drift two scenes before it is said: a window of ten minutes needs that much of them."""
 
 BY_NAME: dict[str, Phase] = {phase.name: phase for phase in PHASES}
 
-FIRST_SCENE_S = 20.0
+FIRST_SCENE_S = 12.0
 SCENE_S = 20.0
 CYCLE_S = 180.0
 CALM_SHARE = 1 / 3
 RECOVERY_SHARE = 0.05
+LENGTHS = (5, 2, 2, 2, 2)
+"""How long the scenes last beside each other: errors must be a tenth of an app's calls with certainty, calm ones before them counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,31 +157,36 @@ class Script:
     phases: tuple[Phase, ...]
     length_s: float
     endless: bool
+    begins_s: float = 0.0
+    """Second of the live traffic from which the others count: when its first figures were there."""
 
     def at(self, elapsed_s: float) -> Phase:
         """Give the phase `elapsed_s` seconds after live traffic began."""
-        moment = elapsed_s % self.length_s if self.endless else elapsed_s
-        return self.phases[max(bisect_right(self.starts_s, moment) - 1, 0)]
+        return self.phases[max(bisect_right(self.starts_s, self._moment(elapsed_s)) - 1, 0)]
 
     def until_next(self, elapsed_s: float) -> float | None:
         """Give the seconds until the next scene; None when none follows."""
-        moment = elapsed_s % self.length_s if self.endless else elapsed_s
+        moment = self._moment(elapsed_s)
         ahead = [start - moment for start in self.starts_s if start > moment]
         if ahead:
             return ahead[0]
         return self.length_s - moment + self.starts_s[1] if self.endless else None
 
+    def _moment(self, elapsed_s: float) -> float:
+        moment = elapsed_s - self.begins_s
+        return moment % self.length_s if self.endless and moment > 0 else moment
 
-def script(seconds: float | None) -> Script:
-    """Lay the phases over a run: a third of it is calm, then one scene after the other; None = an endless cycle of three minutes."""
+
+def script(seconds: float | None, *, begins_s: float = 0.0) -> Script:
+    """Lay the phases over what is left of a run: calm, then one scene after the other; None = an endless cycle of three minutes."""
     if seconds is None:
         lengths = [FIRST_SCENE_S, *[SCENE_S] * (len(PHASES) - 1)]
     else:
         calm = min(FIRST_SCENE_S, seconds * CALM_SHARE)
         stretch = seconds * (1 - RECOVERY_SHARE) - calm
-        lengths = [calm, *[stretch / (len(PHASES) - 1)] * (len(PHASES) - 1)]
+        lengths = [calm, *(stretch * length / sum(LENGTHS) for length in LENGTHS)]
     starts = (0.0, *accumulate(lengths))
-    return Script(starts, (*PHASES, NORMAL), CYCLE_S if seconds is None else seconds, endless=seconds is None)
+    return Script(starts, (*PHASES, NORMAL), CYCLE_S if seconds is None else seconds, endless=seconds is None, begins_s=begins_s)
 
 
 def pick_model(app: AppProfile, chance: random.Random) -> str:

@@ -1,6 +1,6 @@
 """The closing summary, for people: the books by app, and in words whether they balance."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
@@ -8,7 +8,7 @@ from rich.text import Text
 
 from .books import AppBooks, Books
 from .numbers import count, dollars, seconds
-from .told import Told, behind
+from .told import Told, behind, scenes_told
 from .view import alert_line
 
 WIDE = 120
@@ -38,7 +38,7 @@ def print_books(console: Console, title: str, books: Books) -> None:
     console.print(render_books(title, books, width=console.width), highlight=False)
 
 
-def render_alerts(told: Sequence[Told]) -> RenderableType:
+def render_alerts(told: Sequence[Told], began: Mapping[str, float]) -> RenderableType:
     """Say what the demo's webhook was told, and how soon."""
     times = behind(told)
     if times is None:
@@ -46,13 +46,18 @@ def render_alerts(told: Sequence[Told]) -> RenderableType:
     begun = sum(one.firing for one in told)
     soon = f"{times[0]:.1f} s after the events at the median, {times[1]:.1f} s at most"
     head = Text(f"Alerts: the demo's webhook was told of {begun}, {soon}; {len(told) - begun} of them are over.", style="bold")
-    return Group(head, *(alert_line(one, head="  ") for one in told if one.firing))
+    scenes = (f"  {name}: {_soon(seconds)}" for name, seconds in scenes_told(told, began).items())
+    return Group(head, *(alert_line(one, head="  ") for one in told if one.firing), *(Text(line, style="dim") for line in scenes))
 
 
-def print_alerts(console: Console, told: Sequence[Told]) -> None:
-    """Print it below the books."""
+def print_alerts(console: Console, told: Sequence[Told], began: Mapping[str, float]) -> None:
+    """Print it below the books. `began`: seconds since the epoch by scene."""
     console.print()
-    console.print(render_alerts(told), highlight=False)
+    console.print(render_alerts(told, began), highlight=False)
+
+
+def _soon(seconds: float | None) -> str:
+    return "no alert before the demo ended" if seconds is None else f"told {seconds:.1f} s after it began"
 
 
 def _cells(entry: AppBooks, *, wide: bool) -> Iterable[str]:

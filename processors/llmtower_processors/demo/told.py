@@ -14,6 +14,8 @@ import orjson
 
 from llmtower_processors.alerts.send.webhook import verify
 
+from .scenario import PHASES
+
 MOST_BYTES = 4 << 20
 
 
@@ -28,6 +30,9 @@ class Told:
     critical: bool
     behind_s: float
     """From the end of what was judged (all events up to there were known) to the arrival here."""
+    rule: str = ""
+    arrived_s: float = 0.0
+    """Seconds since the epoch."""
 
 
 @dataclass(slots=True)
@@ -60,6 +65,8 @@ def _told(message: Mapping[str, Any], now_s: float) -> Told:
         measured=measured,
         firing=message["status"] == "firing",
         critical=message["severity"] == "critical",
+        rule=str(message["rule"]),
+        arrived_s=now_s,
         behind_s=max(0.0, now_s - datetime.fromisoformat(message["window_end"]).timestamp()),
     )
 
@@ -68,6 +75,15 @@ def behind(told: Sequence[Told]) -> tuple[float, float] | None:
     """Give the median and the longest time from event to notification, of beginnings; None when there were none."""
     times = sorted(one.behind_s for one in told if one.firing)
     return (times[len(times) // 2], times[-1]) if times else None
+
+
+def scenes_told(told: Sequence[Told], began: Mapping[str, float]) -> dict[str, float | None]:
+    """Give for each scene that was played, and that a rule can tell of in time, the seconds until it did; None = it did not."""
+    found: dict[str, float | None] = {}
+    for scene in (phase for phase in PHASES if phase.rules and phase.name in began):
+        after = [one.arrived_s - began[scene.name] for one in told if one.firing and one.rule in scene.rules]
+        found[scene.name] = min((seconds for seconds in after if seconds >= 0), default=None)
+    return found
 
 
 @contextlib.contextmanager

@@ -22,18 +22,21 @@ USERS = 250
 class Traffic:
     """Asks until told to stop; `asked`, `answered` and `failed` are counts by app."""
 
-    def __init__(self, *, apps: Mapping[str, str], standin: str, rate: float, script: Script, seed: int) -> None:
+    def __init__(self, *, apps: Mapping[str, str], standin: str, rate: float, seed: int) -> None:
         self.phase: Phase = NORMAL
+        self.script: Script | None = None
+        """What is played; nothing before it is given."""
+        self.began: dict[str, float] = {}
+        """When each scene began first, by name, seconds since the epoch."""
         self.asked: Counter[str] = Counter()
         self.answered: Counter[str] = Counter()
         self.failed: Counter[str] = Counter()
         self._apps = apps
         self._standin = standin
         self._questions_per_s = rate / sum(app.traffic * (1 + app.embedding_calls) for app in APPS.values())
-        self._script = script
         self._chance = random.Random(f"{seed}/traffic")  # noqa: S311  (a script, no secret)
         self._open: set[asyncio.Task[None]] = set()
-        self._began: float | None = None
+        self._since: float | None = None
 
     @property
     def in_flight(self) -> int:
@@ -43,11 +46,11 @@ class Traffic:
     @property
     def elapsed_s(self) -> float:
         """Seconds since the first question."""
-        return 0.0 if self._began is None else time.monotonic() - self._began
+        return 0.0 if self._since is None else time.monotonic() - self._since
 
     async def run(self, stop: asyncio.Event) -> None:
         """Ask at the set rate until `stop`, then wait for the answers that are still out."""
-        self._began = due = time.monotonic()
+        self._since = due = time.monotonic()
         limits = httpx.Limits(max_connections=MAX_IN_FLIGHT + 20, max_keepalive_connections=64)
         async with httpx.AsyncClient(timeout=ANSWER_TIMEOUT_S, limits=limits) as client:
             scenes = asyncio.create_task(self._play(client, stop))
@@ -93,9 +96,10 @@ class Traffic:
 
     async def _play(self, client: httpx.AsyncClient, stop: asyncio.Event) -> None:
         while not stop.is_set():
-            phase = self._script.at(self.elapsed_s)
+            phase = self.script.at(self.elapsed_s) if self.script else NORMAL
             if phase is not self.phase:
                 await self._change(client, phase)
+                self.began.setdefault(phase.name, time.time())
             await _pause(stop, 0.25)
 
     async def _change(self, client: httpx.AsyncClient, phase: Phase) -> None:

@@ -33,7 +33,7 @@ def test_a_short_demo_balances_its_books_and_a_second_one_adds_to_them(tmp_path:
     assert total["unpriced_calls"] > 0
     assert total["duration_p50_us"] <= total["duration_p95_us"]
     assert "The books balance" in said
-    assert set(first["alerts"]) == {"told", "titles", "event_to_notification_s"}
+    assert set(first["alerts"]) == {"told", "titles", "scene_to_notification_s", "event_to_notification_s"}
     assert "Alerts: the " in said
 
     code, second, said = _demo(tmp_path / "data", "--seconds", "3")
