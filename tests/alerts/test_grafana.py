@@ -10,7 +10,8 @@ from llmtower_dashboards.grafana.push import MemoryGrafana, plan, push
 from llmtower_dashboards.grafana.resources import Resource
 from llmtower_processors.alerts.conditions import bound
 from llmtower_processors.alerts.durations import duration
-from llmtower_processors.alerts.grafana import Compiled, grafana_alerts, grafana_sql, provisioning_file
+from llmtower_processors.alerts.grafana import Compiled, grafana_alerts, grafana_sql
+from llmtower_processors.alerts.grafana_file import provisioning_file
 from llmtower_processors.alerts.load import load_rules, parse_rules
 from llmtower_processors.alerts.rules import Rules
 

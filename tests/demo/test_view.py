@@ -197,7 +197,7 @@ def test_alerts_are_shown_with_how_soon_they_were_told(width: int) -> None:
     assert "Alert    RESOLVED: Many calls fail (app=chat)" in text
     assert all(len(line) <= width for line in text.splitlines())
     if width > 100:
-        assert "Value 40 %, level 30 %, from 90 calls, told 6.0 s after the events" in text
+        assert "Value 40 %, level 30 %, from 90 calls, told 6.0 s after its window's end" in text
 
 
 def test_plain_lines_say_each_alert_once() -> None:
@@ -217,5 +217,5 @@ def test_the_closing_words_say_how_soon_alerts_were_told() -> None:
     print_alerts(console, TOLD, {})
     print_alerts(console, (), {})
     text = console.export_text()
-    assert "told of 2, 6.0 s after the events at the median, 6.0 s at most; 1 of them are over." in text
+    assert "told of 2, 6.0 s after its window's end at the median, 6.0 s at most; 1 of them are over." in text
     assert "told of none" in text

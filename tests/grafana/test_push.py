@@ -2,7 +2,8 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 import pytest
 
@@ -15,14 +16,34 @@ from llmtower_dashboards.registry import DASHBOARDS
 from tests.standins.grafana import TOKEN, Standin, serve
 
 READER = Reader(host="127.0.0.1", port=8123, database="llmtower", user="dashboards", password="s3cret")
+COST = {
+    "uid": "llmtower-cost",
+    "title": "Cost",
+    "ruleGroup": "default",
+    "folderUID": "llmtower",
+    "condition": "A",
+    "data": [
+        {
+            "refId": "A",
+            "datasourceUid": DATASOURCE_UID,
+            "relativeTimeRange": {"from": 60, "to": 0},
+            "model": {"refId": "A", "rawSql": "SELECT 1"},
+        }
+    ],
+    "noDataState": "OK",
+    "execErrState": "Error",
+    "for": "5m",
+}
 ALERTING = (
     Resource(
         "alert rules",
         "llmtower/default",
-        {"title": "default", "folderUid": "llmtower", "interval": 60, "rules": [{"uid": "llmtower-cost", "title": "Cost", "for": "5m"}]},
+        {"title": "default", "folderUid": "llmtower", "interval": 60, "rules": [COST]},
     ),
     Resource(
-        "contact point", "llmtower-oncall", {"uid": "llmtower-oncall", "name": "on call", "type": "webhook", "settings": {"url": "x"}}
+        "contact point",
+        "llmtower-oncall",
+        {"uid": "llmtower-oncall", "name": "on call", "type": "webhook", "settings": {"url": "http://x"}},
     ),
     Resource("notification policy", "on call", {"receiver": "on call", "object_matchers": [["llmtower", "=", "yes"]]}),
 )
@@ -34,12 +55,14 @@ def grafana() -> Iterator[Standin]:
         yield standin
 
 
-def run(grafana: Standin, *words: str, token: str = TOKEN) -> subprocess.CompletedProcess[str]:
+def run(
+    grafana: Standin, *words: str, token: str = TOKEN, environment: Mapping[str, str] = MappingProxyType({})
+) -> subprocess.CompletedProcess[str]:
     env = {"PATH": "", "HOME": "/nonexistent", "PYTHONPATH": ":".join(sys.path), "LLMTOWER_GRAFANA__URL": grafana.address}
     env |= {"LLMTOWER_GRAFANA__TOKEN": token, "LLMTOWER_GRAFANA__CLICKHOUSE_HOST": "clickhouse", "LLMTOWER_CLICKHOUSE__HOST": "127.0.0.1"}
     env |= {"LLMTOWER_CLICKHOUSE__USER": "dashboards", "LLMTOWER_CLICKHOUSE__PASSWORD": "s3cret"}
     command = [sys.executable, "-m", "llmtower_processors.cli", "dashboards", *words]
-    return subprocess.run(command, capture_output=True, text=True, env=env, check=False, timeout=60)
+    return subprocess.run(command, capture_output=True, text=True, env=env | dict(environment), check=False, timeout=60)
 
 
 def test_diff_push_diff_on_the_command_line(grafana: Standin) -> None:

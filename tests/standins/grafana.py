@@ -1,4 +1,4 @@
-"""A Grafana to push to: the few paths of its HTTP API that Llmtower uses, with the answers of the real one (version 12), in memory.
+"""A Grafana to push to: the few paths of its HTTP API that Llmtower uses, with the answers of the real one (version 13), in memory.
 
 Like that one it adds ids, versions and defaults of its own, never gives a secret back, refuses what is not there or is there already.
 """
@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
+
+from tests.standins.grafana_alerting import faults_of_contact, faults_of_group, faults_of_policy
 
 TOKEN: Final = "glsa_a-token-of-a-service-account"
 Answer = tuple[int, Any]
@@ -28,10 +30,16 @@ class Standin:
     contacts: dict[str, dict[str, Any]] = field(default_factory=dict)
     policy: dict[str, Any] = field(default_factory=lambda: {"receiver": "grafana-default-email", "routes": []})
     written: list[str] = field(default_factory=list)
+    failing: dict[str, int] = field(default_factory=dict)
+    """Status by the beginning of a path."""
+    version: int = 13
     address: str = ""
 
     def answer(self, method: str, path: str, body: Any) -> Answer:
         """Give status and JSON."""
+        failure = next((status for start, status in self.failing.items() if path.startswith(start)), None)
+        if failure:
+            return failure, {"message": "something went wrong: T0PSECRET"}
         if method != "GET":
             self.written.append(f"{method} {path}")
         parts = path.strip("/").split("/")[1:]
@@ -109,8 +117,21 @@ def _get_group(grafana: Standin, rest: list[str], _body: Any) -> Answer:
     return (200, found) if found else (404, {"message": "rule group not found"})
 
 
+def _refused(faults: Iterator[str]) -> Answer | None:
+    found = list(faults)
+    return (400, {"message": f"invalid: {'; '.join(found)}"}) if found else None
+
+
 def _put_group(grafana: Standin, rest: list[str], body: Any) -> Answer:
-    rules = [{**rule, "id": number, "orgID": 1, "updated": "2026-11-20T12:00:00Z"} for number, rule in enumerate(body["rules"])]
+    if rest[0] not in grafana.folders:
+        return 404, {"message": "folder does not exist"}
+    if refused := _refused(faults_of_group(body, rest[0], rest[2])):
+        return refused
+    added = {"orgID": 1, "updated": "2026-11-20T12:00:00Z", "provenance": ""}
+    rules = [{**rule, "id": number, **added} for number, rule in enumerate(body["rules"])]
+    if grafana.version < 12:
+        for rule in rules:
+            rule.pop("keep_firing_for", None)
     grafana.groups[rest[0], rest[2]] = {**body, "rules": rules}
     return 200, grafana.groups[rest[0], rest[2]]
 
@@ -118,16 +139,25 @@ def _put_group(grafana: Standin, rest: list[str], body: Any) -> Answer:
 def _new_contact(grafana: Standin, _rest: list[str], body: Any) -> Answer:
     if body["uid"] in grafana.contacts:
         return 400, {"message": "contact point with this uid already exists"}
+    if refused := _refused(faults_of_contact(body)):
+        return refused
     grafana.contacts[body["uid"]] = {**body, "provenance": ""}
     return 202, grafana.contacts[body["uid"]]
 
 
 def _put_contact(grafana: Standin, rest: list[str], body: Any) -> Answer:
+    if rest[0] not in grafana.contacts:
+        return 404, {"message": "contact point not found"}
+    if refused := _refused(faults_of_contact(body)):
+        return refused
     grafana.contacts[rest[0]] = {**body, "provenance": ""}
     return 202, {"message": "contactpoint updated"}
 
 
 def _put_policy(grafana: Standin, _rest: list[str], body: Any) -> Answer:
+    known = {contact["name"] for contact in grafana.contacts.values()} | {"grafana-default-email", "somebody else"}
+    if refused := _refused(faults_of_policy(body, known)):
+        return refused
     grafana.policy = body
     return 202, {"message": "policies updated"}
 

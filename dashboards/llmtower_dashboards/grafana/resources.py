@@ -17,6 +17,9 @@ ORDER: Final[tuple[Kind, ...]] = ("folder", "data source", "dashboard", "contact
 RAISED: Final = frozenset({"schemaVersion"})
 """What Grafana raises by itself when it is newer than the form of a dashboard."""
 
+SINCE_12: Final = "keep_firing_for"
+"""Of a rule; a Grafana before 12 does not know it and gives it back nowhere."""
+
 REDACTED: Final = "[REDACTED]"
 """What Grafana shows of a contact point's secrets."""
 
@@ -44,6 +47,8 @@ class Change:
     paths: Sequence[str] = ()
     hidden: bool = False
     """Grafana keeps a secret of it to itself, so that a push sets it again."""
+    note: str = ""
+    """What this Grafana cannot keep."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,8 +98,10 @@ def compare(wanted: Resource, found: Body | None) -> Change:
     if found is None:
         return Change(wanted, "create")
     paths = [path for path in differences(wanted.body, found) if path not in RAISED]
+    lost = any(path.endswith(SINCE_12) for path in paths) and not any(SINCE_12 in rule for rule in found.get("rules", ()))
+    paths = [path for path in paths if not (lost and path.endswith(SINCE_12))]
     hidden = bool(wanted.secrets) or any(_redacted(found))
-    return Change(wanted, "update" if paths else "same", paths, hidden)
+    return Change(wanted, "update" if paths else "same", paths, hidden, f"a Grafana before 12 knows no {SINCE_12}" if lost else "")
 
 
 def _redacted(found: Any) -> Iterable[bool]:

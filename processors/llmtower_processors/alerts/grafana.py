@@ -5,7 +5,6 @@ one pager. A heartbeat joins them, which fires when this system itself is silent
 end now, not at the watermark; a baseline's `near` is left out; a level is compared with the certain bound (`sure`), also to recover.
 """
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -23,6 +22,9 @@ GROUP: Final = "llmtower-alerts"
 INTERVAL_S: Final = 60
 SILENT_S: Final = 60
 """The leader writes watermarks every 5 s."""
+LONGEST_HEADING: Final = 100
+"""Grafana takes 190 characters of a title, rule and level included."""
+LONGEST_UID: Final = 40
 _NO_DATA: Final = {"ok": "OK", "alert": "Alerting", "keep": "KeepLast"}
 _START: Final = re.compile(r"\{start:[^}]+\}")
 _END: Final = re.compile(r"\{end:[^}]+\}")
@@ -155,11 +157,11 @@ def _rule(rule: Rule, severity: Severity, level: Level, folder_uid: str, source:
     labels = {"severity": severity, "source": "llmtower", "rule": rule.name} | {_label(route): "yes" for route in rule.routes}
     annotations = {
         "summary": f"{rule.heading}: {severity}",
-        "description": f"Value {{{{ $values.A }}}} {rule.value_unit}, level {level.threshold:g}.",
+        "description": f"Value {{{{ .Values.A }}}} {rule.value_unit}, level {level.threshold:g}.",  # no `$`: files of Grafana expand it
     } | ({"runbook_url": rule.runbook} if rule.runbook else {})
     return {
         "uid": _uid(rule.name, severity),
-        "title": f"{rule.heading} ({rule.name}, {severity})",
+        "title": f"{rule.heading[:LONGEST_HEADING]} ({rule.name}, {severity})",
         "ruleGroup": GROUP,
         "folderUID": folder_uid,
         "condition": "B",
@@ -234,33 +236,8 @@ def _policy(name: str, route: Route) -> dict[str, Any]:
     }
 
 
-def provisioning_file(made: Iterable[Compiled], folder: str) -> str:
-    """Write rules, contact points and policies as one file for Grafana's own provisioning (JSON is YAML).
-
-    `$` is doubled, as it would be a variable; but for `${NAME}`, by which an address stands that is a secret.
-    """
-    parts = list(made)
-    groups = [one.body for one in parts if one.kind == "alert rules"]
-    contacts = [one.body for one in parts if one.kind == "contact point"]
-    routes = [one.body for one in parts if one.kind == "notification policy"]
-    whole: dict[str, Any] = {
-        "apiVersion": 1,
-        "groups": [
-            {"orgId": 1, "name": group["title"], "folder": folder, "interval": duration(group["interval"]), "rules": group["rules"]}
-            for group in groups
-        ],
-        "contactPoints": [
-            {"orgId": 1, "name": one["name"], "receivers": [{name: value for name, value in one.items() if name != "name"}]}
-            for one in contacts
-        ],
-    }
-    if contacts:
-        whole["policies"] = [{"orgId": 1, "receiver": contacts[0]["name"], "routes": routes}]
-    return json.dumps(whole, indent=2, ensure_ascii=False).replace("$", "$$").replace("$${", "${") + "\n"
-
-
 def _receiver(route: str) -> str:
-    return f"llmtower-{route}"[:40]
+    return _fitting(f"llmtower-{route}", route)
 
 
 def _label(route: str) -> str:
@@ -268,6 +245,8 @@ def _label(route: str) -> str:
 
 
 def _uid(name: str, severity: str) -> str:
-    """Grafana takes 40 characters."""
-    whole = f"llmtower-{name}-{severity}"
-    return whole if len(whole) <= 40 else f"llmtower-{digest(name, severity)[:24]}"
+    return _fitting(f"llmtower-{name}-{severity}", name, severity)
+
+
+def _fitting(whole: str, *parts: str) -> str:
+    return whole if len(whole) <= LONGEST_UID else f"llmtower-{digest(*parts)[:24]}"

@@ -97,7 +97,7 @@ def dashboards_push(alerts: Alerts = False, data_dir: DataDir = DATA_DIR) -> Non
 def _alerts_file(data_dir: Path) -> str:
     """Addresses that are secrets stand as variables of Grafana's environment."""
     from llmtower_dashboards.grafana.dashboards import FOLDER
-    from llmtower_processors.alerts.grafana import provisioning_file
+    from llmtower_processors.alerts.grafana_file import provisioning_file
     from llmtower_processors.alerts.load import load_rules
 
     settings = load_settings(data_dir, "dashboards").alerts
@@ -113,7 +113,15 @@ def _alerts(data_dir: Path) -> "list[Resource]":
     from llmtower_processors.alerts.send.build import addresses
 
     settings = load_settings(data_dir, "dashboards").alerts
-    known = addresses(load_rules(settings.file).routes, settings, os.environ)
+    routes = load_rules(settings.file).routes
+    known = addresses(routes, settings, os.environ)
+    for name, route in routes.items():
+        if route.kind != "apprise" and not known[name]:
+            raise NotConfigured(
+                f"Route {name} has no address: set {route.url_env} in the environment."
+                if route.url_env
+                else f"Route {name} has no address: give it url or url_env."
+            )
     return [Resource(one.kind, one.name, one.body) for one in _compiled(settings, known)]
 
 
@@ -167,4 +175,5 @@ def _show(changes: "list[Change]") -> None:
     words = {"create": "new", "update": "changed", "same": "same"}
     for change in changes:
         where = f": {', '.join(change.paths[:5])}{' …' if len(change.paths) > 5 else ''}" if change.paths else ""
-        typer.echo(f"{words[change.verdict]:8} {change.resource.kind} {change.resource.name}{where}")
+        note = f" ({change.note})" if change.note else ""
+        typer.echo(f"{words[change.verdict]:8} {change.resource.kind} {change.resource.name}{where}{note}")

@@ -44,7 +44,7 @@ def render_alerts(told: Sequence[Told], began: Mapping[str, float]) -> Renderabl
     if times is None:
         return Text("Alerts: the webhook was told of none.", style="dim")
     begun = sum(one.firing for one in told)
-    soon = f"{times[0]:.1f} s after the events at the median, {times[1]:.1f} s at most"
+    soon = f"{times[0]:.1f} s after its window's end at the median, {times[1]:.1f} s at most"
     head = Text(f"Alerts: the demo's webhook was told of {begun}, {soon}; {len(told) - begun} of them are over.", style="bold")
     scenes = (f"  {name}: {_soon(seconds)}" for name, seconds in scenes_told(told, began).items())
     return Group(head, *(alert_line(one, head="  ") for one in told if one.firing), *(Text(line, style="dim") for line in scenes))

@@ -138,9 +138,9 @@ def _footer(screen: Screen, width: int) -> list[RenderableType]:
 
 
 def alert_line(told: Told, *, head: str = "") -> Text:
-    """Say one alert: what, how much, and how soon after the events."""
+    """Say one alert: what, how much, and when its window ended: at the watermark, which waits for the history while that is being sent."""
     style = BAD if told.firing and told.critical else WARN if told.firing else "green"
-    rest = f"  {told.measured}, told {told.behind_s:.1f} s after the events" if told.firing else ""
+    rest = f"  {told.measured}, told {told.behind_s:.1f} s after its window's end" if told.firing else ""
     return Text.assemble(head, (told.title, style), rest, no_wrap=True, overflow="ellipsis")
 
 
