@@ -1,4 +1,4 @@
-"""Experiments: cases are read or refused, what was done is not done again, pairs are compared, a scorer that raises spoils nothing."""
+"""Experiments: what was done is not done again, pairs are compared, a scorer that raises spoils nothing."""
 
 from pathlib import Path
 
@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from llmtower_processors.errors import NotConfigured
-from llmtower_processors.prompts.experiment import Outcome, cells, flips, outcome_line, paired, read_cases, read_outcomes
-from llmtower_processors.prompts.scorers import find_check, production_scores, score
+from llmtower_processors.prompts.cases import Row, read_cases
+from llmtower_processors.prompts.experiment import Outcome, cells, flips, outcome_line, paired, read_outcomes
+from llmtower_processors.prompts.scorers import find_check, find_checks, score
 from llmtower_schemas.prompts import Prompt, Version
 
 
@@ -16,34 +17,8 @@ def version(number: int, text: str, **parameters: str) -> Version:
     return Version(name="a", number=number, sha256=prompt.sha256(), prompt=prompt)
 
 
-def test_cases(tmp_path: Path) -> None:
-    file = tmp_path / "cases.jsonl"
-    file.write_text(
-        '{"variables": {"q": "a"}, "expected": "b"}\n\n{"q": "c"}\n{"q": "c"}\n{"variables": {"q": "d"}, "expected": {"x": 1}}\n'
-    )
-    assert [(one.variables, one.expected) for one in read_cases(file)] == [({"q": "a"}, "b"), ({"q": "c"}, None), ({"q": "d"}, '{"x":1}')]
-
-
-@pytest.mark.parametrize(
-    ("text", "sentence"),
-    [
-        ("", "holds no case"),
-        ("{\n", "line 1: is no JSON"),
-        ("[]", "line 1: is to be an object"),
-        ('{"variables": 3}', "line 1"),
-    ],
-)
-def test_a_malformed_dataset_is_a_sentence(text: str, sentence: str, tmp_path: Path) -> None:
-    (tmp_path / "cases.jsonl").write_text(text)
-    with pytest.raises(NotConfigured, match=sentence):
-        read_cases(tmp_path / "cases.jsonl")
-    with pytest.raises(NotConfigured, match="cannot be read"):
-        read_cases(tmp_path / "none.jsonl")
-
-
 def test_an_interrupted_run_goes_on(tmp_path: Path) -> None:
-    (tmp_path / "cases.jsonl").write_text('{"q": "a"}\n{"q": "b"}\n')
-    cases = read_cases(tmp_path / "cases.jsonl")
+    cases = read_cases([Row("x", {"q": text}, {"q": text}) for text in "ab"], {}, source="x")
     todo = cells([version(1, "x {{ q }}"), version(2, "y {{ q }}")], ["m"], cases)
     assert [cell.arm for cell in todo] == ["a@1 m", "a@2 m"] * 2
     done = [Outcome(todo[0].key, todo[0].arm, "c", scores={"exact": 1.0}), Outcome(todo[1].key, todo[1].arm, "c", error="APIError")]
@@ -112,11 +87,11 @@ def test_what_is_no_check_is_a_sentence(text: str) -> None:
         find_check(text)
 
 
-def test_production_s_own_scorers_score() -> None:
-    from llmtower_processors.structs import STRUCTS
-    from llmtower_schemas.events import ResponseEvent
+def test_checks_of_one_name_are_told_apart() -> None:
+    assert [name for name, _ in find_checks(["regex:a", "json", "regex:b", "regex:c"])] == ["regex", "json", "regex 2", "regex 3"]
 
-    event = STRUCTS[ResponseEvent](app="a", call_id="", started_at_ns=0, duration_us=0, finish_reasons=["stop"])
-    found = production_scores("Where is my parcel?", "I'm sorry, but I can't help with that.", event)
-    assert found["refusal"] == 1.0
-    assert {"relevance", "length"} <= found.keys()
+
+def test_another_check_is_another_cell() -> None:
+    cases = read_cases([Row("x", {"q": "a"}, {"q": "a"})], {}, source="x")
+    keys = {cells([version(1, "x {{ q }}")], ["m"], cases, scoring)[0].key for scoring in ("", "exact", "judge_helpfulness/1/gpt-4o-mini")}
+    assert len(keys) == 3

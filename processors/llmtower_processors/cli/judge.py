@@ -14,6 +14,9 @@ from llmtower_processors.connection import clickhouse_client, kafka_settings, lo
 from llmtower_processors.errors import NotConfigured
 
 if TYPE_CHECKING:
+    import openai
+
+    from llmtower_processors.judge.endpoint import OpenAIEndpoint
     from llmtower_processors.judge.rubric import Rubric
     from llmtower_processors.judge.service import Judge
     from llmtower_schemas.settings import Settings
@@ -78,28 +81,38 @@ async def _run(settings: "Settings", rubrics: "tuple[Rubric, ...]") -> None:
 
 def build_judge(settings: "Settings", rubrics: "tuple[Rubric, ...]", *, registry: Any, sink: Any) -> "Judge":
     """Put a judge together around the real client, recorded by our own wrapper. Raises NotConfigured, Unreachable."""
-    import openai
-
     import llmtower
-    from llmtower.openai import host_of, provider_of
-    from llmtower_processors.judge.endpoint import OpenAIEndpoint
     from llmtower_processors.judge.service import Judge, Parts
     from llmtower_processors.judge.tables import ClickHouseCalls
-    from llmtower_processors.pricing import load_price_book
     from llmtower_processors.runtime.edges import SystemClock
+
+    endpoint = judge_endpoint(settings, llmtower.wrap_openai(judge_client(settings)))
+    calls = ClickHouseCalls(clickhouse_client(settings), settings.judge.model)
+    return Judge(Parts(settings.judge, rubrics, calls, registry, endpoint, sink, SystemClock(), secrets.token_hex(6)))
+
+
+def judge_client(settings: "Settings") -> "openai.AsyncOpenAI":
+    """Give the client of the endpoint that the settings name."""
+    import openai
 
     given = settings.judge
     key = given.api_key.get_secret_value() or "none"
-    client = openai.AsyncOpenAI(base_url=given.base_url, api_key=key, timeout=given.timeout_s, max_retries=0)
-    endpoint = OpenAIEndpoint(
-        llmtower.wrap_openai(client),
-        model=given.model,
+    return openai.AsyncOpenAI(base_url=given.base_url, api_key=key, timeout=given.timeout_s, max_retries=0)
+
+
+def judge_endpoint(settings: "Settings", client: "openai.AsyncOpenAI") -> "OpenAIEndpoint":
+    """Give what asks the settings' model through a client, priced as the worker prices it."""
+    from llmtower.openai import host_of, provider_of
+    from llmtower_processors.judge.endpoint import OpenAIEndpoint
+    from llmtower_processors.pricing import load_price_book
+
+    return OpenAIEndpoint(
+        client,
+        model=settings.judge.model,
         provider=provider_of(host_of(client)),
         prices=load_price_book(settings.prices_file),
-        most_output_tokens=given.max_output_tokens,
+        most_output_tokens=settings.judge.max_output_tokens,
     )
-    calls = ClickHouseCalls(clickhouse_client(settings), given.model)
-    return Judge(Parts(given, rubrics, calls, registry, endpoint, sink, SystemClock(), secrets.token_hex(6)))
 
 
 def judge_rubrics(data_dir: DataDir = DATA_DIR, output: Format = "table") -> None:

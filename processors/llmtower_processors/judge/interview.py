@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
+from llmtower_processors.errors import NotConfigured
 from llmtower_processors.judge.answer import read_score
 from llmtower_processors.judge.edges import Endpoint
 from llmtower_processors.judge.model import ENDPOINT, Material, Reply, Verdict
-from llmtower_processors.judge.question import AGAIN, cut, form, messages, response_format
+from llmtower_processors.judge.question import AGAIN, cut, form, messages, most_tokens, response_format
 from llmtower_processors.judge.rubric import Rubric
 from llmtower_schemas.settings import JudgeSettings
 
@@ -53,3 +54,14 @@ class Interview:
         reply = await self._endpoint.ask(asked, response_format(rubric))
         self._failures = self._failures + 1 if reply.reason in ENDPOINT else 0
         return reply, None if reply.reason else read_score(reply.text, rubric)
+
+
+def most_of(endpoint: Endpoint, rubric: Rubric, settings: JudgeSettings) -> int:
+    """Give what judging one answer costs at most, nano-USD: two asks of the longest kind. Raises NotConfigured where no price is known."""
+    most = endpoint.most(most_tokens(rubric, settings.text_bytes + settings.max_output_tokens))
+    if most is None:
+        raise NotConfigured(
+            f"No price is known for the judge's model {settings.model}, so its budget could not be kept."
+            " Give its price (0 for a model of your own) in a file named by LLMTOWER_PRICES_FILE."
+        )
+    return 2 * most

@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from llmtower_processors.errors import NotConfigured
 from llmtower_processors.gateway.sink import Sink
-from llmtower_processors.judge.budget import DAY_MS, PLAN, Book, Plan, allowance, day_of, spend_key
+from llmtower_processors.judge.budget import DAY_MS, PLAN, Plan, allowance, day_of
 from llmtower_processors.judge.edges import Calls, Endpoint, Registry
 from llmtower_processors.judge.events import score_line
-from llmtower_processors.judge.interview import Interview
+from llmtower_processors.judge.interview import Interview, most_of
 from llmtower_processors.judge.model import Material, Round, Verdict
-from llmtower_processors.judge.question import most_tokens
+from llmtower_processors.judge.purse import Purse
 from llmtower_processors.judge.rubric import Rubric
 from llmtower_processors.judge.sampling import Quota, quota
 from llmtower_processors.leader import Firing
@@ -45,29 +44,17 @@ class Judge:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._book = Book()
-        self._mine: dict[str, int] = {}
+        self._purse = Purse(parts.registry, parts.run, round(parts.settings.budget_usd * NANO))
         self._rest_ms, self._rest_until_ms = 0, 0
         self._by_name = {rubric.name: rubric for rubric in parts.rubrics}
-        self._most = {rubric.name: self._most_of(rubric) for rubric in parts.rubrics}
-
-    def _most_of(self, rubric: Rubric) -> int:
-        """What one call costs at most: two asks of the longest kind. Raises NotConfigured where no price is known."""
-        settings = self._parts.settings
-        most = self._parts.endpoint.most(most_tokens(rubric, settings.text_bytes + settings.max_output_tokens))
-        if most is None:
-            raise NotConfigured(
-                f"No price is known for the judge's model {settings.model}, so its budget could not be kept."
-                " Give its price (0 for a model of your own) in a file named by LLMTOWER_PRICES_FILE."
-            )
-        return 2 * most
+        self._most = {rubric.name: most_of(parts.endpoint, rubric, parts.settings) for rubric in parts.rubrics}
 
     async def fire(self, firing: Firing) -> None:
         """Run one round and store its row. Raises Unreachable, ClickHouseError; the next round begins where this one stopped."""
         now = self._parts.clock.now_ms()
         if now < self._rest_until_ms:
             return
-        await self._learn()
+        await self._purse.learn()
         row = await self._round(now, day_of(now))
         await asyncio.to_thread(self._parts.calls.record, row, firing.token)
         if row.state in ("judged", "endpoint down", "over budget"):
@@ -76,14 +63,11 @@ class Judge:
                 row.state, row.scored, row.failed, row.skipped, row.population, row.spent / NANO, row.budget / NANO,
             )  # fmt: skip
 
-    async def _learn(self) -> None:
-        self._book.learn(await self._parts.registry.poll())
-
     async def _round(self, now: int, day: str) -> Round:
         budget = round(self._parts.settings.budget_usd * NANO)
         row = Round(now, self._parts.settings.model, "idle", budget, 0)
         stored = await asyncio.to_thread(self._parts.calls.spent, now // DAY_MS * DAY_MS)
-        spent = max(stored, self._book.total(day))
+        spent = max(stored, self._purse.book.total(day))
         plan = await self._plan(now, allowance(budget, spent, now))
         row = replace(row, spent=spent, population=max((one.population for one in plan.quotas.values()), default=0))
         if not row.population:
@@ -92,16 +76,17 @@ class Judge:
         lump = sum(one.asks * self._most[name] for name, one in plan.quotas.items())
         if not lump and any(self._most.values()):
             return await self._without_money(row, plan)
-        if not await self._promise(day, lump, budget, stored):
+        if not await self._purse.promise(day, lump, stored):
             return await self._over_budget(row, plan)
         verdicts = await self._ask(plan)
-        await self._settle(day, lump, sum(one.cost for one in verdicts))
+        await self._purse.settle(day, lump, sum(one.cost for one in verdicts))
+        await self._purse.forget_before(day)
         await self._finish(plan)
-        return self._report(row, verdicts, max(stored, self._book.total(day)))
+        return self._report(row, verdicts, max(stored, self._purse.book.total(day)))
 
     async def _plan(self, now: int, room: int) -> Plan:
         """Go on with the plan that somebody left, or make the next one, from where the last ended."""
-        last = self._book.plan
+        last = self._purse.book.plan
         if last is not None and not last.done and all(name in self._by_name for name in last.quotas):
             return last
         settings = self._parts.settings
@@ -119,30 +104,10 @@ class Judge:
             room -= quotas[rubric.name].asks * most
         return Plan(*span, quotas)
 
-    async def _promise(self, day: str, lump: int, budget: int, stored: int) -> bool:
-        """Write down what may at most be spent, then look whether all judges together stay within the budget."""
-        before = self._mine.get(day, 0)
-        await self._parts.registry.write(spend_key(day, self._parts.run), _amount(before + lump))
-        await self._learn()
-        if max(self._book.total(day), stored + lump) <= budget:
-            self._mine[day] = before + lump
-            return True
-        await self._parts.registry.write(spend_key(day, self._parts.run), _amount(before))
-        return False
-
-    async def _settle(self, day: str, lump: int, cost: int) -> None:
-        """Give back what was promised and not spent."""
-        self._mine[day] += cost - lump
-        await self._parts.registry.write(spend_key(day, self._parts.run), _amount(self._mine[day]))
-        for old in sorted(self._book.spent.keys() - {day, max(self._book.spent, default=day)}):
-            for run in self._book.spent.pop(old):
-                await self._parts.registry.write(spend_key(old, run), None)
-        await self._learn()
-
     async def _finish(self, plan: Plan) -> None:
         if plan.until_ms > plan.from_ms:
             await self._parts.registry.write(PLAN, replace(plan, done=True).encode())
-            await self._learn()
+            await self._purse.learn()
 
     async def _without_money(self, row: Round, plan: Plan) -> Round:
         """Nothing may be spent now: later today (the span stays open and grows), or not at all today."""
@@ -164,7 +129,7 @@ class Judge:
 
     async def _ask(self, plan: Plan) -> list[Verdict]:
         """Ask about every call of a plan that has no score yet; each score is sent as soon as it is there."""
-        if plan is not self._book.plan:
+        if plan is not self._purse.book.plan:
             await self._parts.registry.write(PLAN, plan.encode())
         found: list[Verdict] = []
         interview = Interview(self._parts.endpoint, self._parts.settings)
@@ -203,7 +168,3 @@ class Judge:
             skipped=skipped,
             failed=len(verdicts) - scored - skipped,
         )
-
-
-def _amount(nano_usd: int) -> bytes:
-    return b'{"nano_usd": %d}' % nano_usd

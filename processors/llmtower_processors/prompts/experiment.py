@@ -10,6 +10,7 @@ import numpy as np
 import orjson
 
 from llmtower_processors.errors import NotConfigured
+from llmtower_processors.prompts.cases import Case
 from llmtower_processors.prompts.statistics import Compared, Difference, Estimate, Good, holm, mean
 from llmtower_processors.prompts.traffic import way
 from llmtower_schemas.prompts import Version
@@ -19,21 +20,14 @@ _SEED: Final = 7
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
-    """One line of a dataset: the variables of the prompt, and what is expected where something is."""
-
-    key: str
-    variables: dict[str, Any]
-    expected: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Cell:
     """One version and model on one case."""
 
     version: Version
     model: str
     case: Case
+    scoring: str = ""
+    """Names what scores it."""
 
     @property
     def arm(self) -> str:
@@ -42,8 +36,8 @@ class Cell:
 
     @property
     def key(self) -> str:
-        """Name the cell by what it asks, so that an interrupted run goes on and a changed prompt is asked anew."""
-        said = f"{self.version.sha256}\n{self.model}\n{self.case.key}"
+        """Name the cell by what it asks, so that an interrupted run goes on; a changed prompt, or another check, is asked anew."""
+        said = f"{self.version.sha256}\n{self.model}\n{self.case.key}\n{self.scoring}"
         return hashlib.sha256(said.encode("utf-8", "replace")).hexdigest()[:24]
 
 
@@ -58,43 +52,15 @@ class Outcome:
     """Class of the error; never its message."""
     seconds: float = 0.0
     nano_usd: int | None = None
+    judge_nano_usd: int = 0
+    """What asking a judge about it has cost."""
     scores: dict[str, float] = field(default_factory=dict)
     failed_scorers: tuple[str, ...] = ()
 
 
-def read_cases(path: Path) -> list[Case]:
-    """Read a JSONL file: `{"variables": {…}, "expected": "…"}` a line; one without `variables` is the variables. Raises NotConfigured."""
-    try:
-        lines = path.read_bytes().splitlines()
-    except OSError as error:
-        raise NotConfigured(f"{path} cannot be read ({error.strerror}).") from error
-    cases: dict[str, Case] = {}
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            case = _case(line, f"{path}, line {number}")
-            cases.setdefault(case.key, case)
-    if not cases:
-        raise NotConfigured(f'{path} holds no case. Write one JSON object a line: {{"variables": {{"question": "…"}}}}.')
-    return list(cases.values())
-
-
-def _case(line: bytes, where: str) -> Case:
-    try:
-        raw = orjson.loads(line)
-    except orjson.JSONDecodeError as error:
-        raise NotConfigured(f"{where}: is no JSON.") from error
-    variables = raw.get("variables", raw) if isinstance(raw, dict) else None
-    expected = raw.get("expected") if isinstance(raw, dict) and "variables" in raw else None
-    if not isinstance(variables, dict):
-        raise NotConfigured(f"{where}: is to be an object with variables.")
-    text = expected if expected is None or isinstance(expected, str) else orjson.dumps(expected).decode()
-    key = hashlib.sha256(orjson.dumps([variables, text], option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
-    return Case(key, variables, text)
-
-
-def cells(versions: Sequence[Version], models: Sequence[str], cases: Sequence[Case]) -> list[Cell]:
+def cells(versions: Sequence[Version], models: Sequence[str], cases: Sequence[Case], scoring: str = "") -> list[Cell]:
     """Give every combination, case by case, so that a run that ends early has whole cases."""
-    return [Cell(version, model, case) for case in cases for version in versions for model in _models(version, models)]
+    return [Cell(version, model, case, scoring) for case in cases for version in versions for model in _models(version, models)]
 
 
 def _models(version: Version, models: Sequence[str]) -> Sequence[str]:

@@ -1,4 +1,4 @@
-"""What answers of an experiment are scored by: checks, a function of one's own, and the scorers of production that need no download."""
+"""What answers of an experiment are checked by: checks by name, and functions of one's own."""
 
 import importlib
 import re
@@ -10,9 +10,6 @@ from typing import Any, Final
 import orjson
 
 from llmtower_processors.errors import NotConfigured
-from llmtower_processors.quality import quality_scorers
-from llmtower_processors.scoring.model import Spoken
-from llmtower_processors.scoring.process import score_all
 
 Check = Callable[[str, str | None, Mapping[str, Any]], float | bool | None]
 """Of an answer, what was expected, and the variables: a figure, True or False, or None where it does not apply."""
@@ -33,6 +30,16 @@ def contains(answer: str, expected: str | None, _: Mapping[str, Any]) -> bool | 
 def is_json(answer: str, _: str | None, __: Mapping[str, Any]) -> bool:
     """Whether the answer is JSON."""
     return _parsed(answer) is not None
+
+
+def find_checks(texts: Sequence[str]) -> list[tuple[str, Check]]:
+    """Find all; of several of one name the later ones are numbered. Raises NotConfigured."""
+    found: dict[str, Check] = {}
+    for text in texts:
+        name, check = find_check(text)
+        same = sum(other == name or other.startswith(f"{name} ") for other in found)
+        found[f"{name} {same + 1}" if same else name] = check
+    return list(found.items())
 
 
 def find_check(text: str) -> tuple[str, Check]:
@@ -105,14 +112,6 @@ def score(
         except Exception:
             failed.append(name)
     return found, tuple(failed)
-
-
-def production_scores(question: str, answer: str, event: Any) -> dict[str, float]:
-    """Give the scores that production would give this answer, of those that need no model and no download."""
-    no_question, no_answer = "" if question.strip() else "empty", "" if answer.strip() else "empty"
-    spoken = Spoken(question, answer, no_question, no_answer, (), event)
-    (scores,) = score_all([spoken], quality_scorers())
-    return {one.name: one.value for one in scores if one.status == "ok" and one.value is not None}
 
 
 def _parsed(answer: str) -> tuple[Any] | None:

@@ -69,8 +69,6 @@ def example(item: Item) -> Example:
         raise Unusable("its input ends with an answer")
     said = _text(item.output)
     answer = item.correction.strip() or said
-    if not answer:
-        raise Unusable("its answer has no text (a tool call, a refusal to answer, an error)")
     return Example(turns, answer, said if item.correction.strip() else _text(item.rejected))
 
 

@@ -16,16 +16,23 @@ Line = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """One form: what makes a line, what is wrong with a line ('' = nothing), and how many lines a file must have at least."""
+    """One form: what makes a line, what is wrong with a line ('' = nothing), how many lines a file must have at least.
+
+    `answer`: whether a row without an answer in text is of no use.
+    """
 
     make: Callable[[Example], Line]
     fault: Callable[[Line], str]
     least: int = 1
+    answer: bool = True
 
 
 def line(form: Form, item: Item) -> Line:
     """Make the line of a row. Raises Unusable."""
-    made = form.make(example(item))
+    read = example(item)
+    if form.answer and not read.answer:
+        raise Unusable("its answer has no text (a tool call, a refusal to answer, an error)")
+    made = form.make(read)
     if wrong := form.fault(made):
         raise Unusable(wrong)
     return made
@@ -120,6 +127,6 @@ FORMS: Final[Mapping[str, Form]] = {
     "preference": Form(_preference, _preference_fault),
     "gemini": Form(_gemini, _gemini_fault),
     "alpaca": Form(_alpaca, _alpaca_fault),
-    "cases": Form(_case, _case_fault),
+    "cases": Form(_case, _case_fault, answer=False),
 }
 """Forms of one JSON object a line."""

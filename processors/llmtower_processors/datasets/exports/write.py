@@ -91,7 +91,7 @@ class _Pages:
             file.seek(state.bytes)
             if form == "csv" and not state.bytes:
                 file.write(_csv([(*_FLAT, *_TEXTS)]))
-            for items in self.read(state.position):
+            for items in items_of(self.client, self.manifest, state.position, self.page):
                 state = _written(file, items, state)
                 file.flush()
                 os.fsync(file.fileno())
@@ -103,15 +103,17 @@ class _Pages:
         book.unlink(missing_ok=True)
         return state
 
-    def read(self, first: int) -> Iterator[list[Item]]:
-        columns = ", ".join(f"items.{name} AS {name}" for name in (*_FLAT, *_TEXTS))
-        rejected = "if(items.feedback > 0 AND items.correction = '', bad.rejected, '')"
-        sql = _PAGE.format(columns=columns, rejected=rejected, pairs=_PAIRS)
-        values: dict[str, Any] = {"name": self.manifest.name, "build": self.manifest.build_id, "page": self.page}
-        while rows := self.client.query(sql, parameters=values | {"first": first}).result_rows:
-            items = [Item(row[0], str(row[1]), *row[2:]) for row in rows]
-            first = items[-1].position + 1
-            yield items
+
+def items_of(client: "Client", manifest: Manifest, first: int = 0, page: int = PAGE) -> Iterator[list[Item]]:
+    """Give the rows of a version from a position on, in their order, a page at a time."""
+    columns = ", ".join(f"items.{name} AS {name}" for name in (*_FLAT, *_TEXTS))
+    rejected = "if(items.feedback > 0 AND items.correction = '', bad.rejected, '')"
+    sql = _PAGE.format(columns=columns, rejected=rejected, pairs=_PAIRS)
+    values: dict[str, Any] = {"name": manifest.name, "build": manifest.build_id, "page": page}
+    while rows := client.query(sql, parameters=values | {"first": first}).result_rows:
+        items = [Item(row[0], str(row[1]), *row[2:]) for row in rows]
+        first = items[-1].position + 1
+        yield items
 
 
 def _written(file: Any, items: list[Item], state: State) -> State:
