@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmtower_processors.errors import NotConfigured
-from llmtower_processors.prompts.gate import Margin, judge, parse_margin, wanting
+from llmtower_processors.prompts.gate import Judged, Margin, judge, parse_margin, wanting
 from llmtower_processors.prompts.statistics import Compared, Estimate, compare, holm, mean, quantile_ranks, rate, student, subtract
+from llmtower_processors.prompts.traffic import LEAST
 
 
 def test_newcombe_s_own_example() -> None:
@@ -31,7 +32,7 @@ def test_nothing_is_made_of_nothing() -> None:
     assert rate(0, 0) is None
     assert mean(1.0, math.nan, 1) is None
     (found,) = compare([("error rate", "%", "lower", rate(1, 10), None)])
-    assert (found.difference, found.verdict) == (None, "not enough data")
+    assert (found.difference, found.verdict) == (None, "not enough data: 2 each at least")
     same = rate(0, 50)
     assert same is not None
     assert [none.low for n in range(1, 400) if (none := rate(0, n)) is not None and none.low] == [], "no rounding error beside 0"
@@ -125,3 +126,25 @@ def test_the_gate() -> None:
     assert wanting([few, enough], margins, at_least=100) == ["f", "h"], "what `--wait` waits for"
     with pytest.raises(NotConfigured, match=r"There is no figure g\. There are: f\."):
         judge([Compared("f", "", "lower", None, None, None, "")], [Margin("g", 0, relative=False)], at_least=1)
+
+
+def test_the_gate_says_what_sample_would_prove_it() -> None:
+    """As many more observations as the square of how much closer the bound must come."""
+
+    def judged(n: int) -> Judged:
+        compared = compare([("f", "", "lower", rate(n // 100, n), rate(n // 100, n))])
+        return judge(compared, [parse_margin("f=1pp")], at_least=100)[0]
+
+    found = judged(400)
+    assert found.outcome == "unsure"
+    needed = int(found.sentence.split("about ")[1].split(" ")[0].replace(",", ""))
+    assert (judged(needed // 2 // 100 * 100).outcome, judged(needed // 100 * 100 + 200).outcome) == ("unsure", "passes")
+    worse = judge(compare([("f", "", "lower", rate(2, 200), rate(5, 200))]), [parse_margin("f=1pp")], at_least=100)[0]
+    assert worse.sentence.endswith("not proven to be within the margin"), "no sample proves what is beyond it by all that is known"
+
+
+def test_a_percentile_says_how_many_calls_it_needs() -> None:
+    (found,) = compare([("p95 duration", "s", "lower", None, None)], least=LEAST)
+    assert found.verdict == f"not enough data: {LEAST['p95 duration']} each at least"
+    low, high = quantile_ranks(0.95, LEAST["p95 duration"])
+    assert 0.88 <= low < 0.95 < high <= 0.999

@@ -1,6 +1,7 @@
 """`prompts compare` and `prompts gate`: versions beside each other, from live traffic."""
 
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -13,10 +14,22 @@ from llmtower_processors.errors import LlmtowerError, NotConfigured
 
 if TYPE_CHECKING:
     from llmtower_processors.prompts.statistics import Compared, Estimate
+    from llmtower_processors.prompts.traffic import Slice
 
 Last = Annotated[str, typer.Option(help="Span of time up to now: 90m, 12h, 7d, 2w.")]
 Environment = Annotated[str, typer.Option(help="Environment whose calls count.")]
+Project = Annotated[str, typer.Option(help="Only calls of this project [default: all].")]
+App = Annotated[str, typer.Option(help="Only calls of this application [default: all].")]
+Allow = Annotated[
+    list[str] | None,
+    typer.Option("--allow", help="A figure and how much worse it may be: 'p95 duration=10%', 'error rate=0.5pp'; several times."),
+]
+AtLeast = Annotated[int, typer.Option(min=2, help="Observations of each version without which nothing passes.")]
+Wait = Annotated[
+    str, typer.Option(help="Wait so long (90s, 5m) for calls and scores to come, as right after `prompts test`; 0s = not at all.")
+]
 
+INTERVALS: Final = "Intervals are of 95 %; a verdict stands when all figures are looked at together (Holm)."
 _POLL_S: Final = 2.0
 
 
@@ -25,6 +38,8 @@ def prompts_compare(
     b: Annotated[str, typer.Argument(metavar="B", help="The other one, of the same prompt; 7 is enough.")],
     last: Last = "7d",
     environment: Environment = "production",
+    project: Project = "",
+    app: App = "",
     data_dir: DataDir = DATA_DIR,
     output: Format = "table",
 ) -> None:
@@ -35,39 +50,25 @@ def prompts_compare(
     from llmtower_processors.cli.data import show
 
     name, versions = _pair(data_dir, a, b)
-    found = _compared(data_dir, name, versions, last, environment)
+    among = {"environment": environment, "project": project, "app": app}
+    found = _compared(data_dir, name, versions, last, among)
     if not any(one.a or one.b for one in found):
-        typer.echo(f"No calls of {name}@{versions[0]} or @{versions[1]} in {environment} in the last {last}: there is nothing to compare.")
+        typer.echo(f"{_nobody(name, versions, last, among)}: there is nothing to compare.")
         raise typer.Exit(0)
-    columns = ("figure", f"A: {name}@{versions[0]}", f"B: {name}@{versions[1]}", "B - A", "p", "verdict")
-    rows = [
-        (
-            f"{one.figure}{f', {one.unit}' if one.unit else ''}",
-            _said(one, one.a),
-            _said(one, one.b),
-            "unknown" if one.difference is None else _interval(one, one.difference.value, one.difference.low, one.difference.high),
-            "" if one.difference is None else f"{one.difference.p:.3f}",
-            one.verdict,
-        )
-        for one in found
-    ]
-    show(columns, rows, output)
-    typer.echo("Intervals are of 95 %; a verdict stands when all figures are looked at together (Holm).", err=True)
+    show(("figure", f"A: {name}@{versions[0]}", f"B: {name}@{versions[1]}", "B - A", "p", "verdict"), lines(found), output)
+    typer.echo(INTERVALS, err=True)
 
 
 def prompts_gate(
     candidate: Annotated[str, typer.Argument(metavar="VERSION", help="The version that shall go live: support/answer@7.")],
     against: Annotated[str, typer.Option(help="Label or version to hold it against.")] = "production",
-    worse: Annotated[
-        list[str] | None,
-        typer.Option("--allow", help="A figure and how much worse it may be: 'p95 duration=10%', 'error rate=0.5pp'; several times."),
-    ] = None,
+    worse: Allow = None,
     last: Last = "7d",
     environment: Environment = "production",
-    at_least: Annotated[int, typer.Option(min=2, help="Observations of each version without which nothing passes.")] = 100,
-    wait: Annotated[
-        str, typer.Option(help="Wait so long (90s, 5m) for calls and scores to come, as right after `prompts test`; 0s = not at all.")
-    ] = "0s",
+    project: Project = "",
+    app: App = "",
+    at_least: AtLeast = 100,
+    wait: Wait = "0s",
     strict: Annotated[bool, typer.Option("--strict", help="Also refuse what is not proven to be within its margin.")] = False,
     data_dir: DataDir = DATA_DIR,
     output: Format = "table",
@@ -84,9 +85,11 @@ def prompts_gate(
     margins = [parse_margin(text) for text in worse or ("error rate=1pp", "p95 duration=20%", "cost per 1,000 calls=20%")]
     base = candidate.partition("@")[0]
     name, versions = _pair(data_dir, f"{base}@{against}", candidate)
-    until = time.monotonic() + _seconds("--wait", wait)
-    while wanting(found := _compared(data_dir, name, versions, last, environment), margins, at_least=at_least) and time.monotonic() < until:
+    until, among = time.monotonic() + _seconds("--wait", wait), {"environment": environment, "project": project, "app": app}
+    while wanting(found := _compared(data_dir, name, versions, last, among), margins, at_least=at_least) and time.monotonic() < until:
         time.sleep(_POLL_S)
+    if not found:
+        raise LlmtowerError(f"{_nobody(name, versions, last, among)}: nothing passes unseen. Is it the right slice of traffic?")
     judged = judge(found, margins, at_least=at_least)
     show(("figure", "outcome", "why"), [(one.figure, one.outcome, one.sentence) for one in judged], output)
     refused = [one.figure for one in judged if one.outcome == "fails" or (strict and one.outcome == "unsure")]
@@ -112,22 +115,42 @@ def _pair(data_dir: DataDir, a: str, b: str) -> tuple[str, tuple[str, str]]:
     return run(data_dir, job)
 
 
-def _compared(data_dir: DataDir, name: str, versions: tuple[str, str], last: str, environment: str) -> "list[Compared]":
+def _compared(data_dir: DataDir, name: str, versions: tuple[str, str], last: str, among: dict[str, str]) -> "list[Compared]":
     from clickhouse_connect.driver.exceptions import ClickHouseError
 
-    from llmtower_processors.prompts.statistics import compare
-    from llmtower_processors.prompts.traffic import traffic
+    from llmtower_processors.prompts.traffic import beside
 
-    span, end = timedelta(seconds=_seconds("--last", last)), datetime.now(UTC)
     try:
-        client = clickhouse_client(load_settings(data_dir))
-        found = traffic(client, name, versions, environment=environment, start=end - span, end=end)
+        return beside(clickhouse_client(load_settings(data_dir)), name, versions, _slice(last, among))
     except ClickHouseError as error:
         raise LlmtowerError(f"ClickHouse says: {str(error).splitlines()[0]}") from error
-    a, b = (found[version] for version in versions)
-    names = list(dict.fromkeys((*a, *b)))
-    kinds = {figure: (a.get(figure) or b[figure])[:2] for figure in names}
-    return compare([(one, *kinds[one], a[one][2] if one in a else None, b[one][2] if one in b else None) for one in names])
+
+
+def _nobody(name: str, versions: tuple[str, str], last: str, among: dict[str, str]) -> str:
+    where = [among["environment"] or "any environment", *(f"of {key} {among[key]}" for key in ("project", "app") if among[key])]
+    return f"No calls of {name}@{versions[0]} or @{versions[1]} in {' '.join(where)} in the last {last}"
+
+
+def _slice(last: str, among: dict[str, str]) -> "Slice":
+    from llmtower_processors.prompts.traffic import Slice
+
+    end = datetime.now(UTC)
+    return Slice(start=end - timedelta(seconds=_seconds("--last", last)), end=end, **among)
+
+
+def lines(found: "Sequence[Compared]") -> list[tuple[str, ...]]:
+    """Give figures held against each other as lines."""
+    return [
+        (
+            f"{one.figure}{f', {one.unit}' if one.unit else ''}",
+            _said(one, one.a),
+            _said(one, one.b),
+            "unknown" if one.difference is None else _interval(one, one.difference.value, one.difference.low, one.difference.high),
+            "" if one.difference is None else f"{one.difference.p:.3f}",
+            one.verdict,
+        )
+        for one in found
+    ]
 
 
 def _seconds(option: str, text: str) -> float:

@@ -1,5 +1,6 @@
 """Whether a version may go live: no figure worse than that of production beyond a stated margin. Pure."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -78,5 +79,14 @@ def _judged(one: Compared, margin: Margin, at_least: int) -> Judged:
     if worse > allowed and bounds[0] > 0:
         return Judged(one.figure, "fails", said)
     if bounds[1] > allowed:
-        return Judged(one.figure, "unsure", f"{said}: not proven to be within the margin")
+        return Judged(
+            one.figure, "unsure", f"{said}: not proven to be within the margin{_needed(known, bounds[1] - worse, allowed - worse)}"
+        )
     return Judged(one.figure, "passes", said)
+
+
+def _needed(known: tuple[Estimate, Estimate, Difference], half: float, room: float) -> str:
+    """Say how many observations would prove it, if the difference stays as it is: the error falls with the root of the sample."""
+    if room <= 0:
+        return ""
+    return f"; about {math.ceil(min(known[0].n, known[1].n) * (half / room) ** 2):,} each would"

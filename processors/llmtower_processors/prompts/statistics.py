@@ -6,9 +6,10 @@ together, so a verdict needs Holm's correction.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
+from types import MappingProxyType
 from typing import Final, Literal
 
 LEVEL: Final = 0.95
@@ -107,12 +108,17 @@ def _needed(ratio: float, n: float) -> int | None:
     return math.ceil(n * ((Z + _NORMAL.inv_cdf(POWER)) / ratio) ** 2)
 
 
-def compare(figures: Sequence[tuple[str, str, Good, Estimate | None, Estimate | None]]) -> list[Compared]:
-    """Put every figure (name, unit, which way is good, A, B) side by side, and say what can be said."""
+def compare(
+    figures: Sequence[tuple[str, str, Good, Estimate | None, Estimate | None]], *, least: Mapping[str, int] = MappingProxyType({})
+) -> list[Compared]:
+    """Put every figure (name, unit, which way is good, A, B) side by side, and say what can be said.
+
+    `least` is how many observations a figure needs to have an interval at all, where those are more than two.
+    """
     differences = [subtract(a, b) if a and b else None for *_, a, b in figures]
     shown = holm([difference.p if difference else 1.0 for difference in differences])
     return [
-        Compared(name, unit, good, a, b, difference, _verdict(good, difference, beyond))
+        Compared(name, unit, good, a, b, difference, _verdict(good, difference, beyond, least.get(name, 2)))
         for (name, unit, good, a, b), difference, beyond in zip(figures, differences, shown, strict=True)
     ]
 
@@ -127,9 +133,9 @@ def holm(values: Sequence[float]) -> list[bool]:
     return found
 
 
-def _verdict(good: Good, difference: Difference | None, shown: bool) -> str:
+def _verdict(good: Good, difference: Difference | None, shown: bool, least: int) -> str:
     if difference is None:
-        return "not enough data"
+        return f"not enough data: {least:,} each at least"
     if not shown:
         needed = f"; about {difference.needed:,} each would" if difference.needed else ""
         return f"not shown to differ{needed}"

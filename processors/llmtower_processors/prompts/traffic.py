@@ -1,10 +1,11 @@
-"""What live traffic says of versions of a prompt: one query each for calls, scores and feedback. Edge: asks ClickHouse."""
+"""What live traffic says of versions of a prompt, or of snapshots of a model: one query each for calls, scores and feedback. Edge."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from llmtower_processors.prompts.statistics import Estimate, Good, mean, quantile_ranks, rate
+from llmtower_processors.prompts.statistics import Compared, Estimate, Good, compare, mean, quantile_ranks, rate
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
@@ -13,33 +14,65 @@ Figures = dict[str, tuple[str, Good, Estimate | None]]
 """By name: unit, which way is good, estimate."""
 
 _GRID: Final = (*(round(0.40 + 0.01 * step, 2) for step in range(21)), *(round(0.88 + 0.005 * step, 3) for step in range(24)), 0.999)
-_WHERE: Final = """prompt_name = {name:String} AND prompt_version IN {versions:Array(String)} AND environment = {environment:String}
-    AND started_at >= {start:DateTime64(6)} AND started_at < {end:DateTime64(6)}"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slice:
+    """Which traffic counts; '' = all."""
+
+    start: datetime
+    end: datetime
+    project: str = ""
+    app: str = ""
+    environment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """What is held against each other: values of `side` among the calls of one `name`; `scores` is where their scores are found."""
+
+    side: str
+    name: str
+    scores: str
+
+
+_SLICE: Final = """started_at >= {start:DateTime64(6)} AND started_at < {end:DateTime64(6)}
+    AND ({project:String} = '' OR project = {project:String}) AND ({app:String} = '' OR app = {app:String})
+    AND ({environment:String} = '' OR environment = {environment:String})"""
+_WHERE: Final = f"@name = {{name:String}} AND @side IN {{sides:Array(String)}} AND {_SLICE}"
 _CALLS: Final = f"""
-SELECT prompt_version, count() AS calls, countIf(status != 'ok') AS errors,
+SELECT @side, count() AS calls, countIf(status != 'ok') AS errors,
     count(cost_nano_usd) AS priced, avg(cost_nano_usd) / 1e6, varSamp(toFloat64(cost_nano_usd)) / 1e12,
     avgIf(output_tokens + reasoning_tokens, status = 'ok'), varSampIf(toFloat64(output_tokens + reasoning_tokens), status = 'ok'),
     countIf(status = 'ok') AS answered,
     quantilesTDigest({", ".join(map(str, _GRID))})(duration_us / 1e6) AS levels
-FROM calls WHERE {_WHERE} GROUP BY prompt_version
+FROM calls WHERE {_WHERE} GROUP BY @side
 """  # noqa: S608 - literals; values are bound
-_SCORES: Final = f"""
-SELECT prompt_version, name, sum(weight * value) / sum(weight) AS m,
+_SCORES: Final = """
+SELECT @side, name, sum(weight * value) / sum(weight) AS m,
     (sum(weight * weight * value * value) - 2 * m * sum(weight * weight * value)) / sum(weight * weight) + m * m,
     sum(weight) * sum(weight) / sum(weight * weight)
-FROM scores_of_calls WHERE {_WHERE} AND status = 'ok' AND isNotNull(value) AND weight > 0 GROUP BY prompt_version, name
-"""  # noqa: S608
+FROM @scores AND status = 'ok' AND isNotNull(value) AND weight > 0 GROUP BY @side, name
+"""
 """Of each score the weighted mean, the effective sample (Kish 1965), and the variance with which both give the error of the mean:
 squares of weights in it, since those that stand for many others are as uncertain as they are many (Horvitz and Thompson 1952)."""
-_FEEDBACK: Final = f"""
-SELECT prompt_version, said.name, count(), countIf(said.score > 0) FROM
+_BY_ID: Final = f"""
 (
-    SELECT toString(call_id) AS target, prompt_version FROM calls WHERE {_WHERE}
-    UNION ALL SELECT response_id AS target, prompt_version FROM calls WHERE {_WHERE} AND response_id != ''
-) AS asked
+    SELECT toString(call_id) AS target, @side FROM calls WHERE {_WHERE}
+    UNION ALL SELECT response_id AS target, @side FROM calls WHERE {_WHERE} AND response_id != ''
+) AS asked"""  # noqa: S608
+_FEEDBACK: Final = f"""
+SELECT @side, said.name, count(), countIf(said.score > 0) FROM {_BY_ID}
 INNER JOIN (SELECT target_id, name, score FROM feedback_current WHERE isNotNull(score)) AS said ON said.target_id = asked.target
-GROUP BY prompt_version, said.name
+GROUP BY @side, said.name
 """  # noqa: S608
+VERSIONS: Final = Axis("prompt_version", "prompt_name", f"scores_of_calls WHERE {_WHERE}")
+SNAPSHOTS: Final = Axis(
+    "response_model",
+    "request_model",
+    f"{_BY_ID} INNER JOIN scores_of_calls AS said ON said.target_id = asked.target WHERE request_model = {{name:String}} AND {_SLICE}",
+)
+"""Scores do not carry the snapshot that answered: it is looked up by the call."""
 _LOWER_IS_BETTER: Final = (
     *("toxic", "threat", "insult", "obscene", "attack", "sexual", "pii", "injection", "refus", "empty", "truncat", "loop"),
     *("drift", "error", "document_age"),
@@ -48,19 +81,36 @@ _NEITHER: Final = ("length", "input_")
 """A length is no merit, and what people ask is not the prompt's doing."""
 
 
-def traffic(
-    client: "Client", name: str, versions: Sequence[str], *, environment: str, start: datetime, end: datetime
-) -> dict[str, Figures]:
-    """Give the figures of versions by version; one that nobody used has none."""
-    bound = {"name": name, "versions": list(versions), "environment": environment, "start": start, "end": end}
-    found: dict[str, Figures] = {version: {} for version in versions}
-    for version, *row in client.query(_CALLS, parameters=bound).result_rows:
-        found[version] |= _of_calls(row)
-    for version, score, value, variance, effective in client.query(_SCORES, parameters=bound).result_rows:
-        found[version][f"score {score}"] = ("", way(score), _mean_score(value, variance, effective))
-    for version, said, count, good in client.query(_FEEDBACK, parameters=bound).result_rows:
-        found[version][f"feedback {said}, share positive"] = ("%", "higher", rate(good, count))
+def traffic(client: "Client", name: str, sides: Sequence[str], among: Slice, axis: Axis = VERSIONS) -> dict[str, Figures]:
+    """Give the figures by side; one that nobody used has none."""
+    bound = {"name": name, "sides": list(sides), **asdict(among)}
+    found: dict[str, Figures] = {side: {} for side in sides}
+
+    def rows(sql: str) -> Sequence[Any]:
+        return client.query(_along(sql, axis), parameters=bound).result_rows
+
+    for side, *row in rows(_CALLS):
+        found[side] |= _of_calls(row)
+    for side, score, value, variance, effective in rows(_SCORES):
+        found[side][f"score {score}"] = ("", way(score), _mean_score(value, variance, effective))
+    for side, said, count, good in rows(_FEEDBACK):
+        found[side][f"feedback {said}, share positive"] = ("%", "higher", rate(good, count))
     return found
+
+
+def beside(client: "Client", name: str, pair: tuple[str, str], among: Slice, axis: Axis = VERSIONS) -> list[Compared]:
+    """Hold two sides against each other, figure by figure."""
+    found = traffic(client, name, pair, among, axis)
+    a, b = (found[side] for side in pair)
+    names = list(dict.fromkeys((*a, *b)))
+    kinds = {figure: (a.get(figure) or b[figure])[:2] for figure in names}
+    figures = [(one, *kinds[one], a[one][2] if one in a else None, b[one][2] if one in b else None) for one in names]
+    return compare(figures, least=LEAST)
+
+
+def _along(sql: str, axis: Axis) -> str:
+    """Names of columns are literals of ours; values are bound."""
+    return sql.replace("@scores", axis.scores).replace("@side", axis.side).replace("@name", axis.name)
 
 
 def _of_calls(row: Sequence[Any]) -> Figures:
@@ -88,6 +138,15 @@ def _quantile(level: float, grid: Mapping[float, float], n: int) -> Estimate | N
     if not below or not above:
         return None
     return Estimate(grid[level], grid[max(below)], grid[min(above)], n)
+
+
+def _least(level: float) -> int:
+    """Give the smallest sample whose percentile can be bounded."""
+    return next(n for n in range(2, 10_000) if quantile_ranks(level, n)[0] >= _GRID[0] and quantile_ranks(level, n)[1] <= _GRID[-1])
+
+
+LEAST: Final = {"p50 duration": _least(0.5), "p95 duration": _least(0.95)}
+"""Calls of each side without which a figure has no interval; of all others it is two observations."""
 
 
 def way(score: str) -> Good:

@@ -72,7 +72,7 @@ def test_versions_beside_each_other(command: Command, settings: dict[str, str], 
     assert (a.split(" ")[0], b.split(" ")[0], verdict) == ("2", "15", "worse")
     assert found["score relevance"]["verdict"] == "worse"
     assert found["p50 duration, s"]["verdict"].startswith("not shown to differ")
-    assert found["feedback thumbs, share positive, %"]["verdict"] == "not enough data"
+    assert found["feedback thumbs, share positive, %"]["verdict"] == "not enough data: 2 each at least"
     assert found["score pii"]["verdict"] == "worse", "what the processors computed counts, and more personal data is no merit"
     values, weights = (np.array([row[column][1] for row in computed if row[6] == "1"]) for column in (8, 9))
     mean = np.average(values, weights=weights)
@@ -83,6 +83,10 @@ def test_versions_beside_each_other(command: Command, settings: dict[str, str], 
     cost = np.mean([row[6] for row in rows if row[3] == "1"]) / 1e6
     assert list(found["cost per 1,000 calls, $"].values())[1].startswith(f"{cost:.4g} [")
     assert "nothing to compare" in command("prompts", "compare", f"{name}@live", "2", "--last", "1s")[1]
+    for words, calls in {("--app", "shop"): 400, ("--project", "default"): 400, ("--app", "other"): 0, ("--project", "other"): 0}.items():
+        told = command("prompts", "compare", f"{name}@live", "2", *words, "--format", "csv")[1]
+        assert (f"], {calls}" in told, "nothing to compare" in told) == (calls > 0, calls == 0), words
+    assert "in production of app other in the last 7d" in command("prompts", "compare", f"{name}@live", "2", "--app", "other")[1]
     assert "is both of them" in command("prompts", "compare", f"{name}@live", "1")[2]
 
     code, out, err = command("prompts", "gate", f"{name}@2", "--against", "live", "--format", "csv")
@@ -93,4 +97,6 @@ def test_versions_beside_each_other(command: Command, settings: dict[str, str], 
     )
     code, out, _ = command("prompts", "gate", f"{name}@3", "--against", "live", "--format", "csv")
     assert (code, "too little to judge: 400 and none observations" in out) == (1, True)
+    code, _, err = command("prompts", "gate", f"{name}@2", "--against", "live", "--app", "other", "--at-least", "2")
+    assert (code, "of app other in the last 7d: nothing passes unseen" in err) == (1, True)
     assert "There is no figure speed" in command("prompts", "gate", f"{name}@2", "--against", "live", "--allow", "speed=1")[2]
