@@ -66,11 +66,20 @@ def clickhouse_client(settings: Settings, *, with_database: bool = True) -> "Cli
     try:
         return clickhouse_connect.get_client(**options)
     except OperationalError as error:
-        raise Unreachable(
-            f"ClickHouse at {where} does not answer ({root(error)}). Is it running, and is LLMTOWER_CLICKHOUSE__HOST right?"
-        ) from error
+        raise Unreachable(_unanswered(where, root(error))) from error
     except ClickHouseError as error:
         raise Unreachable(f"ClickHouse at {where} refused the connection: {_first_line(error)}") from error
+
+
+def _unanswered(where: str, cause: str) -> str:
+    if cause == "SSLCertVerificationError":
+        return (
+            f"The certificate that ClickHouse at {where} shows is not trusted: is LLMTOWER_CLICKHOUSE__CA_FILE the authority that "
+            "signed it, and is it made out to this name?"
+        )
+    if cause.startswith("SSL"):
+        return f"ClickHouse at {where} does not speak TLS ({cause}): is LLMTOWER_CLICKHOUSE__SECURE=true right, and is it the port for TLS?"
+    return f"ClickHouse at {where} does not answer ({cause}). Is it running, and is LLMTOWER_CLICKHOUSE__HOST right?"
 
 
 def _from_running_stack(settings: Settings, role: Role) -> Settings:

@@ -19,6 +19,7 @@ from llmtower_processors.audit.tables import insert
 from llmtower_processors.errors import LlmtowerError, Unreachable
 from llmtower_processors.runtime.model import Block
 from llmtower_schemas.codec import EnvelopeHeaders
+from llmtower_schemas.kafka_trouble import trouble
 from llmtower_schemas.settings import KafkaSettings
 
 if TYPE_CHECKING:
@@ -155,7 +156,6 @@ class KafkaSender:
     """An idempotent producer; use as an asynchronous context manager."""
 
     def __init__(self, kafka: KafkaSettings) -> None:
-        self._where = kafka.bootstrap_servers
         self._options: dict[str, Any] = kafka.client_options() | {
             "enable_idempotence": True,
             "acks": "all",
@@ -169,7 +169,7 @@ class KafkaSender:
             await self._producer.start()
         except KafkaError as error:
             await self._producer.stop()
-            raise Unreachable(f"Kafka at {self._where} does not answer ({type(error).__name__}). Is it running?") from error
+            raise Unreachable(f"Kafka cannot be reached: {await trouble(self._options)}") from error
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

@@ -114,7 +114,9 @@ def _kafka(settings: Settings) -> Finding:
         kafka = kafka_settings(settings)
         differences = asyncio.run(check_topics(kafka, settings.retention))
     except (LlmtowerError, OSError) as error:
-        return Finding("kafka", False, str(error), "start it, or correct LLMTOWER_KAFKA__BOOTSTRAP_SERVERS")
+        return Finding(
+            "kafka", False, str(error), "start it, or correct the setting (LLMTOWER_KAFKA__…); `llmtower topics check` asks again"
+        )
     if differences:
         remedy = "llmtower topics create" if any(found.found is None for found in differences) else "kafka-configs.sh --alter, as listed"
         return Finding("kafka", False, "; ".join(map(str, differences)), remedy)

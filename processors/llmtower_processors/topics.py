@@ -8,6 +8,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaConnectionError, TopicAlreadyExistsError, for_code
 
 from llmtower_processors.errors import Unreachable
+from llmtower_schemas.kafka_trouble import trouble
 from llmtower_schemas.settings import KafkaSettings, RetentionSettings
 from llmtower_schemas.topics import CALLS, DAY_MS, SIGNALS, TOPICS, TopicSpec
 
@@ -103,9 +104,7 @@ class _Admin:
             await self._admin.start()
         except KafkaConnectionError as error:
             await self._admin.close()
-            raise Unreachable(
-                f"Kafka at {self._kafka.bootstrap_servers} does not answer. Is it running, and is LLMTOWER_KAFKA__BOOTSTRAP_SERVERS right?"
-            ) from error
+            raise Unreachable(f"Kafka cannot be reached: {await trouble(options)}") from error
         return self._admin
 
     async def __aexit__(self, *_: object) -> None:

@@ -9,6 +9,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
     CorruptRecordException,
     InvalidMessageError,
+    KafkaConnectionError,
     KafkaError,
     KafkaTimeoutError,
     MessageSizeTooLargeError,
@@ -17,6 +18,7 @@ from aiokafka.errors import (
 
 from llmtower.errors import Rejected, Undelivered
 from llmtower.transport import THREAD, Envelope
+from llmtower_schemas.kafka_trouble import trouble
 from llmtower_schemas.topics import CALLS, MAX_RECORD_BYTES, SIGNALS
 
 _FOR_GOOD = (MessageSizeTooLargeError, RecordListTooLargeError, InvalidMessageError, CorruptRecordException)
@@ -63,6 +65,8 @@ class KafkaTransport:
             await producer.start()
             for topic in (CALLS, SIGNALS):
                 self._partitions[topic] = await _partitions_of(producer, topic)
+        except KafkaConnectionError as error:
+            raise Undelivered(await trouble(self._options), attempted=False) from error
         except (KafkaError, OSError) as error:
             raise Undelivered(_reason(error), attempted=False) from error
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ssl
 import threading
 from dataclasses import dataclass, field
 from typing import Literal
@@ -21,11 +22,12 @@ class Proxy:
 
     hold: requests wait here and are delivered later, in order (a commit in the network). swallow_answers: requests arrive, answers never
     do (an insert that was applied but never confirmed). slow: 64 kB a second. refuse: new connections are closed at once.
-    `cut` closes every connection now.
+    `cut` closes every connection now. With `tls` clients speak TLS to it, and it speaks in the clear to `target`.
     """
 
-    def __init__(self, target: tuple[str, int]) -> None:
+    def __init__(self, target: tuple[str, int], *, tls: ssl.SSLContext | None = None) -> None:
         self._target = target
+        self._tls = tls
         self._mode: Mode = "pass"
         self._changed = asyncio.Event()
         self._pairs: set[_Pair] = set()
@@ -62,7 +64,7 @@ class Proxy:
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
-        server = self._loop.run_until_complete(asyncio.start_server(self._accept, "127.0.0.1", 0))
+        server = self._loop.run_until_complete(asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self._tls))
         self.port = server.sockets[0].getsockname()[1]
         self._started.set()
         self._loop.run_forever()

@@ -8,12 +8,13 @@ from types import TracebackType
 from typing import Any, Final, Protocol, Self, TypeVar
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from llmtower_processors.errors import Unreachable
 from llmtower_processors.runtime.edges import LogUnavailableError
 from llmtower_processors.runtime.fencing import incarnations
 from llmtower_processors.runtime.model import Record
+from llmtower_schemas.kafka_trouble import trouble
 from llmtower_schemas.settings import KafkaSettings
 
 T = TypeVar("T")
@@ -221,6 +222,8 @@ class KafkaRecords:
 
         try:
             return self._runner.run(bounded())
+        except KafkaConnectionError as error:
+            raise Unreachable(f"Kafka cannot be reached: {self._runner.run(trouble(self._options))}") from error
         except (KafkaError, LogUnavailableError, TimeoutError) as error:
             raise Unreachable(f"Kafka at {self._where} does not answer ({type(error).__name__}). Is it running?") from error
 

@@ -14,6 +14,7 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from llmtower_processors.local.bound_exec import bind
 from llmtower_processors.local.errors import KafkaFailedError, LocalStackError
@@ -99,7 +100,8 @@ def answers(port: int, *, timeout_s: float = 1.0) -> bool:
 class KafkaProcess:
     """One Kafka node on `data_dir` (its own folder) and `port` (0 = any free one, kept for this object's life).
 
-    `start` returns when the broker serves; data and port stay the same over `stop`, `kill` and `restart`.
+    `start` returns when the broker serves; data and port stay the same over `stop`, `kill` and `restart`. `options` are Java's,
+    `format_options` those of the tool that makes a new data folder (`--add-scram=…`: who may come in).
     """
 
     def __init__(
@@ -110,10 +112,12 @@ class KafkaProcess:
         runtime: KafkaRuntime | None = None,
         log_path: Path | None = None,
         options: tuple[str, ...] = (),
+        format_options: tuple[str, ...] = (),
     ) -> None:
         self.data_dir = data_dir.absolute()
         self.log_path = log_path or self.data_dir / "kafka.log"
         self._options = options
+        self._format_options = format_options
         self._process: subprocess.Popen[bytes] | None = None
         with contextlib.ExitStack() as undo:
             self._reservation = PortReservation(port, purpose="Kafka", option="--kafka-port")
@@ -200,7 +204,7 @@ class KafkaProcess:
         self.stop()
         self._ports.close()
 
-    def __enter__(self) -> "KafkaProcess":
+    def __enter__(self) -> Self:
         try:
             self.start()
         except BaseException:
@@ -221,7 +225,7 @@ class KafkaProcess:
 
     def _format(self) -> None:
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        arguments = ("format", "--ignore-formatted", f"--cluster-id={cluster}", "--config=server.properties")
+        arguments = ("format", "--ignore-formatted", f"--cluster-id={cluster}", "--config=server.properties", *self._format_options)
         command = self._runtime.command("kafka.tools.StorageTool", *arguments)
         with open_log(self.log_path) as log:
             done = subprocess.run(command, cwd=self.data_dir, env=self.environment, stdout=log, stderr=log, timeout=60, check=False)  # noqa: S603
