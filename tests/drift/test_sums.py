@@ -7,8 +7,9 @@ import orjson
 import pytest
 
 from llmtower_processors.drift.blocks import Blocks, chance, distances
-from llmtower_processors.drift.embedders import HashedNgrams
+from llmtower_processors.drift.embedders import HashedNgrams, ModelEmbedder
 from llmtower_processors.drift.features import FEATURES, LARGEST, SCALE, features, mmd2, whole
+from llmtower_processors.drift.sums import Said, Segment, Sums, sum_up
 from llmtower_processors.sketches import process_sketches, sketches_processor
 from llmtower_schemas.codec import encode, encode_event
 from llmtower_schemas.examples import AT_NS, EXAMPLES
@@ -119,6 +120,29 @@ def test_a_long_vector_is_shortened_and_one_with_nan_is_a_dead_letter_of_calls()
     assert len(row["mean"]) == LARGEST  # type: ignore[arg-type]
     assert row["texts"] == 2
     assert rows(line().replace(b'"app"', b'"embedding":[NaN],"app"')) == []
+
+
+class Moody:
+    """An encoder that breaks over one text and gives what is no number for another."""
+
+    def encode(self, sentences: list[str]) -> list[list[float]]:
+        if any("bomb" in one for one in sentences):
+            raise MemoryError
+        return [[float("nan") if "odd" in one else 1.0, float(len(one)), 0.0] for one in sentences]
+
+
+def test_texts_that_a_model_breaks_over_are_counted_and_their_neighbours_summed() -> None:
+    embedder = ModelEmbedder("moody", "1", 3, Moody())
+    texts = ["one", "two", "a bomb", "three", "an odd one", "  ", "four"]
+    said = [Said(60, ("p", "a", "e", "m", "n", "1"), "input", text, None, "") for text in texts]
+    into: dict[Segment, Sums] = {}
+    sum_up(said, embedder, into)
+    assert sum(sums.counts["bad_vectors"] for sums in into.values()) == 2
+    assert sum(sums.counts["texts"] for sums in into.values()) == 4
+    kept: dict[Segment, Sums] = {}
+    sum_up([one for one in said if one.text in ("one", "two", "three", "four")], embedder, kept)
+    features = [[sums.features.tolist() for sums in made.values() if sums.features is not None] for made in (into, kept)]
+    assert np.sum(features[0], axis=0).tolist() == np.sum(features[1], axis=0).tolist()
 
 
 def test_features_are_those_of_the_first_release() -> None:

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from llmtower_processors.drift.embedders import HashedNgrams, ModelEmbedder, load_embedder, unit
+from llmtower_processors.drift.embedders import HashedNgrams, ModelEmbedder, _loaded, fingerprint, load_embedder, unit
+from llmtower_processors.drift.features import BANDWIDTHS, USUAL_BANDWIDTHS, features
 from llmtower_processors.drift.language import LANGUAGES, languages
 from llmtower_processors.drift.said import answered, asked, calls_tools
 from llmtower_processors.drift.tokens import CHUNK_BYTES, chunks, grams, pairs, word_hash, words
@@ -139,3 +140,34 @@ def test_a_model_sees_only_texts_that_say_something() -> None:
 def test_rows_that_are_not_finite_become_zeros() -> None:
     rows = unit(np.array([[np.nan, 1.0], [np.inf, 0.0], [3.0, 4.0], [1e200, 1e200], [0.0, 0.0]]))
     assert rows.tolist() == [[0, 0], [0, 0], pytest.approx([0.6, 0.8]), [0, 0], [0, 0]]
+
+
+def test_a_model_that_gives_rows_of_another_dimension_says_so() -> None:
+    with pytest.raises(ValueError, match=r"counting@3:7 gave \(1, 2\) for 1 texts"):
+        ModelEmbedder("counting", "3", 7, Counting()).embed(["abc"])
+
+
+def test_the_version_of_a_model_follows_from_its_weights_alone() -> None:
+    one, other = np.arange(6, dtype=np.float32).reshape(2, 3), np.ones(4, dtype=np.float32)
+    assert fingerprint([one, other]) == fingerprint([other, one]) == "df642cb6"
+    assert fingerprint([one, other * 2]) != fingerprint([one, other])
+
+
+def test_a_model_that_cannot_be_loaded_is_one_sentence() -> None:
+    def broken(path: str) -> None:
+        raise OSError(f"no file in {path}\nand a long story")
+
+    with pytest.raises(NotConfigured, match="LLMTOWER_WORKER__EMBEDDER=model2vec:FOLDER"):
+        _loaded("model2vec", "", broken)
+    with pytest.raises(NotConfigured, match=r"cannot load './x' \(OSError: no file in ./x\)\. It must be a folder") as raised:
+        _loaded("model2vec", "./x", broken)
+    assert "long story" not in str(raised.value)
+
+
+def test_bandwidths_belong_to_the_version_of_an_embedder() -> None:
+    """Those of a version that sums may be stored of never change; there are three at least, for three sizes of difference."""
+    assert BANDWIDTHS["1:256"] == USUAL_BANDWIDTHS == (0.35, 0.7, 1.4)
+    assert all(len(widths) >= 3 and widths == tuple(sorted(widths)) for widths in BANDWIDTHS.values())
+    own = features("mine@ffffffff:256", 256)
+    lengths = np.linalg.norm(own.directions, axis=0) / np.sqrt(256)
+    assert [float(1 / lengths[turn::3].mean()) for turn in range(3)] == pytest.approx(USUAL_BANDWIDTHS, rel=0.02)

@@ -1,6 +1,7 @@
 """From texts to vectors of length 1. An embedder's label (name, version, dimension) is part of every segment: no two are ever compared."""
 
-from collections.abc import Callable, Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -116,33 +117,54 @@ class ModelEmbedder:
         return f"{self.name}@{self.version}:{self.dimension}"
 
     def embed(self, texts: Sequence[str]) -> Vectors:
-        """Run the model over all texts that say anything."""
+        """Run the model over all texts that say anything. Raises ValueError for rows of another dimension."""
         rows = np.zeros((len(texts), self.dimension))
         spoken = [index for index, text in enumerate(texts) if text.strip()]
         if spoken:
-            rows[spoken] = np.asarray(self.encoder.encode([texts[index] for index in spoken]), dtype=np.float64)
+            found = np.asarray(self.encoder.encode([texts[index] for index in spoken]), dtype=np.float64)
+            if found.shape != (len(spoken), self.dimension):
+                raise ValueError(f"{self.label} gave {found.shape} for {len(spoken)} texts")
+            rows[spoken] = found
         return unit(rows)
 
 
-def load_model2vec(path: str, version: str = "1") -> ModelEmbedder:
-    """Load a static model of model2vec from a folder or by its name. Raises NotConfigured when the package is not there."""
+def load_model2vec(path: str) -> ModelEmbedder:
+    """Load a static model of model2vec from a folder or by its name. Raises NotConfigured."""
     try:
         from model2vec import StaticModel  # type: ignore[import-not-found,unused-ignore]  # optional
     except ImportError as error:
         raise NotConfigured("The embedder model2vec is not installed. Run: pip install 'llmtower[embeddings]'") from error
-    model = StaticModel.from_pretrained(path)
-    return ModelEmbedder(_name(path), version, int(model.dim), model)
+    model = _loaded("model2vec", path, StaticModel.from_pretrained)
+    return ModelEmbedder(_name(path), fingerprint([model.embedding]), int(model.dim), model)
 
 
-def load_sentence_transformers(path: str, version: str = "1") -> ModelEmbedder:
-    """Load a model of sentence-transformers from a folder or by its name. Raises NotConfigured when the package is not there."""
+def load_sentence_transformers(path: str) -> ModelEmbedder:
+    """Load a model of sentence-transformers from a folder or by its name. Raises NotConfigured."""
     try:
         from sentence_transformers import SentenceTransformer  # type: ignore[import-not-found,unused-ignore]  # optional
     except ImportError as error:
         raise NotConfigured("The embedder sentence-transformers is not installed. Run: pip install 'llmtower[embeddings]'") from error
-    model = SentenceTransformer(path)
+    model = _loaded("sentence-transformers", path, SentenceTransformer)
     dimension = getattr(model, "get_embedding_dimension", None) or model.get_sentence_embedding_dimension  # renamed in version 6
-    return ModelEmbedder(_name(path), version, int(dimension()), model)
+    weights = (one.detach().cpu().float().numpy() for one in model.parameters())
+    return ModelEmbedder(_name(path), fingerprint(weights), int(dimension()), model)
+
+
+def _loaded(kind: str, path: str, load: Callable[[str], Any]) -> Any:
+    """What these packages raise over a folder that is missing, damaged or of another kind is of many kinds."""
+    if not path:
+        raise NotConfigured(f"The embedder {kind} needs a model: LLMTOWER_WORKER__EMBEDDER={kind}:FOLDER")
+    try:
+        return load(path)
+    except Exception as error:
+        reason = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0][:200]}"
+        raise NotConfigured(f"The embedder {kind} cannot load {path!r} ({reason}). It must be a folder with a model of {kind}.") from error
+
+
+def fingerprint(weights: Iterable[npt.NDArray[Any]]) -> str:
+    """Give the version of a model: eight digits that follow from its weights, in whatever order and under whatever names they come."""
+    parts = sorted(hashlib.sha256(np.ascontiguousarray(one).tobytes()).digest() for one in weights)
+    return hashlib.sha256(b"".join(parts)).hexdigest()[:8]
 
 
 def _name(path: str) -> str:

@@ -106,6 +106,9 @@ def sum_up(said: Sequence[Said], embedder: Embedder, into: dict[Segment, Sums]) 
         _count(into.setdefault(segment, Sums()), one)
     own = np.array([index not in carried for index in range(len(said))], dtype=np.bool_)
     spoken = own & rows.any(axis=1)
+    if not isinstance(embedder, HashedNgrams):  # of hashed words a text may have none; a model has a vector for whatever is said
+        for index in np.flatnonzero(own & ~spoken):
+            into[segments[index]].counts["bad_vectors"] += bool(said[index].text.strip())
     _add(segments, np.flatnonzero(spoken), rows[spoken], embedder.label, embedder.dimension, into)
     _add_carried(segments, carried, into)
 
@@ -121,8 +124,19 @@ def _look(said: Sequence[Said], embedder: Embedder) -> tuple[list[int], npt.NDAr
         if isinstance(embedder, HashedNgrams):
             parts.append(embedder.embed_words(hashed))
     if not isinstance(embedder, HashedNgrams):
-        parts = [embedder.embed([text if one.vector is None else "" for text, one in zip(texts, said, strict=True)])]
+        parts = [_by_model([text if one.vector is None else "" for text, one in zip(texts, said, strict=True)], embedder)]
     return found, np.concatenate(parts) if parts else np.zeros((0, embedder.dimension), dtype=np.float32)
+
+
+def _by_model(texts: Sequence[str], embedder: Embedder) -> npt.NDArray[np.float32]:
+    """Embed; texts over which a model breaks have no vector, and their neighbours theirs."""
+    try:
+        return embedder.embed(texts)
+    except Exception:  # a model is somebody else's code, and may raise anything
+        if len(texts) < 2:
+            return np.zeros((len(texts), embedder.dimension), dtype=np.float32)
+        middle = len(texts) // 2
+        return np.concatenate([_by_model(texts[:middle], embedder), _by_model(texts[middle:], embedder)])
 
 
 def _carried(one: Said) -> tuple[str, npt.NDArray[np.float32] | None]:
