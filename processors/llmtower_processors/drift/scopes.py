@@ -72,6 +72,11 @@ def _like(key: Key, column: str, known: Mapping[Key, Sequence[Row]]) -> list[Key
     return [other for other in known if other != key and other._replace(**{column: getattr(key, column)}) == key]
 
 
+def others(reference: str) -> str:
+    """Give the column in which a reference's segments differ from what is held against it, by the reference's name; '' for none."""
+    return next((column for column, name in _SIBLINGS.items() if name and reference.endswith(name)), "")
+
+
 def _called(reference: str, siblings: str) -> str:
     if not siblings:
         return reference

@@ -89,6 +89,8 @@ def test_a_week_is_learnt_and_what_follows_is_judged_once(client: Client, send: 
         "SELECT count(), uniqExact(at, window_minutes, app, prompt_version, direction, metric) FROM drift"
     ).result_rows
     assert rows == judged == len(calm) + len(moved)
+    explained = "SELECT count(), uniqExact(prompt_version, direction), max(texts_now) FROM drift_explanations"
+    assert client.query(explained).result_rows == [(2, 2, 0)], "no contents are stored here: what the sums say is said"
     alarms = "SELECT statistic, threshold, rank, moved FROM drift WHERE status = 'drift' AND metric = 'embedding' AND window_minutes = 10"
     for statistic, threshold, rank, share in client.query(alarms).result_rows:
         assert statistic > threshold > 0

@@ -1,7 +1,8 @@
 """An alarm is explained from what is stored: the calls, their texts, the sums and the deploys."""
 
 import random
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 import orjson
 import pytest
@@ -10,7 +11,10 @@ from tests.integration.drift.conftest import CHAT, NOON, Send, made
 from tests.integration.drift.test_compare import DOCTORS, ORDERS, calls
 
 from llmtower_processors.cost import calls_processor
+from llmtower_processors.drift.alarms import explain_alarms
 from llmtower_processors.drift.explain import explain
+from llmtower_processors.drift.judge import Key, Verdict
+from llmtower_processors.drift.models import What
 from llmtower_processors.drift.slices import read_slice
 from llmtower_processors.pricing import PriceBook
 from llmtower_processors.runtime.clickhouse import ClickHouseStore
@@ -18,16 +22,22 @@ from llmtower_processors.runtime.clickhouse import ClickHouseStore
 pytestmark = pytest.mark.integration
 
 
-def test_the_new_topic_its_calls_and_what_went_live_are_named(client: Client, send: Send, store: ClickHouseStore) -> None:
+def store_all(send: Send, store: ClickHouseStore, fresh_at: datetime) -> dict[str, str]:
+    """Store 300 calls about orders at noon and 300 of a new version, half about health, later; gives these questions by their ids."""
     chance, store_calls = random.Random(4), calls_processor(PriceBook()).function
     usual, fresh = calls(ORDERS, "1", chance, 300), calls([*ORDERS, *DOCTORS], "2", chance, 300)
     for number, call in enumerate([*usual, *fresh]):
         call["call_id"] = f"019e70a2-0001-7000-8000-{number:012d}"
-    for offset, (lines, at) in enumerate([(usual, NOON), (fresh, NOON + timedelta(hours=2))]):
+    for offset, (lines, at) in enumerate([(usual, NOON), (fresh, fresh_at)]):
         send(lines, offset=offset, at=at)
         started = {"started_at_ns": int(at.timestamp()) * 10**9}
         for block in store_calls(made([orjson.dumps(CHAT | started | call) for call in lines], first=offset, at=at)):
             store.insert(block, f"calls:{offset}")
+    return {str(call["call_id"]): str(call["input"]) for call in fresh}
+
+
+def test_the_new_topic_its_calls_and_what_went_live_are_named(client: Client, send: Send, store: ClickHouseStore) -> None:
+    by_id = store_all(send, store, NOON + timedelta(hours=2))
     client.command("INSERT INTO deploys (project, app, at, version) VALUES ('default', 'support-chat', '2026-11-20 13:30:00', '9.9')")
 
     a = read_slice("app=support-chat", NOON, NOON + timedelta(hours=1))
@@ -35,10 +45,33 @@ def test_the_new_topic_its_calls_and_what_went_live_are_named(client: Client, se
     found = explain(client, a, b, "input")
     assert found.texts == (300, 300)
     assert 0.4 < found.moved.share < 0.9
-    by_id = {str(call["call_id"]): str(call["input"]) for call in fresh}
     assert len(found.examples) == 5
     assert all(any(text in by_id[example] for text in DOCTORS) for example in found.examples)
     assert found.terms[0].before == 0 < found.terms[0].now
     assert {(share.what, share.value) for share in found.shares} >= {("prompt_version", "1"), ("prompt_version", "2")}
     assert [(app, version) for _, app, version in found.deploys] == [("support-chat", "9.9")]
     assert explain(client, b, a, "output").moved.share < 0.1
+
+
+def test_an_alarm_is_explained_once_an_hour_by_ids_and_shares(client: Client, send: Send, store: ClickHouseStore) -> None:
+    tomorrow = NOON + timedelta(days=1)
+    by_id = store_all(send, store, tomorrow)
+    client.command("INSERT INTO deploys (project, app, environment, at, version) VALUES ('default', 'support-chat', 'production', '2026-11-21 11:30:00', '9.9')")
+    key = Key("default", "support-chat", "production", "gpt-4o", "support", "2", "input", "hashed-words@1:256")
+    far = Verdict("drift", "", 9.0, 2.0, 0.4, 300, 3_000, 200.0, 1.0, 0.3)
+    alarms = [(What(key, 10, name, "other versions"), far) for name in ("length", "embedding")]
+    calm = (What(key._replace(direction="output"), 10, "embedding", "trailing"), replace(far, status="ok"))
+    end = int(tomorrow.timestamp()) + 600
+    assert explain_alarms(client, [*alarms, calm], end, "a") == 1
+    assert explain_alarms(client, alarms, end, "a") == explain_alarms(client, alarms, end + 3_000, "b") == 0
+    names = "direction, metric, moved, examples, texts_before, texts_now, characters_before, shares, deploys"
+    (row,) = client.query(f"SELECT {names} FROM drift_explanations").result_rows  # noqa: S608 - literals
+    found = dict(zip(names.split(", "), row, strict=True))
+    assert (found["direction"], found["metric"], found["texts_before"], found["texts_now"]) == ("input", "embedding", 300, 300)
+    assert 0.4 < found["moved"] < 0.9
+    assert 20 < found["characters_before"] < 80
+    assert len(found["examples"]) == 5
+    assert all(any(text in by_id[example] for text in DOCTORS) for example in found["examples"])
+    assert {tuple(share.values()) for share in found["shares"]} == {("prompt_version", "1", 1.0, 0.0), ("prompt_version", "2", 0.0, 1.0)}
+    assert found["deploys"] == ["support-chat 9.9"]
+    assert explain_alarms(client, alarms, end + 3_601, "c") == 1, "an alarm that lasts is explained anew"
