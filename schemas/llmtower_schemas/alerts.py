@@ -40,10 +40,10 @@ class _Line(BaseModel):
 class Change(_Line):
     """Something that changed shortly before an alert began."""
 
-    kind: Literal["deploy", "prompt", "model", "promote", "rollback", "register", "stage"]
+    kind: Literal["deploy", "prompt", "model", "snapshot", "drift", "promote", "rollback", "register", "stage"]
     at_us: int
     what: str
-    """`chat 1.4.2`, `summary v7`, `gpt-4o-mini`: a name and a version, never text."""
+    """`chat 1.4.2`, `summary v7`, `gpt-4o-mini`: a name and a version, never text; of drift, what lies elsewhere and the id of a call."""
 
 
 class Transition(_Line):

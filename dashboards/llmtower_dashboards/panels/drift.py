@@ -4,7 +4,7 @@ from typing import Final
 
 from llmtower_dashboards.panel import Column, Dashboard, Panel, Row, Threshold
 from llmtower_dashboards.panels.behaviour import HOURS_ASKED, LANGUAGES, LENGTH, MOVED, REFUSALS, SESSIONS, TOOLS
-from llmtower_dashboards.panels.changes import CHANGES
+from llmtower_dashboards.panels.changes import BESIDE_DRIFT
 from llmtower_dashboards.panels.common import APP, MODEL, PROMPT, TIME, VERSION
 from llmtower_dashboards.panels.sql import END, OF_ROLLUPS, OF_SCORES, START, Rows, aliased, filters, outer, select
 
@@ -153,7 +153,7 @@ FROM (
 ) AS alarms
 LEFT JOIN (
     SELECT app_, groupArray((time_, concat(kind_, ' ', what_))) AS changed
-    FROM ({CHANGES}
+    FROM ({BESIDE_DRIFT}
     )
     GROUP BY app_
 ) AS changes ON alarms.app = changes.app_
@@ -173,6 +173,43 @@ LIMIT 50
     no_data="No segment passed its threshold in this range.",
     worse="up",
     variables=OF_ROLLUPS,
+    width=24,
+)
+_EXPLAINED: Final = Rows("drift_explanations", "at")
+_MIX: Final = """arrayStringConcat(arrayMap(
+        one -> concat(one.what, ' ', one.value, ' ', toString(round(100 * one.before)), ' → ', toString(round(100 * one.now)), ' %'), shares
+    ), ', ')"""
+_LENGTHS: Final = (
+    "if(characters_before = 0, '', concat('characters ', toString(round(characters_before)), ' → ', toString(round(characters_now))))"
+)
+_LIVE: Final = "if(empty(deploys), '', concat('deployed ', arrayStringConcat(deploys, ', ')))"
+WHY = Panel(
+    name="drift_why",
+    title="Why",
+    question="Which calls lie farthest out, which share of the texts does, and what else is different from the same minutes a day before?",
+    kind="table",
+    unit="",
+    sql=f"""
+SELECT at AS time, example AS call, app, request_model AS model, prompt_version AS version, direction, metric, moved,
+    arrayStringConcat(arrayFilter(one -> one != '', [{_LENGTHS}, {_MIX}, {_LIVE}]), '; ') AS why
+FROM drift_explanations LEFT ARRAY JOIN examples AS example
+WHERE {_EXPLAINED.within()} AND {filters(OF_SCORES)}
+ORDER BY time DESC, app, model, version, direction, call
+LIMIT 50
+""",  # noqa: S608 - literals
+    columns=(
+        TIME,
+        Column("call", "Call", "text", link="call"),
+        APP,
+        MODEL,
+        VERSION,
+        Column("direction", "Direction", "text"),
+        Column("metric", "Of", "text"),
+        Column("moved", "Lie elsewhere", "ratio"),
+        Column("why", "What is different", "text"),
+    ),
+    no_data="No alarm began in this range. `llmtower drift explain` explains any two slices, also by changed terms.",
+    variables=OF_SCORES,
     width=24,
 )
 UNJUDGED = Panel(
@@ -195,7 +232,7 @@ DRIFT = Dashboard(
     question="Do questions or answers differ from what was usual, beyond chance, and what coincided?",
     rows=(
         Row("Now", (NOW, RATIO)),
-        Row("Alarms", (ALARMS, SEGMENTS)),
+        Row("Alarms", (ALARMS, WHY, SEGMENTS)),
         Row("What moved", (MASS, MOVED, UNJUDGED, LENGTH, REFUSALS, TOOLS)),
         Row("How people use it", (LANGUAGES, SESSIONS, HOURS_ASKED)),
     ),

@@ -1,4 +1,4 @@
-"""What changed shortly before an alert began: deploys, prompt versions and models that were not seen before. Names only, never text."""
+"""What changed shortly before an alert began: deploys, prompt versions, models and snapshots not seen before, drift. Names, never text."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -23,6 +23,10 @@ AND (project, app) IN (
     WHERE hour >= fromUnixTimestamp64Micro({{known:Int64}}) AND hour < toStartOfHour(fromUnixTimestamp64Micro({{since:Int64}}), 'UTC'))
 """
 """Of an app that is new itself nothing else is new."""
+_DRIFT: Final = """concat('of ', metric, ' (', direction, arrayStringConcat(arrayMap(
+        one -> concat(', ', one), arrayFilter(one -> one != '', [request_model, prompt_name, prompt_version]))), ')',
+    if(moved > 0, concat(', ', toString(round(100 * moved)), ' % lie elsewhere'), ''),
+    if(empty(examples), '', concat(', such as call ', examples[1])))"""
 _SQL: Final = f"""
 SELECT 'deploy' AS kind, project, app, concat(app, ' ', version) AS what, toUnixTimestamp64Micro(at) AS at
 FROM deploys WHERE at >= fromUnixTimestamp64Micro({{since:Int64}}) AND at <= fromUnixTimestamp64Micro({{until:Int64}})
@@ -42,6 +46,19 @@ WHERE registry_events.kind IN ('label', 'model') AND registry_events.at >= fromU
     AND registry_events.at <= fromUnixTimestamp64Micro({{until:Int64}})
 UNION ALL
 {_FIRST_SEEN.format(kind="model", what="request_model", columns="request_model", named="request_model != ''")}
+UNION ALL
+SELECT 'snapshot' AS kind, project, app, concat(request_model, ' → ', response_model) AS what,
+    toUnixTimestamp64Micro(toDateTime64(min(hour), 6, 'UTC')) AS at
+FROM rollup_models_1h WHERE hour >= fromUnixTimestamp64Micro({{known:Int64}}) AND hour <= fromUnixTimestamp64Micro({{until:Int64}})
+    AND response_model != ''
+GROUP BY project, app, request_model, response_model
+HAVING min(hour) >= toStartOfHour(fromUnixTimestamp64Micro({{since:Int64}}), 'UTC') AND (project, app, request_model) IN (
+    SELECT project, app, request_model FROM rollup_models_1h WHERE response_model != ''
+        AND hour >= fromUnixTimestamp64Micro({{known:Int64}}) AND hour < toStartOfHour(fromUnixTimestamp64Micro({{since:Int64}}), 'UTC'))
+UNION ALL
+SELECT 'drift' AS kind, project, app, {_DRIFT} AS what, toUnixTimestamp64Micro(toDateTime64(drift_explanations.at, 6, 'UTC')) AS at
+FROM drift_explanations WHERE drift_explanations.at >= fromUnixTimestamp64Micro({{since:Int64}})
+    AND drift_explanations.at <= fromUnixTimestamp64Micro({{until:Int64}})
 """  # noqa: S608 - literals
 
 

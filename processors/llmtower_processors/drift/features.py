@@ -20,7 +20,7 @@ BANDWIDTHS: Final[Mapping[str, tuple[float, ...]]] = {
     "1:256": (0.35, 0.7, 1.4),
     "63dad648:384": (0.35, 0.7, 1.4),
 }
-"""By version and dimension, what stands after the `@` of a label: the hashed embedders, and all-MiniLM-L6-v2; the usual ones for all others.
+"""By version and dimension, what stands after the `@` of a label: hashed embedders, and all-MiniLM-L6-v2; the usual ones for all others.
 `tests/ml/bandwidths.py` shows what each choice sees of several shifts; it is made once, before the first sums of a version."""
 LARGEST: Final = 256
 """Dimensions kept of a vector; longer ones are projected, which keeps distances (Johnson & Lindenstrauss)."""

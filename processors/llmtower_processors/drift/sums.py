@@ -107,7 +107,7 @@ def sum_up(said: Sequence[Said], embedder: Embedder, into: dict[Segment, Sums]) 
     own = np.array([index not in carried for index in range(len(said))], dtype=np.bool_)
     spoken = own & rows.any(axis=1)
     if not isinstance(embedder, HashedNgrams):  # of hashed words a text may have none; a model has a vector for whatever is said
-        for index in np.flatnonzero(own & ~spoken):
+        for index in np.flatnonzero(own & ~spoken).tolist():
             into[segments[index]].counts["bad_vectors"] += bool(said[index].text.strip())
     _add(segments, np.flatnonzero(spoken), rows[spoken], embedder.label, embedder.dimension, into)
     _add_carried(segments, carried, into)

@@ -178,6 +178,7 @@ EXPECTED: Final[Mapping[str, Rows | Calls | Apart]] = {
     "drift_hours": Rows(("hour",), rest.hours_asked),
     "drift_segments": Rows(("app", "metric"), rest.drift_segments, _OF_SEGMENT),
     "drift_alarms": Apart("test_drift_alarms"),
+    "drift_why": Rows(("time", "call"), rest.drift_why),
     "drift_unjudged": Rows(("reason", "app"), rest.unjudged),
     "drift_length": Rows(("time", "app"), lambda look: rest.behaviour(look, rest.per_answer("tokens"))),
     "drift_refusals": Rows(("time", "app"), lambda look: rest.behaviour(look, rest.per_answer("refusals"))),

@@ -321,6 +321,25 @@ def drift_alarms(look: Look) -> Found:
     return grouped(rows, lambda row: (row["app"], f"{row['metric']} {row['direction']}"), figures)
 
 
+def drift_why(look: Look) -> Found:
+    found: Found = {}
+    for row in look.rows("drift_explanations", time="at"):
+        mix = [f"{what} {value} {100 * before:.0f} → {100 * now:.0f} %" for what, value, before, now in row["shares"]]
+        lengths = [f"characters {row['characters_before']:.0f} → {row['characters_now']:.0f}"] if row["characters_before"] else []
+        why = "; ".join([*lengths, *mix, *(f"deployed {one}" for one in row["deploys"])])
+        for call in row["examples"] or [""]:
+            found[datetime.fromtimestamp(row["at"], UTC), call] = {
+                "app": row["app"],
+                "model": row["request_model"],
+                "version": row["prompt_version"],
+                "direction": row["direction"],
+                "moved": row["moved"],
+                "metric": row["metric"],
+                "why": why,
+            }
+    return found
+
+
 def unjudged(look: Look) -> Found:
     rows = [row for row in _recent(look) if row["status"] == "insufficient"]
     return grouped(

@@ -102,6 +102,7 @@ class Look:
             "audits": 1_000,
             "judge_rounds": 1_000,
             "drift": 1_000_000,
+            "drift_explanations": 1_000_000,
             "ledger": 1_000_000,
         }.get(table, 1)
         unit = 1_000_000 if table == "drift_ranges" else unit

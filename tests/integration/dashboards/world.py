@@ -112,6 +112,7 @@ def many(count: int = 4_500) -> World:
     world["scores"].extend(_judged(random.Random(9), world["calls"]))
     world["judge_rounds"].extend(_rounds())
     world["drift"].extend(_drift())
+    world["drift_explanations"].extend(_explanations())
     world["drift_ranges"].extend(_texts(rng))
     for make in (heartbeats, watermarks, ledger, dead_letters, audits):
         world[make.__name__].extend(make(END))
@@ -292,6 +293,36 @@ def _drift() -> Iterable[Row]:
                 "rank": 0.9,
                 "moved": 0.0 if status else 0.1 + minutes / 1_000,
             }
+
+
+def _explanations() -> Iterable[Row]:
+    """One with examples, a mix and a deploy, and one of a time in which no content was captured."""
+    for hours, examples, lengths in (
+        (1, ["019e70a2-0001-7000-8000-000000000001", "019e70a2-0001-7000-8000-000000000002"], 80.0),
+        (2, [], 0.0),
+    ):
+        yield {
+            "at": int((END - timedelta(hours=hours)).timestamp()),
+            "project": "default",
+            "app": "chat",
+            "environment": "production",
+            "request_model": "gpt-4o",
+            "prompt_name": "greet",
+            "prompt_version": "1",
+            "direction": "output",
+            "embedder": "hash@1:384",
+            "metric": "embedding",
+            "window_minutes": 60,
+            "reference": "trailing",
+            "moved": 0.31 if examples else 0.0,
+            "examples": examples,
+            "texts_before": 300,
+            "texts_now": 400,
+            "characters_before": lengths,
+            "characters_now": 2 * lengths,
+            "shares": [("language", "de", 0.1, 0.25)] if examples else [],
+            "deploys": ["chat 1.1"] if examples else [],
+        }
 
 
 def _texts(rng: random.Random) -> Iterable[Row]:

@@ -56,7 +56,8 @@ def test_the_new_topic_its_calls_and_what_went_live_are_named(client: Client, se
 def test_an_alarm_is_explained_once_an_hour_by_ids_and_shares(client: Client, send: Send, store: ClickHouseStore) -> None:
     tomorrow = NOON + timedelta(days=1)
     by_id = store_all(send, store, tomorrow)
-    client.command("INSERT INTO deploys (project, app, environment, at, version) VALUES ('default', 'support-chat', 'production', '2026-11-21 11:30:00', '9.9')")
+    went_live = "('default', 'support-chat', 'production', '2026-11-21 11:30:00', '9.9')"
+    client.command(f"INSERT INTO deploys (project, app, environment, at, version) VALUES {went_live}")
     key = Key("default", "support-chat", "production", "gpt-4o", "support", "2", "input", "hashed-words@1:256")
     far = Verdict("drift", "", 9.0, 2.0, 0.4, 300, 3_000, 200.0, 1.0, 0.3)
     alarms = [(What(key, 10, name, "other versions"), far) for name in ("length", "embedding")]
@@ -65,7 +66,7 @@ def test_an_alarm_is_explained_once_an_hour_by_ids_and_shares(client: Client, se
     assert explain_alarms(client, [*alarms, calm], end, "a") == 1
     assert explain_alarms(client, alarms, end, "a") == explain_alarms(client, alarms, end + 3_000, "b") == 0
     names = "direction, metric, moved, examples, texts_before, texts_now, characters_before, shares, deploys"
-    (row,) = client.query(f"SELECT {names} FROM drift_explanations").result_rows  # noqa: S608 - literals
+    (row,) = client.query(f"SELECT {names} FROM drift_explanations").result_rows
     found = dict(zip(names.split(", "), row, strict=True))
     assert (found["direction"], found["metric"], found["texts_before"], found["texts_now"]) == ("input", "embedding", 300, 300)
     assert 0.4 < found["moved"] < 0.9
