@@ -68,13 +68,15 @@ peers: $(STAMP) ## install what benchmarks compare with into .venv-peers (about 
 	@$(uv_like_pip); $(BIN)/uv pip sync -q --python .venv-peers/bin/python --require-hashes requirements/peers.txt
 
 # The wrappers are tested with the newest clients and with the oldest that pyproject allows, each set in an environment of its own; so is
-# the push to Grafana, whose client brings an urllib3 that is not everybody's; so are the models (PyTorch, Detoxify, sentence-transformers).
-CLIENTS := newest oldest grafana frameworks frameworks-oldest ml
+# the push to Grafana, whose client brings an urllib3 that is not everybody's; so are the models (PyTorch, Detoxify, sentence-transformers);
+# so is LiteLLM's proxy, which wants a hundred packages of its own, most of them pinned to one version.
+CLIENTS := newest oldest grafana frameworks frameworks-oldest proxy ml
 TESTS_newest := tests/clients
 TESTS_oldest := tests/clients
 TESTS_grafana := tests/grafana
 TESTS_frameworks := tests/frameworks
 TESTS_frameworks-oldest := tests/frameworks
+TESTS_proxy := tests/proxy
 TESTS_ml := tests/ml
 
 clients: $(CLIENTS:%=.venv-%/.setup-done)
@@ -148,6 +150,8 @@ lock: setup ## resolve the dependencies and Kafka's jars anew
 	@$(uv_like_pip); $(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --extra langchain --extra litellm --resolution lowest-direct \
 		--generate-hashes --no-emit-index-url --no-annotate --no-header pyproject.toml requirements/frameworks-oldest.in \
 		-o requirements/clients-frameworks-oldest.txt
+	@$(uv_like_pip); $(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
+		pyproject.toml requirements/proxy.in -o requirements/clients-proxy.txt
 	@$(uv_like_pip); $(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --extra toxicity --extra embeddings \
 		--excludes requirements/ml-excludes.txt --generate-hashes --no-emit-index-url --no-annotate --no-header pyproject.toml requirements/ml.in \
 		-o requirements/clients-ml.txt

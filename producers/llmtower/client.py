@@ -6,7 +6,8 @@ import re
 import signal
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from types import FrameType
@@ -160,14 +161,33 @@ def _install() -> None:
     global _installed
     if not _installed:
         _installed = True
-        atexit.register(close)
+        atexit.register(_close_at_end)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=_after_fork)
     if (process := sys.modules.get("multiprocessing.process")) is not None and process.parent_process() is not None:
         _close_with_child(None)
-    in_main = threading.current_thread() is threading.main_thread()
-    if in_main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+    if threading.current_thread() is threading.main_thread():
+        _listen(signal.getsignal(signal.SIGTERM))
+
+
+def _listen(handler: Any) -> None:
+    """Close at SIGTERM: where nobody else listens to it, and where uvicorn does, which dies of it once its requests have ended."""
+    if handler is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, _on_term)
+    elif str(getattr(handler, "__module__", "")).startswith("uvicorn.") and hasattr(signal, "pthread_sigmask"):
+        signal.signal(signal.SIGTERM, partial(_hold_back, handler))
+
+
+def _hold_back(handler: Callable[[int, FrameType | None], Any], number: int, frame: FrameType | None) -> None:
+    """Let uvicorn end; the signal that it sends itself at last, as if nobody had caught the first, waits until we have closed."""
+    handler(number, frame)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {number})
+
+
+def _close_at_end() -> None:
+    close()
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
 
 
 def _on_term(number: int, frame: FrameType | None) -> None:
@@ -190,4 +210,4 @@ def _close_with_child(_: object) -> None:
     """Close at the end of a `multiprocessing` child: those leave without running `atexit`."""
     from multiprocessing.util import Finalize
 
-    Finalize(None, close, exitpriority=10)
+    Finalize(None, _close_at_end, exitpriority=10)

@@ -238,6 +238,8 @@ class ContentEvent(_Event):
     input: Any = None
     output: Any = None
     instrumentation: Name = ""
+    request_model: Name = ""
+    """Where the source says it; scores of these texts are kept under it."""
 
 
 class DeployEvent(_Event):

@@ -40,6 +40,7 @@ _ERRORS = "test_errors_are_raised_as_before_and_classified"
 _TOOLS = "test_tool_calls_are_part_of_the_output"
 _ASYNC = "test_asynchronous_calls_and_streams"
 _CHAT = "test_a_chat_is_recorded_with_what_the_provider_said"
+_PROXIED = "test_a_call_is_recorded_with_what_the_provider_said"
 _CLASSIFIED = "test_errors_are_classified_and_raised_as_before"
 _LEFT = "test_an_abandoned_stream_leaves_nothing_open"
 
@@ -217,6 +218,25 @@ INTEGRATIONS = (
         },
         "frameworks",
         ("frameworks-oldest", "frameworks"),
+    ),
+    Integration(
+        "LiteLLM's proxy",
+        "litellm.md",
+        "litellm",
+        "test_proxy.py",
+        {
+            "plain": _PROXIED,
+            "stream": "test_a_stream_has_a_first_token_and_its_usage",
+            "async": _PROXIED,
+            "error": "test_errors_are_classified",
+            "tool use": _TOOLS,
+            "cached tokens": _PROXIED,
+            "reasoning tokens": _PROXIED,
+            "cancelled": "test_a_stream_that_its_client_left_is_cancelled",
+            "cost": _PROXIED,
+        },
+        "proxy",
+        ("proxy",),
     ),
     Integration(
         "LlamaIndex",

@@ -40,9 +40,27 @@ def address(request: pytest.FixtureRequest) -> Iterator[str]:
         yield f"127.0.0.1:{listener.getsockname()[1]}"
 
 
-def script(body: str, address: str, folder: Path) -> "subprocess.Popen[str]":
+SERVED = """
+import os, signal, sys
+import llmtower, uvicorn
+address, folder = sys.argv[1:3]
+async def app(scope, receive, send):
+    for stage in ("startup", "shutdown"):
+        await receive()
+        if stage == "startup":
+            llmtower.configure(app="shop", bootstrap_servers=address, spool_dir=folder)
+            for _ in range(20):
+                with llmtower.call(provider="openai", model="m"):
+                    pass
+            os.kill(os.getpid(), signal.SIGTERM)
+        await send({"type": f"lifespan.{stage}.complete"})
+uvicorn.run(app, port=0, ws="none", log_level="warning")
+"""
+
+
+def script(body: str, address: str, folder: Path, prelude: str = PRELUDE) -> "subprocess.Popen[str]":
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("LLMTOWER", "PYTEST"))}
-    command = [sys.executable, "-W", "error", "-c", PRELUDE + body, address, str(folder)]
+    command = [sys.executable, "-W", "error", "-c", prelude + body, address, str(folder)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
 
@@ -108,6 +126,15 @@ def test_sigterm_delivers_and_then_kills(address: str, tmp_path: Path) -> None:
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     process.send_signal(signal.SIGTERM)
+    finished(process)
+
+    assert process.returncode == -signal.SIGTERM
+    assert on_disk(tmp_path).total() == 40
+
+
+def test_uvicorn_ends_and_nothing_is_lost(tmp_path: Path) -> None:
+    """Configured while uvicorn runs (lifespan, LiteLLM's proxy), which dies of the signal at last without running `atexit`."""
+    process = script("", "127.0.0.1:9", tmp_path, SERVED)
     finished(process)
 
     assert process.returncode == -signal.SIGTERM

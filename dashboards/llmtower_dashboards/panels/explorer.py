@@ -4,7 +4,8 @@ from typing import Final
 
 from llmtower_dashboards.panel import Column, Dashboard, Panel, Row
 from llmtower_dashboards.panels.common import APP, MODEL, PROMPT, PROVIDER, TIME, VERSION
-from llmtower_dashboards.panels.sql import END, OF_CALLS, OF_ROLLUPS, START, filters, messages
+from llmtower_dashboards.panels.sql import END, OF_CALLS, OF_ROLLUPS, START, filters
+from llmtower_schemas.late import messages
 
 LISTED: Final = 100
 _RANGE: Final = f"started_at >= {START} AND started_at < {END}"
@@ -289,7 +290,7 @@ FROM (
     FROM contents WHERE call_id = {_THIS} LIMIT 1
     UNION ALL
     SELECT 1, 'messages', {messages("input")}, {messages("output")}, '', '', ''
-    FROM (SELECT input, output FROM late_contents WHERE call_id = {_THIS} ORDER BY at, kafka_offset, event_index LIMIT 1000)
+    FROM late_contents WHERE call_id = {_THIS}
     HAVING count() > 0
 )
 HAVING count() > 0

@@ -205,9 +205,3 @@ def compared_ratio(value: str, *, sample: str = "sum(calls)", more: Mapping[str,
     number, within = before("hour", f"toStartOfHour({START})")
     baseline = select({"value": value}, "rollup_1h", f"{within} AND {number} > 0 AND {filters(OF_ROLLUPS)}")
     return total({"value": value, "baseline": f"({baseline})", **(more or {}), "sample": sample})
-
-
-def messages(side: str) -> str:
-    """One side's late texts as one JSON list; an event that holds several is a list itself."""
-    inner = f"if(startsWith({side}, '['), substring({side}, 2, length({side}) - 2), {side})"
-    return f"if(max({side}) = '', '', concat('[', arrayStringConcat(groupArrayIf({inner}, {side} != ''), ','), ']'))"

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from llmtower_processors.datasets.errors import DatasetError
 from llmtower_processors.datasets.question import DRIFTED, SEGMENT, Question, Window, chosen, span
+from llmtower_schemas.late import messages
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
@@ -41,13 +42,34 @@ SELECT {columns}, draw, contents.input AS input, contents.output AS output, cont
 FROM picked
 LEFT JOIN
 (
-    SELECT call_id, input, output, parameters FROM contents
-    WHERE {span} AND kind = 'call' AND call_id IN (SELECT call_id FROM picked)
+    {contents}
 ) AS contents ON contents.call_id = picked.call_id
 LEFT JOIN ({said_of_calls}) AS by_call ON by_call.target = picked.call_id
 LEFT JOIN ({said_of_responses}) AS by_response ON by_response.target = picked.response_id
 ORDER BY draw
 """
+_CONTENTS: Final = """
+SELECT call_id, input, output, parameters FROM contents
+WHERE {span} AND kind = 'call' AND call_id IN (SELECT call_id FROM picked)
+"""
+_SOME_LATE: Final = "SELECT 1 FROM late_contents WHERE {late} LIMIT 1"
+_LATE: Final = (
+    "project = {project:String} AND at >= fromUnixTimestamp64Micro({start:Int64}) - INTERVAL 1 DAY"
+    " AND at < fromUnixTimestamp64Micro({end:Int64}) + INTERVAL 1 DAY"
+)
+"""Texts that travel apart come before their call or after it: a day of either is looked through."""
+_WITH_LATE: Final = f"""
+SELECT call_id, argMinIf(input, late, input != '') AS input, argMinIf(output, late, output != '') AS output, max(parameters) AS parameters
+FROM
+(
+    SELECT call_id, 0 AS late, input, output, parameters FROM ({{contents}})
+    UNION ALL
+    SELECT call_id, 1, {messages("input")}, {messages("output")}, ''
+    FROM late_contents WHERE {{late}} AND call_id IN (SELECT call_id FROM picked) GROUP BY call_id
+)
+GROUP BY call_id
+"""  # noqa: S608 - literals
+"""The same, and where a call carries no text, what came apart from it; asked only where a project has any, for it costs a look more."""
 _SAID: Final = """
 SELECT {target} AS target, avg(last) AS score, count() AS words, argMax(correction, (correction != '', at)) AS correction
 FROM
@@ -111,7 +133,10 @@ def pages(client: "Client", question: Question, page: int) -> Iterator[list[Foun
         _SAID.format(target=target, kind=kind) for target, kind in (("toUUIDOrZero(target_id)", "call_id"), ("target_id", "response_id"))
     ]
     named = ", ".join(f"picked.{name} AS {name}" for name in CALL_COLUMNS)
-    sql = _TEXTS.format(picked=picked, columns=named, span=within, said_of_calls=said[0], said_of_responses=said[1])
+    contents = _CONTENTS.format(span=within)
+    if client.query(_SOME_LATE.format(late=_LATE), parameters=bound).result_rows:
+        contents = _WITH_LATE.format(contents=contents, late=_LATE)
+    sql = _TEXTS.format(picked=picked, columns=named, contents=contents, said_of_calls=said[0], said_of_responses=said[1])
     values |= bound | {"seed": question.seed, "after": 0, "page": page}
     while True:
         size = 0

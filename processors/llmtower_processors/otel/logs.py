@@ -102,6 +102,7 @@ def _texts(record: LogRecord, project: str, sides: Mapping[str, Any]) -> Convert
         "trace_id": record.trace_id,
         "span_id": record.span_id,
         "instrumentation": record.scope[:_NAME],
+        "request_model": str(record.attributes.get("gen_ai.request.model") or "")[:_NAME],
         **sides,
     }
 

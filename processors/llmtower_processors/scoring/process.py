@@ -11,6 +11,7 @@ from llmtower_processors.arrivals import Arrivals, portions, position, sort_even
 from llmtower_processors.columns import Columns, blocks, fields, ticks
 from llmtower_processors.native import Constant
 from llmtower_processors.runtime.model import Batch, Block, Processor
+from llmtower_processors.scoring.late import late_calls, scored
 from llmtower_processors.scoring.model import Score, Scorer, Spoken
 from llmtower_processors.scoring.spoken import SILENT, spoken
 from llmtower_processors.structs import STRUCTS
@@ -18,6 +19,8 @@ from llmtower_schemas import topics
 from llmtower_schemas.events import RequestEvent, ResponseEvent, StepEvent
 from llmtower_schemas.metrics import COUNTED
 
+TOPICS: Final = (topics.CALLS, topics.SIGNALS)
+"""Calls with their texts, and texts that travel apart from their calls."""
 TABLES: Final = ("call_scores",)
 RANGE_S: Final = 5.0
 """Seconds of work in a range at most."""
@@ -33,11 +36,16 @@ OfStep = Callable[[Any], Sequence[Score]]
 
 def scoring_processor(name: str, scorers: Sequence[Scorer], of_step: OfStep | None = None) -> Processor:
     """Build a processor that gives the scores of all these scorers, and those of steps."""
-    return Processor(name, (topics.CALLS,), TABLES, partial(process_scores, scorers=tuple(scorers), of_step=of_step), range_s=RANGE_S)
+    return Processor(name, TOPICS, TABLES, partial(process_scores, scorers=tuple(scorers), of_step=of_step), range_s=RANGE_S)
 
 
 def process_scores(batch: Batch, *, scorers: Sequence[Scorer], of_step: OfStep | None = None) -> Sequence[Block]:
-    """Turn one batch of `llmtower.calls` into at most one block; what cannot be read is in the dead letters of the processor `calls`."""
+    """Turn one batch into at most one block; what cannot be read is in the dead letters of the processors `calls` and `signals`."""
+    if batch.topic == topics.SIGNALS:
+        late = late_calls(batch)
+        return blocks(
+            [("call_scores", score_columns(batch, late, scored(score_all(list(map(spoken, late.events)), scorers))))] if late else []
+        )
     return blocks(("call_scores", columns) for portion in portions(batch) for columns in _parts(portion, scorers, of_step))
 
 

@@ -2,6 +2,8 @@
 
 litellm.callbacks = [LLMTowerLogger()]                     # in an application
 callbacks: ["llmtower.integrations.litellm.handler"]       # below litellm_settings, in the proxy's config.yaml
+
+The proxy configures nothing, so `handler` is made when its name is looked up, and configures from the environment where nothing is yet.
 """
 
 import sys
@@ -13,7 +15,8 @@ from typing import Any, Final
 
 from litellm.integrations.custom_logger import CustomLogger
 
-from llmtower import scope
+from llmtower import scope, state
+from llmtower.api import configure
 from llmtower.classification import Failure
 from llmtower.errors import internal_error
 from llmtower.ids import new_id
@@ -23,6 +26,13 @@ from llmtower_schemas.error_classes import by_code, by_names, by_status
 
 _OPERATIONS: Final = {"embedding": "embeddings", "aembedding": "embeddings", "text_completion": "text_completion"}
 _NAME: Final = "llmtower.litellm"
+_OWNERS: Final = {"litellm_key": "user_api_key_alias", "litellm_team": "user_api_key_team_alias"}
+_LEFT: Final[dict[str, Any]] = {
+    "status": "error",
+    "error_class": "cancelled",
+    "error_type": "ClientDisconnected",
+    "finish_reasons": [],  # LiteLLM fills in one that the provider never gave
+}
 _MOST: Final = 10_000
 """Calls that never end are forgotten, the oldest first."""
 
@@ -77,6 +87,7 @@ class LLMTowerLogger(CustomLogger):  # type: ignore[misc]  # litellm is no depen
     def __init__(self, **given: Any) -> None:
         super().__init__(**given)
         self._underway: OrderedDict[str, _Underway | None] = OrderedDict()
+        self._told: OrderedDict[str, None] = OrderedDict()
 
     async def async_pre_call_deployment_hook(self, kwargs: Mapping[str, Any], call_type: Any) -> None:
         """Asynchronous embeddings begin in another thread: what surrounds their client is set here, in the caller's own context."""
@@ -91,6 +102,7 @@ class LLMTowerLogger(CustomLogger):  # type: ignore[misc]  # litellm is no depen
         """A provider is about to be asked, in the caller's own context; within a call that is recorded already, this one is not."""
         try:
             call_id = _id(kwargs)
+            self._told.pop(call_id, None)
             if call_id not in self._underway:
                 self._underway[call_id] = None if scope.within_call() else _Underway()
             made = self._underway[call_id]
@@ -121,10 +133,20 @@ class LLMTowerLogger(CustomLogger):  # type: ignore[misc]  # litellm is no depen
             if (made := self._underway.pop(call_id, None)) is not None:
                 made.closed = True
             said = kwargs.get("standard_logging_object")
-            if isinstance(said, Mapping) and not inner:
+            if isinstance(said, Mapping) and not inner and self._first(call_id):
                 record(event_of(said) | ({"call_id": made.call_id} if made is not None else {}))
         except Exception:
             internal_error("litellm")
+
+    def _first(self, call_id: str) -> bool:
+        """Say whether an end is told for the first time: of what the proxy itself refuses, LiteLLM tells both kinds of logger."""
+        if call_id in self._told:
+            return False
+        if call_id:
+            self._told[call_id] = None
+        if len(self._told) > _MOST:
+            self._told.popitem(last=False)
+        return True
 
     def log_success_event(self, kwargs: Mapping[str, Any], response_obj: Any, start_time: Any, end_time: Any) -> None:
         """A call has ended well."""
@@ -175,31 +197,50 @@ def event_of(said: Mapping[str, Any]) -> dict[str, Any]:
     answer = output if isinstance(output, Mapping) else {}
     choices = [one for one in answer.get("choices") or () if isinstance(one, Mapping)]
     parameters = dict(said.get("model_parameters") or {})
-    user = said.get("end_user") or parameters.pop("user", None)
+    user = parameters.pop("user", None)
     parameters.pop("stream", None)
+    metadata = said.get("metadata") or {}
     event: dict[str, Any] = {
         "type": "response",
         "call_id": new_id(),
         "operation": _OPERATIONS.get(str(said.get("call_type")), "chat"),
         "provider": str(said.get("custom_llm_provider") or ""),
         "request_model": _model(said.get("model"), said),
-        "response_model": str(answer.get("model") or ""),
+        "response_model": _answered_by(answer, said),
         "response_id": str(answer.get("id") or ""),
         "started_at_ns": int(begun * 1e9),
         "duration_us": max(0, int((ended - begun) * 1e6)),
         "ttft_us": int((float(first) - begun) * 1e6) if streamed and first is not None else None,
         "stream": said.get("stream") is True,
         "finish_reasons": [str(one["finish_reason"]) for one in choices if one.get("finish_reason")],
-        "user_id": str(user or ""),
-        "session_id": str(said.get("session_id") or ""),
-        "tags": {str(tag): "true" for tag in (said.get("request_tags") or ())[:32]},
+        "user_id": str(said.get("end_user") or user or metadata.get("user_api_key_user_id") or ""),
+        "session_id": str(said.get("session_id") or (metadata.get("requester_metadata") or {}).get("session_id") or ""),
+        "tags": _tags(said, metadata),
         "parameters": parameters,
         "input": said.get("messages"),
         "output": [one.get("message", one) for one in choices] or output,
         "instrumentation": _NAME,
     }
-    event |= _usage(said, answer) | _failure(said)
+    event |= _usage(said, answer) | (_LEFT if _was_left(said) else _failure(said))
     return {name: value for name, value in event.items() if value not in (None, "", [], {}) or name == "duration_us"}
+
+
+def _answered_by(answer: Mapping[str, Any], said: Mapping[str, Any]) -> str:
+    """Give the model that answered; the proxy writes its own name for it over the provider's, which is then not known."""
+    name = str(answer.get("model") or "")
+    return "" if name == said.get("model_group") else name
+
+
+def _tags(said: Mapping[str, Any], metadata: Mapping[str, Any]) -> dict[str, str]:
+    """Give the caller's tags, and whose key it was; LiteLLM adds the user agent to the tags, twice."""
+    tags = {str(tag): "true" for tag in said.get("request_tags") or () if not str(tag).startswith("User-Agent: ")}
+    owner = {name: str(metadata[field]) for name, field in _OWNERS.items() if metadata.get(field)}
+    return dict(list((owner | tags).items())[:32])
+
+
+def _was_left(said: Mapping[str, Any]) -> bool:
+    """Say whether the proxy's client went away in the middle of a stream: LiteLLM calls that a success, with an estimate of the tokens."""
+    return (said.get("error_information") or {}).get("error_class") == "ClientDisconnected"
 
 
 def _usage(said: Mapping[str, Any], answer: Mapping[str, Any]) -> dict[str, Any]:
@@ -209,7 +250,8 @@ def _usage(said: Mapping[str, Any], answer: Mapping[str, Any]) -> dict[str, Any]
     found = convert(dict(raw)) if isinstance(raw, Mapping) else None
     if found is None or found.buckets is None:
         return {"usage_source": "missing"}
-    return {"usage": found.buckets, "usage_source": "provider", "usage_convention": found.convention, "usage_raw": dict(raw or {})}
+    source = "estimated" if _was_left(said) else "provider"
+    return {"usage": found.buckets, "usage_source": source, "usage_convention": found.convention, "usage_raw": dict(raw or {})}
 
 
 def _failure(said: Mapping[str, Any]) -> dict[str, Any]:
@@ -229,5 +271,15 @@ def _failure(said: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-handler = LLMTowerLogger()
+handler: LLMTowerLogger
 """For the proxy, which takes callbacks by name."""
+
+
+def __getattr__(name: str) -> Any:
+    if name != "handler":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    global handler
+    if state.client is None and not state.silent:
+        configure()
+    handler = LLMTowerLogger()
+    return handler

@@ -59,8 +59,9 @@ def test_one_call(places: dict[str, Place]) -> None:
     assert (texts["input"], texts["output"]) == ("what?", "that.")
     with place.client() as client:
         late = {name: shared[name] for name in ("project", "app")} | {"call_id": one["call_id"], "at": moment}
-        said = [late | {"input": text, "output": ""} for text in ('{"role":"user"}', '[{"role":"tool"}]')]
-        insert(client, "late_contents", [*said, late | {"input": "", "output": '{"index":0}'}])
+        asked = enumerate(('{"role":"user"}', '[{"role":"tool"}]'))
+        said = [late | {"event_index": number, "input": text, "output": ""} for number, text in asked]
+        insert(client, "late_contents", [late | {"event_index": 2, "input": "", "output": '{"index":0}'}, *reversed(said)])
     (texts,) = rows(place, "call_content", frame)
     assert (texts["kind"], texts["input"], texts["output"]) == ("call", "what?", "that."), "what the call itself carries comes first"
     with place.client() as client:

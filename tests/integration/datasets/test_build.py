@@ -174,3 +174,36 @@ def test_rows_of_killed_builds_are_known_by_their_age(client: Client) -> None:
     old, young, known = (uuid.UUID(f"{time}-0000-7000-8000-00000000000{n}") for n, time in enumerate(("01900000", "0fff0000", "01910000")))
     put(client, "dataset_items", [{"dataset": "d", "build_id": one} for one in (old, young, known)])
     assert left_over(client, "d", [str(known)]) == [str(old)]
+
+
+def test_texts_that_came_apart_from_their_call_are_taken_where_it_has_none(client: Client, traffic: Traffic) -> None:
+    silent = {"input": "", "output": ""}
+    ids = traffic([silent, {"input": "own question", "output": "own answer"}, silent | {"output": "own answer, late question"}, silent])
+    late = {"project": "default", "app": "support", "at": NOON, "input": "", "output": ""}
+
+    def message(call: str, second: int, **sides: Any) -> dict[str, Any]:
+        return late | {"call_id": call, "at": NOON + timedelta(seconds=second)} | sides
+
+    put(
+        client,
+        "late_contents",
+        [
+            message(ids[0], 3, output='{"index":0,"message":{"content":"In Paris."}}'),
+            message(ids[0], 2, input='{"role":"user","content":"Where is it?"}'),
+            message(ids[0], 1, input='[{"role":"system","content":"Be short."}]'),
+            message(ids[1], 1, input='{"role":"user","content":"late"}', output='{"message":{"content":"late"}}'),
+            message(ids[2], -3_600, input='{"role":"user","content":"asked an hour before"}'),
+            message(ids[3], 90_000, input='"more than a day after"', output='"too"'),
+        ],
+    )
+    built, rows = made(client, question(chance=True))
+    assert (built.counts.kept, built.counts.without_text) == (3, 1)
+    said = {str(row["call_id"]): (row["input"], row["output"]) for row in rows}
+    assert said == {
+        ids[0]: (
+            '[{"role":"system","content":"Be short."},{"role":"user","content":"Where is it?"}]',
+            '[{"index":0,"message":{"content":"In Paris."}}]',
+        ),
+        ids[1]: ("own question", "own answer"),
+        ids[2]: ('[{"role":"user","content":"asked an hour before"}]', "own answer, late question"),
+    }
