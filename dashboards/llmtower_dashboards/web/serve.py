@@ -68,6 +68,7 @@ def application(settings: Settings) -> Any:
     from llmtower_dashboards.web.hub import Hub
     from llmtower_dashboards.web.pages import panel, register
     from llmtower_dashboards.web.shelf import kafka_shelf
+    from llmtower_dashboards.web.silences_api import serve_silences
     from llmtower_dashboards.web.silencing import KafkaSilencer
 
     options = settings.clickhouse.client_options()
@@ -86,6 +87,7 @@ def application(settings: Settings) -> Any:
     app = FastAPI(lifespan=lifespan, openapi_url=None)
     app.get("/livez")(lambda: PlainTextResponse("ok"))
     app.get("/panels/{name}")(panel)
+    serve_silences(app, hub.silencer)
     app.mount("/static", StaticFiles(directory=STATIC))
     register(hub)
     ui.run_with(
