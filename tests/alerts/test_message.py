@@ -12,13 +12,16 @@ from llmtower_schemas.alerts import Transition
 
 RULE = next(rule for rule in load_rules().rules if rule.name == "error_rate")
 
+MEASURED = "Value 43.2 %, level 30 %, from 1,234 calls, 2026-11-18 11:02:00 UTC to 2026-11-18 11:07:00 UTC"
+COMPLETE = "98.7 % of the window had arrived when it was judged."
+
 
 def test_a_message_says_everything() -> None:
     said = text(notification(rule=RULE))
     assert said.splitlines() == [
-        "Value 43.2 %, level 30 %, from 1,234 calls, 2026-11-18 11:02:00 UTC to 2026-11-18 11:07:00 UTC",
+        MEASURED,
         "Since 2026-11-18 11:04:00 UTC, 3 min by now. The level was passed.",
-        "98.7 % of the window had arrived when it was judged.",
+        COMPLETE,
         "Changed shortly before: deploy chat 1.4.2 at 2026-11-18 10:57:00 UTC",
         "Panel: http://127.0.0.1:8600/latency?app=chat#errors",
         "Example calls: http://127.0.0.1:8600/calls?app=chat",
@@ -52,11 +55,23 @@ def test_a_digest_names_the_gravest_first_and_counts_the_rest() -> None:
     found = digest_of([over, *mild, grave])
     assert found.title == "Llmtower: 32 alerts (31 firing, 1 resolved)"
     lines = found.text.splitlines()
-    assert lines[0] == "• CRITICAL: Many calls fail (app=grave, project=default): 43.2 %"
-    assert lines[LISTED] == "… and 12 more"
+    assert lines[0] == "• CRITICAL: Many calls fail (app=grave, project=default)"
+    assert [line for line in lines if line.startswith("•")][-1].startswith("• WARNING")
+    assert f"… and {32 - LISTED} more" in lines
     assert [one.status for one in found.alerts][-1] == "resolved"
     assert len(found.alerts) == 32
     assert found.dedup_key == digest_of([grave, *mild, over]).dedup_key, "the same set is the same digest"
+
+
+def test_a_digest_says_of_each_alert_what_a_message_of_its_own_says() -> None:
+    lines = digest_of([notification("a", rule=RULE), notification("b", rule=RULE)]).text.splitlines()
+    assert lines[:4] == [
+        "• CRITICAL: Many calls fail (app=a, project=default)",
+        f"   {MEASURED}. Since 2026-11-18 11:04:00 UTC. {COMPLETE}",
+        "   Changed shortly before: deploy chat 1.4.2 at 2026-11-18 10:57:00 UTC",
+        "   Panel: http://127.0.0.1:8600/latency?app=chat#errors · Example calls: http://127.0.0.1:8600/calls?app=chat",
+    ]
+    assert lines[4].startswith("• CRITICAL: Many calls fail (app=b")
 
 
 @given(st.text(max_size=400))

@@ -11,10 +11,11 @@ import pytest
 from pydantic import SecretStr
 from tests.alerts.receiver import notification, receiving
 
+from llmtower_processors.alerts.message import digest_of
 from llmtower_processors.alerts.model import SendError
 from llmtower_processors.alerts.rules import Route
 from llmtower_processors.alerts.send.alertmanager import LASTS_S, AlertmanagerSender, alert
-from llmtower_processors.alerts.send.build import UnableSender, build_senders, routes_of
+from llmtower_processors.alerts.send.build import ManySender, UnableSender, build_senders, routes_of
 from llmtower_processors.alerts.send.chat import AppriseSender
 from llmtower_processors.alerts.send.http import MOST_WAIT_S, post
 from llmtower_processors.alerts.send.webhook import WebhookSender, signature, verify
@@ -202,3 +203,53 @@ def test_the_settings_webhook_is_the_default_route_unless_the_file_has_one() -> 
     assert routes_of(own, settings) == own
     assert isinstance(build_senders({}, settings, {})["default"], WebhookSender)
     assert "k3y" not in repr(settings)
+
+
+FACTS = (
+    "43.2 %",
+    "30 %",
+    "1,234",
+    "98.7 %",
+    "app=chat",
+    "2026-11-18 11:04:00 UTC",
+    "deploy chat 1.4.2",
+    "/latency?app=chat",
+    "/calls?app=chat",
+)
+"""Value, threshold, sample, completeness, group, since when, the coincident change, links to the panel and to example calls."""
+
+
+def test_every_channel_says_every_fact_alone_and_in_a_digest() -> None:
+    """Of what a receiver gets, the words: title and text of webhook and apprise, annotations of Alertmanager."""
+    texts: dict[str, str] = {}
+    with receiving() as receiver:
+        senders: dict[str, ManySender] = {
+            "webhook": webhook(receiver.url),
+            "apprise": AppriseSender(SecretStr(receiver.url.replace("http:", "json:"))),
+            "alertmanager": AlertmanagerSender(SecretStr(receiver.url), lambda: NOW_S),
+        }
+        for name, sender in senders.items():
+            for what, told in (("one", [notification()]), ("digest", [notification(), notification("search")])):
+                asyncio.run(sender.send(told[0]) if len(told) == 1 else sender.send_many(told))
+                texts[f"{name} {what}"] = _words(receiver.taken[-1].value)
+    assert len(texts) == 6
+    for which, text in texts.items():
+        assert [fact for fact in FACTS if fact not in text] == [], which
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, list):
+        return "\n".join(_words(one) for one in value)
+    words = value.get("annotations", value)
+    return "\n".join(str(words.get(name, "")) for name in ("title", "summary", "text", "message", "description"))
+
+
+def test_what_is_longer_than_a_chat_takes_is_told_in_parts_unless_the_address_says_otherwise() -> None:
+    address = "discord://123456789012345678/abcdefghijklmnopqrstuvwxyz"
+    (service,) = AppriseSender(SecretStr(address))._apprise
+    many = digest_of([notification(f"app-{number}") for number in range(10)])
+    parts = service._apply_overflow(many.text, title=many.title)
+    assert len(parts) > 1
+    assert all(len(part["body"]) <= service.body_maxlen for part in parts)
+    (own,) = AppriseSender(SecretStr(f"{address}?overflow=truncate"))._apprise
+    assert len(own._apply_overflow(many.text, title=many.title)) == 1

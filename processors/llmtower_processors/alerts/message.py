@@ -12,8 +12,8 @@ from llmtower_schemas.alerts import SEVERITIES, Change, Severity, Transition, di
 
 LONGEST: Final = 200
 """Characters of a name that somebody else chose."""
-LISTED: Final = 20
-"""Alerts named in a digest; the rest is counted."""
+LISTED: Final = 10
+"""Alerts told in a digest; the rest is counted."""
 _SAMPLES: Final = {"calls": "calls", "users": "calls", "feedback": "ratings"}
 
 
@@ -112,7 +112,7 @@ def digest_of(notifications: Sequence[Notification]) -> Digest:
     notifications = sorted(notifications, key=_urgency)
     ends = sum(_status(one.transition) == "resolved" for one in notifications)
     parts = [f"{len(notifications) - ends} firing"] * (ends < len(notifications)) + [f"{ends} resolved"] * (ends > 0)
-    lines = [f"• {title(one)}{_figure(one.transition)}" for one in notifications[:LISTED]]
+    lines = [line for one in notifications[:LISTED] for line in _listed(one)]
     if len(notifications) > LISTED:
         lines.append(f"… and {len(notifications) - LISTED} more")
     address = next((one.links["alert"].partition("?")[0] for one in notifications if "alert" in one.links), "")
@@ -142,7 +142,7 @@ def text(notification: Notification) -> str:
         _measured(notification),
         f"Since {_clock(told.since_us)}, {_lasting(told.at_us - told.since_us)} by now. {told.reason}".rstrip(),
         _complete(told),
-        *(f"Changed shortly before: {change.kind} {_plain(change.what)} at {_clock(change.at_us)}" for change in told.coincident),
+        *_changed(told),
         *_addresses(notification.links),
     ]
     if notification.possible_repeat:
@@ -173,8 +173,16 @@ def _measured(notification: Notification) -> str:
     return f"Value {amount(told.value, told.unit)}{level}{sample}, {_clock(told.window_start_us)} to {_clock(told.window_end_us)}"
 
 
-def _figure(told: Transition) -> str:
-    return "" if told.value is None or _status(told) == "resolved" else f": {amount(told.value, told.unit)}"
+def _listed(notification: Notification) -> list[str]:
+    """An alert among others: the same facts in fewer lines."""
+    told = notification.transition
+    lines = [f"{_measured(notification)}. Since {_clock(told.since_us)}. {_complete(told)}", *_changed(told)]
+    addresses = " · ".join(_addresses({key: address for key, address in notification.links.items() if key in ("panel", "calls")}))
+    return [f"• {title(notification)}", *(f"   {line}" for line in [*lines, addresses] if line)]
+
+
+def _changed(told: Transition) -> list[str]:
+    return [f"Changed shortly before: {change.kind} {_plain(change.what)} at {_clock(change.at_us)}" for change in told.coincident]
 
 
 def _complete(told: Transition) -> str:

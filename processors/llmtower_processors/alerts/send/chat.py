@@ -25,6 +25,8 @@ class AppriseSender:
         self._schema = url.get_secret_value().partition(":")[0]
         if not self._apprise.add(url.get_secret_value()):
             raise SendError(f"apprise does not understand the address ({self._schema}://…): see its list of services.")
+        for service in self._apprise if "overflow=" not in url.get_secret_value() else ():
+            service.overflow_mode = apprise.OverflowMode.SPLIT  # a digest longer than a chat takes would be refused for ever
 
     async def send(self, notification: Notification) -> None:
         """Tell of one."""
