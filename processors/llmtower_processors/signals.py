@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
-from typing import Any
+from typing import Any, Final
 
 from llmtower_processors.arrivals import Arrivals, dead_letter_columns, portions, sort_events
 from llmtower_processors.columns import Columns, blocks, content, fields, origin, ticks
@@ -11,9 +11,15 @@ from llmtower_processors.runtime.model import Batch, Block, Processor
 from llmtower_processors.structs import STRUCTS
 from llmtower_schemas import topics
 from llmtower_schemas.events import ContentEvent, DeployEvent, FeedbackEvent, HeartbeatEvent, ScoreEvent
+from llmtower_schemas.metrics import SCORED
 
 NAME = "signals"
 TABLES = ("feedback", "scores", "late_contents", "deploys", "heartbeats", "contents", "dead_letters", "dead_letter_bytes")
+MOST: Final = 1e9
+"""A value or weight beyond this is no score: the rollups leave it out."""
+OUT_OF_RANGE: Final = "out of range"
+_RATES: Final = frozenset(one.score for one in SCORED)
+"""Scores whose values below and from 0.5 on are counted apart: they lie between 0 and 1, whoever gives them."""
 NIL = "00000000-0000-0000-0000-000000000000"
 """Stands in `contents` for an event that has no id of its own."""
 
@@ -64,9 +70,27 @@ def _feedback(batch: Batch, found: Arrivals) -> tuple[Columns, Columns]:
 
 
 def _scores(batch: Batch, found: Arrivals) -> tuple[Columns, Columns]:
-    columns = fields(found.events, _SCORE_FIELDS) | _at(found) | {"started_at": ticks(map(_scored, found.events))}
+    columns = _judged(fields(found.events, _SCORE_FIELDS)) | _at(found) | {"started_at": ticks(map(_scored, found.events))}
     carried = {"call_id": columns["score_id"], "project": columns["project"], "app": columns["app"], "started_at": columns["started_at"]}
     return columns | origin(batch, found), content(batch, found, "score", carried, {})
+
+
+def _judged(columns: Columns) -> Columns:
+    """Take the value from a score that is none: what the sums leave out says so in its row, and is not `ok`."""
+    rows = list(zip(columns["name"], columns["value"], columns["weight"], strict=True))
+    bad = [index for index, (name, value, weight) in enumerate(rows) if not _is_score(name, value, weight)]
+    if not bad:
+        return columns
+    changed = {name: list(columns[name]) for name in ("value", "status", "reason")}
+    for index in bad:
+        changed["value"][index], changed["status"][index], changed["reason"][index] = None, "error", OUT_OF_RANGE
+    return columns | changed
+
+
+def _is_score(name: str, value: float | None, weight: float) -> bool:
+    if value is None:
+        return True
+    return weight <= MOST and (0.0 <= value <= 1.0 if name in _RATES else -MOST <= value <= MOST)
 
 
 def _late_contents(batch: Batch, found: Arrivals) -> tuple[Columns, Columns]:

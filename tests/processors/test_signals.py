@@ -40,6 +40,34 @@ def test_a_score_is_kept_beside_its_call() -> None:
     assert (second["started_at"], second["value"], second["status"]) == (AT_NS // 1_000, None, "skipped")
 
 
+@pytest.mark.parametrize(
+    ("changes", "kept"),
+    [
+        ({"name": "toxicity", "value": 1.5}, False),
+        ({"name": "toxicity", "value": -0.01}, False),
+        ({"name": "toxicity", "value": 1.0}, True),
+        ({"name": "csat", "value": 4.5}, True),
+        ({"name": "csat", "value": 1.1e9}, False),
+        ({"name": "csat", "value": -1.1e9}, False),
+        ({"name": "csat", "value": 1e9}, True),
+        ({"name": "csat", "value": 1.0, "weight": 2e9}, False),
+        ({"name": "csat", "value": None, "weight": 2e9}, True),
+    ],
+)
+def test_a_score_out_of_range_is_a_row_that_says_so_and_its_neighbours_are_as_they_were(changes: dict[str, Any], kept: bool) -> None:
+    before, row = process(line("score"), orjson.dumps(orjson.loads(line("score")) | changes))["scores"]
+    assert (before["status"], before["value"]) == ("ok", orjson.loads(line("score"))["value"])
+    expected = (changes["value"], "ok", "") if kept else (None, "error", "out of range")
+    assert (row["value"], row["status"], row["reason"]) == expected
+
+
+@pytest.mark.parametrize("value", [b"NaN", b"Infinity", b"1e999", b'"high"'])
+def test_a_score_that_is_no_number_is_a_dead_letter(value: bytes) -> None:
+    raw = line("score", value=0.125).replace(b"0.125", value)
+    rows = process(raw, line("score"))
+    assert (len(rows["dead_letters"]), len(rows["scores"])) == (1, 1)
+
+
 def test_late_texts_are_kept_apart_from_what_their_call_carries() -> None:
     rows = process(line("late_question"), line("late_answer"), line("late_question", input=None))
     question, answer, nothing = rows["late_contents"]

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from llmtower_processors.scoring.model import Score, Spoken, skipped
-from llmtower_processors.toxic.linear import LABEL, VERSION, LinearModel
+from llmtower_processors.toxic.linear import LABEL, READ_AS, LinearModel
 from llmtower_processors.toxic.pieces import pieces
 from llmtower_processors.toxic.seen import Seen
 from llmtower_processors.toxic.share import picked
@@ -68,7 +68,7 @@ class Cascade:
         if self.strong is not None:
             for one, score in self._look_closer(self.strong, texts, screened, share):
                 scores[one.call].append(score)
-        return [[score if score.scorer else score._replace(scorer=LABEL, version=VERSION) for score in given] for given in scores]
+        return [[score if score.scorer else score._replace(scorer=LABEL, version=READ_AS) for score in given] for given in scores]
 
     def _screen(self, texts: list[str]) -> Sequence[float]:
         return [float(value) for value in self.linear().worst(texts)]

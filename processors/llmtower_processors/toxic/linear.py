@@ -17,6 +17,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from llmtower_processors.toxic.masked import second_looks
 from llmtower_processors.toxic.pieces import pieces, worst
 
 Reals = npt.NDArray[np.float64]
@@ -24,6 +25,8 @@ Reals = npt.NDArray[np.float64]
 VERSION: Final = "1.9.1"
 """Of alt-profanity-check, whose weights these are."""
 LABEL: Final = "profanity-linear"
+READ_AS: Final = f"{VERSION}+masked"
+"""Version of the scorer: the weights, and that words are also read through what hides them (`masked`)."""
 AT_ONCE: Final = 128
 """Pieces worked on together: their words stay in the processor's cache."""
 
@@ -48,8 +51,8 @@ class LinearModel:
     """Probability of a classifier = 1 / (1 + exp(slope · decision + offset)) (J. Platt, 1999)."""
 
     def worst(self, texts: Sequence[str]) -> Reals:
-        """Give the probability that the worst piece of each text is toxic."""
-        cut = [pieces(text) for text in texts]
+        """Give the probability that the worst piece of each text is toxic, in whatever reading."""
+        cut = [[*found, *second_looks(text, found)] for text in texts for found in (pieces(text),)]
         flat = list(chain.from_iterable(cut))
         found = [self.probabilities(flat[start : start + AT_ONCE]) for start in range(0, len(flat), AT_ONCE)]
         return worst(np.concatenate(found) if found else np.zeros(0), [len(one) for one in cut])
