@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from llmtower_schemas.chains import Entry
 
 PREFIX: Final = "dataset/"
+ERASURE: Final = "erasure/"
+"""Chains of what was erased from a dataset's rows, whatever their version."""
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _REFERENCE: Final = re.compile(rf"({NAME.pattern})(?:@(\d{{1,9}}))?")
 
@@ -59,6 +61,25 @@ class Manifest(BaseModel):
     def reference(self) -> str:
         """How people name it: `name@version`."""
         return f"{self.name}@{self.version}"
+
+
+class Erasure(BaseModel):
+    """Texts of rows were emptied, since somebody must be forgotten; never whose."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    dataset: str = Field(min_length=1, max_length=120)
+    rows: int = Field(ge=0)
+    by: str = Field("", max_length=256)
+    note: str = Field("", max_length=2_000)
+
+
+def read_erasure(entry: Entry) -> Erasure | None:
+    """Read an entry of a chain of erasures; None for what this version does not understand."""
+    try:
+        return Erasure.model_validate_json(entry.value)
+    except ValidationError:
+        return None
 
 
 def read_reference(text: str) -> tuple[str, int | None]:

@@ -39,6 +39,8 @@ class Model(BaseModel):
     note: str = Field("", max_length=2_000)
     action: Literal["register", "stage"] = "register"
     by: str = Field("", max_length=256)
+    key_id: str = Field("", max_length=64)
+    """The key that allowed it, where one was needed."""
 
 
 def chain_of(model: str) -> str:

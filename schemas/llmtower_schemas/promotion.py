@@ -1,4 +1,4 @@
-"""Who may move a protected label. Pure.
+"""Who may move a protected label, or a model to or from a protected stage. Pure.
 
 As long as no key with the scope `promote` exists, whoever reaches Kafka may; from the first such key on, protected labels need one. That
 keeps honest tools honest; the wall is Kafka's own access control on the topic `llmtower.registry`.
@@ -11,7 +11,7 @@ from llmtower_schemas.keys import PREFIX, ApiKey, decode_key, key_id_of
 
 
 class NotAllowedError(Exception):
-    """A protected label may not be moved by this key; the message says what to do."""
+    """What is protected may not be moved by this key; the message says what to do."""
 
     retriable = False
 
@@ -27,8 +27,8 @@ def known_keys(records: Iterable[RegistryRecord]) -> dict[str, ApiKey]:
     return found
 
 
-def allowed_by(label: str, *, protected: str, keys: Mapping[str, ApiKey], shown: str) -> str:
-    """Give the id of the key that allows moving a label, '' where none is needed. `protected` are labels between commas.
+def allowed_by(label: str, *, protected: str, keys: Mapping[str, ApiKey], shown: str, what: str = "label") -> str:
+    """Give the id of the key that allows a move, '' where none is needed. `protected` are labels (or stages) between commas.
 
     Raises NotAllowedError.
     """
@@ -38,10 +38,10 @@ def allowed_by(label: str, *, protected: str, keys: Mapping[str, ApiKey], shown:
         return ""
     how = "Give it as --key or LLMTOWER_PROMPTS__KEY; `llmtower keys create --scope promote` makes one."
     if not shown:
-        raise NotAllowedError(f"The label {label} is protected: moving it needs a key with the scope promote. {how}")
+        raise NotAllowedError(f"The {what} {label} is protected: a move needs a key with the scope promote. {how}")
     found = keys.get(key_id_of(shown))
     if found is None or not found.fits(shown):
-        raise NotAllowedError(f"The label {label} is protected, and this key is unknown or revoked. {how}")
+        raise NotAllowedError(f"The {what} {label} is protected, and this key is unknown or revoked. {how}")
     if "promote" not in found.scopes:
-        raise NotAllowedError(f"The label {label} is protected, and this key has no scope promote, only {', '.join(found.scopes)}. {how}")
+        raise NotAllowedError(f"The {what} {label} is protected, and this key has no scope promote, only {', '.join(found.scopes)}. {how}")
     return found.key_id

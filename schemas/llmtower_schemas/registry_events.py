@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from llmtower_schemas.chains import Entry
+from llmtower_schemas.datasets import ERASURE, read_erasure, read_manifest
 from llmtower_schemas.datasets import PREFIX as DATASET
-from llmtower_schemas.datasets import read_manifest
 from llmtower_schemas.models import PREFIX as MODEL
 from llmtower_schemas.models import read_model
 from llmtower_schemas.prompts import LABEL, PROMPT, decode_move, decode_version
@@ -54,7 +54,7 @@ def model_event(entry: Entry, before: Entry | None) -> RegistryEvent:
     replaced = last.stage if last else ""
     if found is None:
         return RegistryEvent("model", "register", name, replaced=replaced, note="(cannot be read)")
-    return RegistryEvent("model", found.action, name, found.stage, found.stage, replaced, found.by, note=found.note)
+    return RegistryEvent("model", found.action, name, found.stage, found.stage, replaced, found.by, found.key_id, found.note)
 
 
 def dataset_event(entry: Entry, before: Entry | None) -> RegistryEvent:
@@ -66,11 +66,22 @@ def dataset_event(entry: Entry, before: Entry | None) -> RegistryEvent:
     return RegistryEvent("dataset", "build", name, version=version, replaced=replaced, by=found.by, note=found.note)
 
 
+def erasure_event(entry: Entry, before: Entry | None) -> RegistryEvent:
+    """Texts left a dataset."""
+    del before
+    name, found = entry.chain.removeprefix(ERASURE), read_erasure(entry)
+    if found is None:
+        return RegistryEvent("erasure", "erase", name, note="(cannot be read)")
+    note = f"{found.rows:,} rows" + (f": {found.note}" if found.note else "")
+    return RegistryEvent("erasure", "erase", name, by=found.by, note=note)
+
+
 KINDS: Final[Mapping[str, Callable[[Entry, Entry | None], RegistryEvent]]] = {
     PROMPT: prompt_event,
     LABEL: label_event,
     MODEL: model_event,
     DATASET: dataset_event,
+    ERASURE: erasure_event,
 }
 """What each kind of chain says of an entry and the one before it."""
 

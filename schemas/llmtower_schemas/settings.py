@@ -237,8 +237,13 @@ class JudgeSettings(_Section):
 class PromptSettings(_Section):
     """The prompt library."""
 
-    protected: str = Field("production", description="comma-separated labels that only a key of the scope promote moves, once there is one")
-    key: SecretStr | None = Field(None, description="API key of the scope promote, for `llmtower prompts promote` and `rollback`")
+    protected: str = Field(
+        "production",
+        description="comma-separated labels, and stages of models, that only a key of the scope promote moves, once there is one",
+    )
+    key: SecretStr | None = Field(
+        None, description="API key of the scope promote, for `llmtower prompts promote`, `rollback` and `models stage`"
+    )
 
 
 class UpSettings(_Section):

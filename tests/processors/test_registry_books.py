@@ -3,9 +3,11 @@
 import asyncio
 
 from llmtower_processors.alerts.tables import MemoryTables
+from llmtower_processors.datasets.shelf import Shelf
 from llmtower_processors.leader import Firing
 from llmtower_processors.registry_books import RegistryBooks
 from llmtower_schemas.chains import RegistryRecord, entry_key
+from llmtower_schemas.datasets import Erasure
 from llmtower_schemas.prompt_store import PromptStore
 from llmtower_schemas.prompts import Move, Prompt, encode_move
 from llmtower_schemas.registry_log import MemoryRegistryLog, MemoryTopic
@@ -83,4 +85,21 @@ def test_what_cannot_be_read_leaves_a_row_too() -> None:
     assert [(row["kind"], row["note"]) for row in tables.rows["registry_events"]] == [
         ("prompt", "(cannot be read)"),
         ("label", "(cannot be read)"),
+    ]
+
+
+def test_an_erasure_says_how_many_rows_and_never_whose() -> None:
+    topic, tables = MemoryTopic(), MemoryTables(lambda query: ([], []))
+
+    async def run() -> None:
+        shelf = Shelf(MemoryRegistryLog(topic))
+        for rows in (2, 3):
+            await shelf.record_erasure(Erasure(dataset="failures", rows=rows, by="anna", note="ticket 812"))
+        await RegistryBooks(Feed(topic), tables).fire(FIRING)
+
+    asyncio.run(run())
+    names = ("kind", "action", "name", "number", "by", "note")
+    assert [tuple(row[name] for name in names) for row in tables.rows["registry_events"]] == [
+        ("erasure", "erase", "failures", 1, "anna", "2 rows: ticket 812"),
+        ("erasure", "erase", "failures", 2, "anna", "3 rows: ticket 812"),
     ]

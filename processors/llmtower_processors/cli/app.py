@@ -11,6 +11,7 @@ from llmtower_processors.cli import (
     alerts,
     dashboards,
     data,
+    dataset_erasures,
     datasets,
     drift,
     gateway,
@@ -84,6 +85,7 @@ GROUPS: dict[str, tuple[str, dict[str, Callable[..., Any]]]] = {
             "show": datasets.datasets_show,
             "diff": datasets.datasets_diff,
             "export": datasets.datasets_export,
+            "erase": dataset_erasures.datasets_erase,
         },
     ),
     "judge": (

@@ -19,6 +19,12 @@ Where = Annotated[
     str, typer.Option("--where", help="An SQL condition over the columns of `calls`: \"duration_us > 5e6 AND tags['team'] = 'x'\".")
 ]
 Many = list[str]
+Said = Annotated[
+    Literal["any", "negative", "positive", "corrected"], typer.Option(help="Only calls of which people said so, by their last words.")
+]
+Bad = Annotated[
+    Many | None, typer.Option(help="Only calls of a bad toxicity, groundedness, relevance, pii, injection or refusal; repeatable.")
+]
 
 
 def datasets_build(
@@ -32,13 +38,8 @@ def datasets_build(
     environment: Annotated[str, typer.Option(help="Only of this environment.")] = "",
     model: Annotated[str, typer.Option(help="Only of this request model.")] = "",
     prompt: Annotated[str, typer.Option(help="Only of this prompt: NAME or NAME@VERSION.")] = "",
-    feedback: Annotated[
-        Literal["any", "negative", "positive", "corrected"], typer.Option(help="Only calls of which people said so, by their last words.")
-    ] = "any",
-    bad: Annotated[
-        Many | None,
-        typer.Option(help="Only calls of a bad toxicity, groundedness, relevance, pii, injection or refusal; repeatable."),
-    ] = None,
+    feedback: Said = "any",
+    bad: Bad = None,
     score: Annotated[Many | None, typer.Option(help="Only calls with such a score: groundedness<0.3; repeatable.")] = None,
     failed: Annotated[bool, typer.Option("--failed", help="Only calls that did not end well.")] = False,
     min_usd: Annotated[float | None, typer.Option(min=0, help="Only calls that cost so many US dollars or more.")] = None,

@@ -1,7 +1,9 @@
 """What `models …` prints, as rows; NULL stays unknown."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from pydantic import ValidationError
@@ -31,6 +33,17 @@ def made(model: str, *, trained: tuple[str, str], parameters: Sequence[str], **t
     except ValidationError as error:
         first = error.errors()[0]
         raise ModelError(f"{'.'.join(map(str, first['loc']))}: {first['msg'][:1].lower()}{first['msg'][1:]}.") from None
+
+
+def price_entry(model: Model, day: date) -> str:
+    """Give the entry of a prices file that prices a model as it is noted, from a day on (UTC); '' where no price is noted."""
+    usd = {"input_mtok": model.input_usd, "output_mtok": model.output_usd}
+    price = ", ".join(f"{unit}: {Decimal(repr(amount)):f}" for unit, amount in usd.items() if amount is not None)
+    if not price:
+        return ""
+    names = {"provider": model.provider, "model": model.model}
+    quoted = [f"{key}: {json.dumps(name)}" for key, name in names.items() if name]
+    return "\n    ".join(["prices:\n  - " + quoted[0], *quoted[1:], f"valid_from: {day}", f"price: {{{price}}}"])
 
 
 def listed(known: Mapping[str, Model], found: Iterable[Seen]) -> list[Row]:

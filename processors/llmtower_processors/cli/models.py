@@ -27,17 +27,19 @@ def models_register(
     parameter: Annotated[list[str] | None, typer.Option(help="How it was trained: epochs=3; repeatable.")] = None,
     job: Annotated[str, typer.Option(help="The training job's id or address.")] = "",
     owner: Annotated[str, typer.Option(help="Who answers for it.")] = "",
-    input_usd: Annotated[float | None, typer.Option(min=0, help="US dollars per million input tokens.")] = None,
-    output_usd: Annotated[float | None, typer.Option(min=0, help="US dollars per million output tokens.")] = None,
+    input_usd: Annotated[float | None, typer.Option(min=0, help="US dollars per million input tokens: a note.")] = None,
+    output_usd: Annotated[float | None, typer.Option(min=0, help="US dollars per million output tokens: a note.")] = None,
     licence: Annotated[str, typer.Option(help="A note on its licence.")] = "",
     note: Annotated[str, typer.Option(help="What it is for.")] = "",
     data_dir: DataDir = DATA_DIR,
 ) -> None:
     """Write down what a model is. Registering it again replaces what was said; its stage stays, a new one is a candidate.
 
+    Prices are notes: calls are priced by the price book and by LLMTOWER_PRICES_FILE, for which the entry is printed.
+
     Example: `llmtower models register ft:gpt-4o-mini:acme:support:x1 --provider openai --dataset failures@2 --owner ada`
     """
-    from llmtower_processors.cli.model_views import made
+    from llmtower_processors.cli.model_views import made, price_entry
 
     settings = load_settings(data_dir)
 
@@ -56,24 +58,36 @@ def models_register(
 
     stage = with_models(settings, register)
     typer.echo(f"{model} is registered, stage {stage}." + (f" Trained on {trained[0]}." if dataset else ""))
+    if entry := price_entry(wanted, datetime.now(UTC).date()):
+        typer.echo(
+            f"This price is a note. For calls to be priced by it, from today on, put into the file of LLMTOWER_PRICES_FILE:\n{entry}"
+        )
 
 
 def models_stage(
     model: Id,
     stage: Annotated[str, typer.Argument(metavar="STAGE", help="candidate, production or retired.")],
     note: Annotated[str, typer.Option(help="Why.")] = "",
+    key: Annotated[
+        str, typer.Option(help="Key of the scope promote, where production is protected [default: LLMTOWER_PROMPTS__KEY].")
+    ] = "",
     data_dir: DataDir = DATA_DIR,
 ) -> None:
     """Move a model to another stage; the move is a row of the audit trail and a mark on charts.
 
+    To and from a stage of LLMTOWER_PROMPTS__PROTECTED (production) it needs a key, as soon as one of the scope promote exists.
+
     Example: `llmtower models stage ft:gpt-4o-mini:acme:support:x1 production --note "passed the gate"`
     """
 
+    settings = load_settings(data_dir)
+    shown = key or (settings.prompts.key.get_secret_value() if settings.prompts.key else "")
+
     async def move(models: Models) -> str:
-        before, _ = await models.stage(model, stage, by=getpass.getuser(), note=note)
+        before, _ = await models.stage(model, stage, by=getpass.getuser(), note=note, protected=settings.prompts.protected, shown=shown)
         return before
 
-    typer.echo(f"{model}: {with_models(load_settings(data_dir), move)} → {stage}.")
+    typer.echo(f"{model}: {with_models(settings, move)} → {stage}.")
 
 
 def models_list(

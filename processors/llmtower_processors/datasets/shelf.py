@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 from llmtower_processors.datasets.errors import DatasetError
 from llmtower_schemas.chains import Chains
-from llmtower_schemas.datasets import PREFIX, Manifest, chain_of, encode_manifest, read_manifest, read_reference
+from llmtower_schemas.datasets import ERASURE, PREFIX, Erasure, Manifest, chain_of, encode_manifest, read_manifest, read_reference
 from llmtower_schemas.registry_log import RegistryLog, TakenError, append
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ class Shelf:
 
     def __init__(self, log: RegistryLog) -> None:
         self._log = log
-        self._chains = Chains(PREFIX)
+        self._chains = Chains(PREFIX, ERASURE)
 
     async def read(self) -> None:
         """Read on to the present end. Raises RegistryUnavailable."""
@@ -61,6 +61,18 @@ class Shelf:
             assert found is not None  # noqa: S101 - we wrote it
             return found
         raise DatasetError(f"Others write versions of {name} all the time: {_TRIES} tries to write the next one failed. Try again.")
+
+    async def record_erasure(self, erasure: Erasure) -> None:
+        """Write down that texts left a dataset. Raises DatasetError, RegistryUnavailable."""
+        chain, value = f"{ERASURE}{erasure.dataset}", erasure.model_dump_json().encode()
+        for _ in range(_TRIES):
+            head = self._chains.head(chain)
+            try:
+                await append(self._log, self._chains, chain, value, after=head.number if head else 0)
+            except TakenError:
+                continue
+            return
+        raise DatasetError(f"Others erase from {erasure.dataset} all the time: nothing was written down, and nothing erased. Try again.")
 
 
 _DIFFERENCE: Final = """

@@ -1,10 +1,12 @@
 """Edge: models in the registry. Every change is compare-and-set: of two people who change one model at once, the later one is told."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from llmtower_processors.errors import LlmtowerError
-from llmtower_schemas.chains import Chains
+from llmtower_schemas.chains import Chains, RegistryRecord
+from llmtower_schemas.keys import PREFIX as KEYS
 from llmtower_schemas.models import PREFIX, STAGES, Model, Stage, chain_of, encode_model, read_model
+from llmtower_schemas.promotion import NotAllowedError, allowed_by, known_keys
 from llmtower_schemas.registry_log import RegistryLog, TakenError, append
 
 
@@ -18,10 +20,13 @@ class Models:
     def __init__(self, log: RegistryLog) -> None:
         self._log = log
         self._chains = Chains(PREFIX)
+        self._keys: list[RegistryRecord] = []
 
     async def read(self) -> None:
         """Read on to the present end. Raises RegistryUnavailable."""
-        self._chains.learn(await self._log.read())
+        records = await self._log.read()
+        self._keys += [one for one in records if (one.key or b"").startswith(KEYS.encode())]
+        self._chains.learn(records)
 
     def all(self) -> Mapping[str, Model]:
         """Give every model by its id, as it is now."""
@@ -51,15 +56,28 @@ class Models:
         kept = {"stage": known.stage} if known else {}
         return await self._write(model.model_copy(update=kept | {"action": "register"}))
 
-    async def stage(self, model: str, stage: str, *, by: str, note: str) -> tuple[Stage, Model]:
-        """Move a model to a stage and give the one it had. Raises ModelError, RegistryUnavailable."""
+    async def stage(self, model: str, stage: str, *, by: str, note: str, protected: str = "", shown: str = "") -> tuple[Stage, Model]:
+        """Move a model to a stage and give the one it had. `protected` stages want a key of the scope promote, as labels do: `shown`.
+
+        Raises ModelError, RegistryUnavailable.
+        """
         if stage not in STAGES:
             raise ModelError(f"{stage!r} is no stage; there are {', '.join(STAGES)}.")
         known = self.get(model)
         if known.stage == stage:
             raise ModelError(f"{model} is in stage {stage} already.")
-        moved = known.model_copy(update={"stage": stage, "by": by, "note": note or known.note, "action": "stage"})
+        key_id = self._allowed((stage, known.stage), protected, shown)
+        moved = known.model_copy(update={"stage": stage, "by": by, "note": note or known.note, "action": "stage", "key_id": key_id})
         return known.stage, await self._write(moved)
+
+    def _allowed(self, stages: Sequence[str], protected: str, shown: str) -> str:
+        """To put something into production, and to take it away, are alike."""
+        keys = known_keys(self._keys)
+        try:
+            used = [allowed_by(one, protected=protected, keys=keys, shown=shown, what="stage") for one in stages]
+        except NotAllowedError as error:
+            raise ModelError(str(error)) from error
+        return next(filter(None, used), "")
 
     async def _write(self, model: Model) -> Model:
         head = self._chains.head(chain_of(model.model))

@@ -83,3 +83,33 @@ def test_an_export_says_what_it_wrote_and_never_replaces_a_file_unasked(
     assert command("datasets", "export", database, "--format", "csv", "--out", str(out), "--overwrite")[0] == 0
     assert len(list(csv.DictReader(io.StringIO(out.read_text("utf-8"))))) == 40
     assert "no version 7" in command("datasets", "export", f"{database}@7", "--out", str(tmp_path / "x"))[2]
+
+
+def test_who_is_forgotten_leaves_every_version(command: Command, client: Client, database: str, tmp_path: Path) -> None:
+    ids = [f"00000000-0000-7000-8000-{number:012}" for number in range(40)]
+    said = {"project": "default", "app": "app", "at": NOON, "target_kind": "call_id", "name": "stars", "score": 1.0, "user_id": "bob"}
+    put(
+        client,
+        "feedback",
+        [said | {"feedback_id": f"00000000-0000-7000-8000-{90 + number:012}", "target_id": ids[number]} for number in (5, 6)],
+    )
+    for _ in range(2):
+        command("datasets", "build", database, *SPAN, "--random", "--near", "0")
+    assert command("datasets", "erase", "--user", "bob", "--dry-run")[1].startswith("2 calls, 4 rows would be emptied.")
+    code, out, err = command("datasets", "erase", "--user", "bob", "--call", ids[7].upper())
+    assert (code, "Name whom to forget" in err) == (1, True)
+    code, out, err = command("datasets", "erase", "--user", "bob", "--note", "ticket 812")
+    assert (code, err) == (0, "")
+    assert f"  {database}@1: 2 rows" in out
+    assert f"  {database}@2: 2 rows" in out
+    assert command("datasets", "erase", "--call", ids[7].upper())[1].startswith("1 calls, 2 rows emptied.")
+    assert command("datasets", "erase", "--user", "bob")[1] == "2 calls, 0 rows emptied.\n"
+    assert "is no call_id" in command("datasets", "erase", "--call", "x")[2]
+    left = client.query(
+        "SELECT call_id, input, output FROM dataset_items WHERE input = '' OR output = '' OR empty(trim(input))"
+    ).result_rows
+    assert sorted({str(row[0]) for row in left}) == sorted([ids[5], ids[6], ids[7]])
+    assert {row[1:] for row in left} == {("", "")}
+    done = command("datasets", "export", database, "--format", "alpaca", "--out", str(tmp_path / "x.jsonl"))[1]
+    assert "37 of 40 rows" in done
+    assert "left out 3: its texts were erased" in done

@@ -51,6 +51,6 @@ def test_the_life_of_a_prompt(command: Command, tmp_path: Path, monkeypatch: pyt
 
     key = command("keys", "create", "--scope", "promote")[1].strip()
     monkeypatch.setenv("LLMTOWER_PROMPTS__PROTECTED", "live")
-    assert "is protected: moving it needs a key" in command("prompts", "promote", name, "2", "--label", "live")[2]
+    assert "is protected: a move needs a key" in command("prompts", "promote", name, "2", "--label", "live")[2]
     assert command("prompts", "promote", name, "2", "--label", "live", "--key", key)[0] == 0
     command("keys", "revoke", key.split("_")[1])

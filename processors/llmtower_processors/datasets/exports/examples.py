@@ -62,6 +62,8 @@ class Unusable(Exception):  # noqa: N818 - reads as a verdict
 
 def example(item: Item) -> Example:
     """Read a row. A person's correction is the right answer, and what it corrects the worse one. Raises Unusable."""
+    if not (item.input or item.output or item.correction):
+        raise Unusable("its texts were erased")
     turns = _turns(item.input)
     if not any(turn.role == "user" for turn in turns):
         raise Unusable("nothing is asked in text")
