@@ -39,7 +39,7 @@ def models_register(
 
     Example: `llmtower models register ft:gpt-4o-mini:acme:support:x1 --provider openai --dataset failures@2 --owner ada`
     """
-    from llmtower_processors.cli.model_views import made, price_entry
+    from llmtower_processors.cli.model_views import made
 
     settings = load_settings(data_dir)
 
@@ -56,9 +56,14 @@ def models_register(
     async def register(models: Models) -> str:
         return (await models.register(wanted)).stage
 
-    stage = with_models(settings, register)
-    typer.echo(f"{model} is registered, stage {stage}." + (f" Trained on {trained[0]}." if dataset else ""))
-    if entry := price_entry(wanted, datetime.now(UTC).date()):
+    _tell(wanted, with_models(settings, register))
+
+
+def _tell(model: Model, stage: str) -> None:
+    from llmtower_processors.cli.model_views import price_entry
+
+    typer.echo(f"{model.model} is registered, stage {stage}." + (f" Trained on {model.dataset}." if model.dataset else ""))
+    if entry := price_entry(model, datetime.now(UTC).date()):
         typer.echo(
             f"This price is a note. For calls to be priced by it, from today on, put into the file of LLMTOWER_PRICES_FILE:\n{entry}"
         )
