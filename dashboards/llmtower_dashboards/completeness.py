@@ -99,7 +99,8 @@ class Completeness:
             percent = int(self.share * 10_000) / 100
             parts.append("complete" if self.share == 1 else f"{percent:g} % complete")
         if self.behind_s is not None:
-            parts.append(f"{self.behind_s:.1f} s behind" if self.behind_s < 100 else f"{self.behind_s / 60:.0f} min behind")
+            seconds = f"{self.behind_s:.1f}" if self.behind_s < 10 else f"{self.behind_s:.0f}"
+            parts.append(f"{seconds} s behind" if self.behind_s < 100 else f"{self.behind_s / 60:.0f} min behind")
         if self.silent_producers:
             parts.append(f"{self.silent_producers} silent producer{'s' if self.silent_producers > 1 else ''}")
         return " · ".join(parts) or "completeness unknown"

@@ -129,6 +129,12 @@ def _loop() -> asyncio.AbstractEventLoop:
     return loop
 
 
+TOO_SMALL = """
+[...document.querySelectorAll("#main a[href], #main button, .top a, .top button, .bar a, select, input, summary")]
+    .filter(at => at.offsetParent && at.getBoundingClientRect().height < 39.5).map(at => at.outerHTML.slice(0, 120))
+"""
+
+
 def test_every_page_fits_a_phone_in_the_dark(served: Served, open_page: Open) -> None:
     page = open_page(served.address("/"), PHONE, color_scheme="dark")
     for path in (*PATHS.values(), *OTHERS):
@@ -138,6 +144,8 @@ def test_every_page_fits_a_phone_in_the_dark(served: Served, open_page: Open) ->
             settled(page)
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE[0], f"{path} scrolls sideways"
         assert page.locator(".card .problem").all_inner_texts() == [], path
+        assert page.evaluate(TOO_SMALL) == [], f"{path}: a finger needs 40 px"
+        assert page.evaluate("[...document.querySelectorAll('h3')].filter(at => at.scrollWidth > at.clientWidth + 1).length") == 0, path
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == _rgb(DARK["bg"])
     assert page.evaluate("getComputedStyle(document.querySelector('.card')).backgroundColor") == _rgb(DARK["card"])
     page.get_by_role("button", name="Light or dark").click()
@@ -207,6 +215,37 @@ def test_the_browser_writes_figures_as_the_server_does(served: Served, open_page
         "cases => cases.map(([value, unit, scale]) => llmtower.figure(value, unit, scale))", [list(case) for case in cases]
     )
     assert shown == [str(figure(number, unit, scale=scale)) for number, unit, scale in cases]  # type: ignore[arg-type]
+
+
+REWRITTEN = "card => { const at = document.querySelector(card + ' .nicegui-html:last-child'); at.innerHTML = at.innerHTML; }"
+
+
+def test_a_card_that_is_written_anew_keeps_what_its_reader_did(served: Served, open_page: Open) -> None:
+    page = open_page(served.address("/cost"), (700, 500))
+    table = page.locator("#cost_by_user .scroll")
+    table.evaluate("at => at.scrollTo(0, 40)")
+    page.wait_for_function("document.querySelector('#cost_by_user .scroll').scrollTop === 40")
+    page.wait_for_timeout(50)
+    page.evaluate(REWRITTEN, "#cost_by_user")
+    page.wait_for_function("document.querySelector('#cost_by_user .scroll').scrollTop === 40")
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    chosen = page.locator("tr.selected").inner_text()
+    page.evaluate(REWRITTEN, "#" + str(page.locator(".card:has(tr.selected)").get_attribute("id")))
+    page.wait_for_function("document.activeElement.classList.contains('selected')")
+    assert page.locator("tr.selected").inner_text() == chosen
+    page.keyboard.press("j")
+    assert page.locator("tr.selected").inner_text() != chosen
+
+
+def test_what_a_panel_offers_is_one_touch_away_on_a_phone(served: Served, open_page: Open) -> None:
+    page = open_page(served.address("/cost"), PHONE, has_touch=True, is_mobile=True)
+    tools = page.locator("#cost_by_user .tools")
+    assert not tools.is_visible()
+    page.get_by_role("button", name="What can be done with Cost by user").tap()
+    tools.get_by_role("button", name="Copy the SQL").wait_for()
+    tools.get_by_role("link", name="Show the calls").tap()
+    page.wait_for_function("location.pathname === '/calls'")
 
 
 def test_foreign_hosts_and_origins_are_refused(served: Served) -> None:

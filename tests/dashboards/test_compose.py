@@ -53,6 +53,11 @@ def test_it_waits_for_what_is_healthy_or_done(name: str) -> None:
         assert not long_lived or "healthcheck" in SERVICES[other]
 
 
+@pytest.mark.parametrize("name", [name for name, service in SERVICES.items() if service.get("restart") == "unless-stopped"])
+def test_what_runs_for_ever_says_whether_it_is_healthy(name: str) -> None:
+    assert SERVICES[name]["healthcheck"]["test"][0] == "CMD"
+
+
 @pytest.mark.parametrize("name", [name for name, service in SERVICES.items() if "build" in service])
 def test_our_own_images_run_without_root(name: str) -> None:
     service = SERVICES[name]

@@ -1,5 +1,6 @@
 """95 % intervals in SQL: of shares, of percentiles and of means."""
 
+from collections.abc import Mapping, Sequence
 from math import ceil
 from typing import Final
 
@@ -125,17 +126,28 @@ def sampled_rate() -> tuple[str, str]:
     return at_least_0(f"({RATE} - {far(sure_low, drawn_low)})"), at_most_1(f"({RATE} + {far(sure_high, drawn_high)})")
 
 
-def kappa(cells: tuple[str, str, str, str], effective: str) -> tuple[str, str, str]:
-    """Cohen's kappa and the ends of its interval, from shares of pairs (adding up to 1): both bad, first alone, second alone, both good.
+def kappa(cells: tuple[str, str, str, str], effective: str) -> tuple[dict[str, str], ...]:
+    """Steps to Cohen's kappa and the ends of its interval: `kappa_`, `low_`, `high_`. Cells are shares of pairs that add up to 1: both bad,
+    first alone, second alone, both good. Each step is for a SELECT over the one before: in one expression they take 0.25 s to plan.
 
     NULL where chance alone gives full agreement. Variance: J. L. Fleiss, J. Cohen and B. S. Everitt, Psychological Bulletin 72 (1969), 13.
     """
     both, first, second, neither = cells
-    one, other = f"({both} + {first})", f"({both} + {second})"
-    chance = f"({one} * {other} + (1 - {one}) * (1 - {other}))"
-    value = f"(({both} + {neither} - {chance}) / if({chance} > 1 - 1e-12, NULL, 1 - {chance}))"
-    same = f"{both} * pow(1 - ({one} + {other}) * (1 - {value}), 2) + {neither} * pow(1 - (2 - {one} - {other}) * (1 - {value}), 2)"
-    apart = f"pow(1 - {value}, 2) * ({first} * pow({other} + 1 - {one}, 2) + {second} * pow(1 - {other} + {one}, 2))"
-    variance = f"({same} + {apart} - pow({value} - {chance} * (1 - {value}), 2)) / {effective} / pow(1 - {chance}, 2)"
-    half = f"{Z} * sqrt(if({variance} < 0, 0, {variance}))"
-    return value, f"if({value} - {half} < -1, -1, {value} - {half})", at_most_1(f"({value} + {half})")
+    same = f"{both} * pow(1 - (one_ + other_) * (1 - kappa_), 2) + {neither} * pow(1 - (2 - one_ - other_) * (1 - kappa_), 2)"
+    apart = f"pow(1 - kappa_, 2) * ({first} * pow(other_ + 1 - one_, 2) + {second} * pow(1 - other_ + one_, 2))"
+    return (
+        {"one_": f"{both} + {first}", "other_": f"{both} + {second}"},
+        {"chance_": "one_ * other_ + (1 - one_) * (1 - other_)"},
+        {"kappa_": f"({both} + {neither} - chance_) / if(chance_ > 1 - 1e-12, NULL, 1 - chance_)"},
+        {"variance_": f"({same} + {apart} - pow(kappa_ - chance_ * (1 - kappa_), 2)) / {effective} / pow(1 - chance_, 2)"},
+        {"half_": f"{Z} * sqrt(if(variance_ < 0, 0, variance_))"},
+        {"low_": "if(kappa_ - half_ < -1, -1, kappa_ - half_)", "high_": at_most_1("(kappa_ + half_)")},
+    )
+
+
+def stepwise(query: str, steps: Sequence[Mapping[str, str]]) -> str:
+    """A query with more columns, each step's made of those before."""
+    for step in steps:
+        columns = ", ".join(f"{sql} AS {name}" for name, sql in step.items())
+        query = f"SELECT *, {columns}\nFROM (\n{query}\n)"
+    return query

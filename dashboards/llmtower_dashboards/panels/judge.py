@@ -4,7 +4,7 @@ from typing import Final
 
 from llmtower_dashboards.panel import Column, Panel, Threshold
 from llmtower_dashboards.panels.common import APP, TIME
-from llmtower_dashboards.panels.intervals import EFFECTIVE, RATE, kappa, weighted_rate
+from llmtower_dashboards.panels.intervals import EFFECTIVE, RATE, kappa, stepwise, weighted_rate
 from llmtower_dashboards.panels.sql import OF_SCORES, Rows, aliased, filters, select
 
 _ROUNDS: Final = Rows("judge_rounds", "at")
@@ -96,7 +96,7 @@ _CELLS: Final = {
     "person": "NOT judge_bad AND person_bad",
     "good": "NOT judge_bad AND NOT person_bad",
 }
-_KAPPA, _KAPPA_LOW, _KAPPA_HIGH = kappa(("both_", "judge_", "person_", "good_"), "effective_")
+_STEPS: Final = kappa(("both_", "judge_", "person_", "good_"), "effective_")
 AGREEMENT = Panel(
     name="judge_agreement",
     title="Judge and people",
@@ -104,20 +104,23 @@ AGREEMENT = Panel(
     kind="table",
     unit="",
     sql="SELECT rubric_ AS rubric, scorer_ AS scorer, "
-    + aliased({"agreed": "both_ + good_", "kappa": _KAPPA, "low": _KAPPA_LOW, "high": _KAPPA_HIGH, "sample": "pairs_"})
+    + aliased({"agreed": "both_ + good_", **{name: f"{name}_" for name in ("kappa", "low", "high")}, "sample": "pairs_"})
     + "\nFROM (\n"
-    + select(
-        {
-            "rubric": "name",
-            "scorer": "scorer_version",
-            "pairs": "count()",
-            "effective": "pow(sum(weight), 2) / sum(weight * weight)",
-            **{cell: f"sumIf(weight, {when}) / sum(weight)" for cell, when in _CELLS.items()},
-        },
-        "judged_feedback",
-        f"{_PAIRS.within()} AND {filters(OF_SCORES)}",
-        ["rubric", "scorer"],
-        "\nHAVING sum(weight) > 0",
+    + stepwise(
+        select(
+            {
+                "rubric": "name",
+                "scorer": "scorer_version",
+                "pairs": "count()",
+                "effective": "pow(sum(weight), 2) / sum(weight * weight)",
+                **{cell: f"sumIf(weight, {when}) / sum(weight)" for cell, when in _CELLS.items()},
+            },
+            "judged_feedback",
+            f"{_PAIRS.within()} AND {filters(OF_SCORES)}",
+            ["rubric", "scorer"],
+            "\nHAVING sum(weight) > 0",
+        ),
+        _STEPS,
     )
     + "\n)\nORDER BY rubric, scorer\nLIMIT 50",
     columns=(

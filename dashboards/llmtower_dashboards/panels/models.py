@@ -1,9 +1,10 @@
-"""Models and datasets: what is registered, what is not, which snapshots answer, what experiments cost, which datasets there are."""
+"""Models and datasets: what is registered, what is not, which snapshots answer, which datasets there are."""
 
 from typing import Final
 
 from llmtower_dashboards.panel import Column, Dashboard, Panel, Row
-from llmtower_dashboards.panels.common import CALLS, COST, MODEL, PROMPT, PROVIDER, UNPRICED, VERSION
+from llmtower_dashboards.panels.common import CALLS, COST, MODEL, PROVIDER, UNPRICED
+from llmtower_dashboards.panels.experiments import EXPERIMENT_SCORES, EXPERIMENTS
 from llmtower_dashboards.panels.sql import END, OF_ROLLUPS, START, Resolution, aliased, filters, metric, outer, resolutions, select
 
 _REGISTERED: Final = f"""
@@ -123,27 +124,6 @@ SNAPSHOTS = Panel(
     variables=_OF_SNAPSHOTS,
     width=24,
 )
-_OF_EXPERIMENTS: Final = ("project", "app", "model", "provider", "prompt")
-_TRIED: Final = {"prompt": "prompt_name", "version": "prompt_version", "model": "request_model", **_SUMS}
-
-
-def _experiments(of: Resolution) -> str:
-    where = f"{of.within()} AND environment = 'experiment' AND {filters(_OF_EXPERIMENTS)}"
-    return select(_TRIED, of.table, where, ["prompt", "version", "model"])
-
-
-EXPERIMENTS = Panel(
-    name="experiments",
-    title="Experiments",
-    question="What was tried in experiments, how often did it fail, and what did trying cost?",
-    kind="table",
-    unit="",
-    sql=outer(tuple(_TRIED), resolutions(_experiments), "\nORDER BY prompt, version, model\nLIMIT 200"),
-    columns=(PROMPT, VERSION, MODEL, CALLS, _ERRORS, COST, UNPRICED),
-    no_data="No experiment ran in this range: its calls carry `environment=experiment`.",
-    variables=_OF_EXPERIMENTS,
-    width=24,
-)
 _BUILT: Final = {
     "dataset": "concat(name, '@', version)",
     "time": "toDateTime(registry_events.at, 'UTC')",
@@ -178,6 +158,6 @@ MODELS_DASHBOARD: Final = Dashboard(
     question="Which models do we run, where do they come from, and what are they made better with?",
     rows=(
         Row("Models", (REGISTERED, STRANGERS, SNAPSHOTS)),
-        Row("Experiments and datasets", (EXPERIMENTS, DATASETS)),
+        Row("Experiments and datasets", (EXPERIMENTS, EXPERIMENT_SCORES, DATASETS)),
     ),
 )

@@ -98,15 +98,15 @@ def _item(alert: Alert, look: Look) -> Html:
         mark,
         tag("a", str(row["title"] or row["rule"]), href=_panel(alert, look), class_="name"),
         tag("span", group, class_="group"),
-        tag("span", _figures(row), class_="value"),
-        tag("span", f"for {age((look.now - row['since']).total_seconds())}", class_="since", title=f"since {look.at(row['since'])}"),
-        class_="line",
+        class_="who",
     )
+    since = tag("span", f"for {age((look.now - row['since']).total_seconds())}", class_="since", title=f"since {look.at(row['since'])}")
+    now = tag("div", tag("span", _figures(row), class_="value"), since, class_="now")
     before = f"shortly before: {row['coincident']}" if row["coincident"] else ""
     told = _told(alert, look)
     return tag(
         "li",
-        head,
+        tag("div", head, now, class_="line"),
         tag("div", tag("span", _sample(row), before, class_="why"), told, class_="line"),
         data_row="",
         tabindex="-1",

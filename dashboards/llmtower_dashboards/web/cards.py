@@ -6,14 +6,17 @@ from typing import Any, Final
 
 from llmtower_dashboards.ask import Answer
 from llmtower_dashboards.panel import Panel
+from llmtower_dashboards.panels.variables import VARIABLES
 from llmtower_dashboards.web.format import THIN, Figure, change, figure, scale_of, state_of
-from llmtower_dashboards.web.lines import lines
+from llmtower_dashboards.web.lines import Lines, lines
 from llmtower_dashboards.web.look import Look, number, sentence
 from llmtower_dashboards.web.tags import EMPTY, Html, hidden, join, prose, tag
 
 _SHORT: Final = {"Error rate": "Errors", "Toxic answers": "Toxic"}
 _PACE: Final = {"cost_today": "by midnight UTC", "cost_month": "by the month's end"}
 _MARKS: Final = {"warn": "▲ ", "bad": "▲▲ "}
+_EMPTY: Final = {"pipeline_dead_letters": "none"}
+"""Tiles for which no row means that there are none; everywhere else it means that nobody knows."""
 SPARK: Final = (120, 28)
 """Width and height of a sparkline, px."""
 
@@ -25,7 +28,8 @@ def heading(panel: Panel, look: Look) -> Html:
         tag("button", "copy SQL", type="button", data_do="sql", data_panel=panel.name, aria_label=f"Copy the SQL of {panel.title}"),
         tag("a", "link", href=look.permalink(panel.name), data_copy="", aria_label=f"Link to {panel.title} over this very range"),
     ]
-    return tag("div", tag("h3", panel.title, title=panel.question), tag("div", tools, class_="tools"), class_="head")
+    more = tag("button", "⋯", type="button", data_do="tools", class_="more", aria_label=f"What can be done with {panel.title}")
+    return tag("div", tag("h3", panel.title, title=panel.question), more, tag("div", tools, class_="tools"), class_="head")
 
 
 def tile(panel: Panel, answer: Answer, trend: Answer | None, look: Look) -> Html:
@@ -34,9 +38,8 @@ def tile(panel: Panel, answer: Answer, trend: Answer | None, look: Look) -> Html
     value, unit = row.get("value", answer.rows[0][0] if answer.rows else None), answer.columns[0].unit
     title = _SHORT.get(panel.title, panel.title)
     if value is None:
-        return join(
-            _tile_head(panel, title, look), tag("p", "unknown", class_="figure none"), tag("p", prose(panel.no_data), class_="note")
-        )
+        none = tag("p", _EMPTY.get(panel.name, "unknown"), class_="figure none")
+        return join(_tile_head(panel, title, look), none, tag("p", prose(panel.no_data), class_="note"))
     now = _per_hour(panel, value, look)
     state = state_of(panel, value)
     return join(
@@ -84,15 +87,25 @@ def _heat_words(panel: Panel, answer: Answer) -> str:
     return f"{panel.title}: most calls, {share}, lie between {between}.".replace(THIN, " ")
 
 
-def caption(panel: Panel, answer: Answer, zone: str, bucket_s: int) -> Html:
-    """Unit, bucket and zone of a chart; what a sum of money is missing."""
+def caption(panel: Panel, answer: Answer, zone: str, bucket_s: int, named: Html = EMPTY) -> Html:
+    """Legend, bucket and zone of a chart; what a sum of money is missing."""
     unpriced = [at for at, column in enumerate(answer.columns) if column.name == "unpriced"]
     missing = sum(int(row[unpriced[0]] or 0) for row in answer.rows) if unpriced else 0
     bucket = f"{bucket_s // 3_600} h" if bucket_s % 3_600 == 0 else f"{bucket_s // 60} min"
     more = lines(panel, answer.columns, answer.rows).more if panel.kind == "timeseries" else 0
     parts = [f"per {bucket}", zone]
     parts += [f"{more} smaller ones not drawn"] if more else []
-    return tag("p", " · ".join(parts), unpriced_note(missing, " · "), class_="note")
+    return join(named, tag("p", " · ".join(parts), unpriced_note(missing, " · "), class_="note"))
+
+
+def legend(found: Lines, colours: Sequence[str], look: Look) -> Html:
+    """The lines' names with their colours; where a name is a filter, a click chooses it."""
+    items = []
+    for line, colour in zip(found.drawn, colours, strict=True):
+        filters = line.dimension in VARIABLES and line.label not in ("", "none")
+        name = tag("a", line.name, href=look.filtered(line.dimension, line.label)) if filters else line.name
+        items.append(tag("li", tag("i", style=f"background:{colour}", aria_hidden="true"), name))
+    return tag("ul", items, class_="legend", aria_label="Legend")
 
 
 def unpriced_note(count: int, before: str = "") -> Html:
@@ -162,7 +175,9 @@ def _difference(panel: Panel, row: dict[str, Any], value: Any, unit: Any) -> Htm
     if low is not None and high is not None:
         half = figure((float(high) - float(low)) / 2, unit)
         return tag("span", f"±{THIN}{half}", class_="change", title="95 % interval")
-    moved = change(value, row.get("baseline"), unit)
+    if "baseline" not in row:
+        return EMPTY
+    moved = change(value, row["baseline"], unit)
     if moved is None:
         return tag("span", "no baseline yet", class_="change", title="The same hours of trailing days have no calls.")
     worse = panel.worse and moved.number != "0" and (moved.number.startswith("+") == (panel.worse == "up"))

@@ -55,7 +55,7 @@ def _item(row: Mapping[str, Any], look: Look) -> Html:
 
 
 def _with_unit(number: str, unit: str) -> str:
-    if unit == "$":
+    if unit in ("$", "USD"):
         return f"$\u202f{number}"
     return f"{number}\u202f{unit}" if unit else number
 

@@ -1,81 +1,35 @@
-"""Answers → options of ECharts. Pure; colours are CSS variables (the charts are SVG), so a theme needs no new options.
-
-Times are shown in the page's zone by moving them: ECharts is told UTC and given the wall clock.
-"""
+"""Answers → options of ECharts. Pure; colours are CSS variables (the charts are SVG), so a theme needs no new options."""
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta, tzinfo
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from llmtower_dashboards.panel import Column, Panel
-from llmtower_dashboards.web.colours import Palette
+from llmtower_dashboards.web.axes import AXIS, TOOLTIP, Options, frame, time_axis, value_axis
 from llmtower_dashboards.web.format import figure, scale_of
 from llmtower_dashboards.web.lines import Line, Lines, filled, lines
+from llmtower_dashboards.web.marks import events
+from llmtower_dashboards.web.setting import Setting, millis, wall
 from llmtower_dashboards.web.state import offset
 from llmtower_dashboards.web.theme import series
 
-Options = dict[str, Any]
-_FONT: Final = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', 'DejaVu Sans', sans-serif"
-_WHOLE: Final = frozenset({"calls", "events", "records", "rows"})
 _WIDTHS: Final = (2.25, 1.5, 1.0)
-MAX_MARKS: Final = 12
-MAX_LABEL: Final = 24
-_WEIGHTY: Final = ("deploy", "prompt", "model")
-MARK_SHARE: Final = 0.2
-"""Of the range: marks closer than this share one label."""
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """Something that happened: a deploy, a new prompt version, a new model."""
-
-    at: datetime
-    title: str
-    text: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """What all charts of a page share: the range, its bucket, the zone, the colours, the events, how far data has arrived."""
-
-    start: datetime
-    end: datetime
-    bucket_s: int
-    zone: tzinfo = UTC
-    palette: Palette = field(default_factory=Palette)
-    marks: Sequence[Mark] = ()
-    arrived: datetime | None = None
-    """Up to here everything is stored; what comes later is drawn greyed."""
-    share: float | None = None
 
 
 def timeseries(panel: Panel, columns: Sequence[Column], rows: Sequence[Sequence[Any]], setting: Setting) -> Options:
     """Lines over time, or stacked bars for parts of a whole."""
     found = lines(panel, columns, rows)
     scale = scale_of(found.values) if panel.unit == "seconds" else ""
-    drawn = _bars(found, setting) if panel.stacked else _lines(found, setting)
+    drawn = _bars(found, setting) if panel.stacked else _lines(found, setting, labels=has_direct_labels(panel, found))
     if drawn:
-        drawn[0] |= _events(setting)
-    ends = not panel.stacked and _fits(found)
+        drawn[0] |= events(setting)
     return {
-        **_frame(setting, right=96 if ends else 16, legend=not ends and len(found.drawn) > 1),
-        "legend": {
-            "show": not ends and len(found.drawn) > 1,
-            "type": "scroll",
-            "bottom": 0,
-            "left": 8,
-            "icon": "roundRect",
-            "itemWidth": 10,
-            "itemHeight": 10,
-            "textStyle": {"color": "var(--muted)", "fontSize": 12},
-            "data": [line.name for line in found.drawn],
-        },
-        "xAxis": _time_axis(setting),
-        "yAxis": _value_axis(panel.unit, scale),
+        **frame(setting, right=96 if has_direct_labels(panel, found) else 16),
+        "xAxis": time_axis(setting),
+        "yAxis": value_axis(panel.unit, scale, found.values + found.highs),
         "tooltip": {
-            **_TOOLTIP,
+            **TOOLTIP,
             "trigger": "axis",
             ":formatter": f"llmtower.tooltip({panel.unit!r}, {scale!r}, {setting.bucket_s}, {offset(setting.zone, setting.end)!r})",
         },
@@ -98,90 +52,28 @@ def heatmap(panel: Panel, rows: Sequence[Sequence[Any]], setting: Setting) -> Op
         for row in rows
         if row[0] in column and row[3]
     ]
-    shown = [_wall(at, setting.zone).strftime("%H:%M" if setting.end - setting.start <= timedelta(days=1) else "%-d %b") for at in times]
+    shown = [wall(at, setting.zone).strftime("%H:%M" if setting.end - setting.start <= timedelta(days=1) else "%-d %b") for at in times]
+    zone = offset(setting.zone, setting.end)
     names = [f"{figure(low, panel.unit, scale=scale)}" for low, _ in steps]
     return {
-        **_frame(setting, right=16, legend=False),
-        "xAxis": {"type": "category", "data": shown, **_AXIS, "splitLine": {"show": False}, "axisTick": {"show": False}},
-        "yAxis": {"type": "category", "data": names, **_AXIS, "axisTick": {"show": False}},
-        "tooltip": {**_TOOLTIP, "trigger": "item", ":formatter": f"llmtower.cell({shown!r}, {names!r})"},
+        **frame(setting, right=16),
+        "xAxis": {"type": "category", "data": shown, **AXIS, "splitLine": {"show": False}, "axisTick": {"show": False}},
+        "yAxis": {"type": "category", "data": names, **AXIS, "axisTick": {"show": False}},
+        "tooltip": {
+            **TOOLTIP,
+            "trigger": "item",
+            ":formatter": f"llmtower.cell({shown!r}, {names!r}, {setting.bucket_s}, {zone!r})",
+        },
         "series": [
             {"type": "heatmap", "data": cells, "itemStyle": {"color": "var(--accent)"}, "emphasis": {"disabled": True}, "animation": False}
         ],
     }
 
 
-_TOOLTIP: Final[Mapping[str, Any]] = {
-    "confine": True,
-    "transitionDuration": 0,
-    "className": "tip",
-    "backgroundColor": "var(--card)",
-    "borderColor": "var(--line)",
-    "padding": 0,
-    "textStyle": {"color": "var(--text)", "fontFamily": _FONT, "fontSize": 12},
-    "axisPointer": {"type": "line", "lineStyle": {"color": "var(--muted)", "type": "solid", "width": 1}, "animation": False},
-}
-_AXIS: Final[Mapping[str, Any]] = {
-    "axisLine": {"lineStyle": {"color": "var(--line)"}},
-    "axisLabel": {"color": "var(--muted)", "fontSize": 12, "hideOverlap": True},
-}
-
-
-def _frame(setting: Setting, *, right: int, legend: bool) -> Options:
-    return {
-        "animation": False,
-        "useUTC": True,
-        "textStyle": {"fontFamily": _FONT, "color": "var(--text)"},
-        "grid": {
-            "left": 8,
-            "right": right,
-            "top": 28 if setting.marks else 16,
-            "bottom": 32 if legend else 8,
-            "outerBoundsMode": "same",
-            "outerBoundsContain": "axisLabel",
-        },
-    }
-
-
-def _time_axis(setting: Setting) -> Options:
-    return {
-        "type": "time",
-        "min": _millis(setting.start, setting.zone),
-        "max": _millis(setting.end, setting.zone),
-        **_AXIS,
-        "splitLine": {"show": False},
-        "axisTick": {"show": False},
-        "axisLabel": {
-            **_AXIS["axisLabel"],
-            "formatter": {
-                "year": "{yyyy}",
-                "month": "{d} {MMM}",
-                "day": "{d} {MMM}",
-                "hour": "{HH}:{mm}",
-                "minute": "{HH}:{mm}",
-                "second": "{HH}:{mm}:{ss}",
-            },
-        },
-    }
-
-
-def _value_axis(unit: str, scale: str) -> Options:
-    return {
-        "type": "value",
-        "splitNumber": 3,
-        "min": 0,
-        "minInterval": 1 if unit in _WHOLE else 0,
-        "axisLine": {"show": False},
-        "axisLabel": {**_AXIS["axisLabel"], ":formatter": f"value => llmtower.figure(value, {unit!r}, {scale!r})"},
-        "splitLine": {"lineStyle": {"color": "var(--line)"}},
-    }
-
-
-def _lines(found: Lines, setting: Setting) -> list[Options]:
-    labels = _fits(found)
+def _lines(found: Lines, setting: Setting, *, labels: bool) -> list[Options]:
     drawn: list[Options] = []
     for number, line in enumerate(found.drawn):
-        colour = _colour(line, number, setting)
+        colour = colour_of(line, number, setting)
         if line.low and line.high:
             drawn += _band(line, colour, setting)
         drawn.append(
@@ -211,9 +103,9 @@ def _bars(found: Lines, setting: Setting) -> list[Options]:
             "type": "bar",
             "name": line.name,
             "stack": "all",
-            "data": [[_millis(at, setting.zone), value] for at, value in filled(line, times)],
-            "color": _colour(line, number, setting),
-            "itemStyle": {"color": _colour(line, number, setting)},
+            "data": [[millis(at, setting.zone), value] for at, value in filled(line, times)],
+            "color": colour_of(line, number, setting),
+            "itemStyle": {"color": colour_of(line, number, setting)},
             "barCategoryGap": "12%",
             "barMaxWidth": 32,
             "emphasis": {"disabled": True},
@@ -232,7 +124,7 @@ def _band(line: Line, colour: str, setting: Setting) -> list[Options]:
         "silent": True,
         "tooltip": {"show": False},
     }
-    times = [_millis(at, setting.zone) for at, _ in line.points]
+    times = [millis(at, setting.zone) for at, _ in line.points]
     width = [None if low is None or high is None else high - low for low, high in zip(line.low, line.high, strict=True)]
     return [
         {**shared, "name": f"{line.name} low", "data": list(zip(times, line.low, strict=True))},
@@ -251,75 +143,19 @@ def _points(line: Line, setting: Setting) -> list[list[float | None]]:
     before: datetime | None = None
     for at, value in line.points:
         if before is not None and (at - before).total_seconds() > 1.5 * setting.bucket_s:
-            found.append([_millis(before + timedelta(seconds=setting.bucket_s), setting.zone), None])
-        found.append([_millis(at, setting.zone), value])
+            found.append([millis(before + timedelta(seconds=setting.bucket_s), setting.zone), None])
+        found.append([millis(at, setting.zone), value])
         before = at
     return found
 
 
-def _events(setting: Setting) -> Options:
-    """Events as vertical marks, and the edge where not everything has arrived greyed."""
-    late = setting.end - (setting.end - setting.start) * MARK_SHARE
-    marks = [
-        {"xAxis": _millis(at, setting.zone), "name": name, "label": {"align": "right" if at > late else "center"}}
-        for at, name in _named_marks(setting)
-    ]
-    return {
-        "markLine": {
-            "symbol": "none",
-            "silent": False,
-            "animation": False,
-            "data": marks,
-            "lineStyle": {"color": "var(--muted)", "type": [2, 3], "width": 1},
-            "label": {"show": True, "formatter": "{b}", "position": "end", "color": "var(--muted)", "fontSize": 11, "distance": 4},
-            "labelLayout": {"hideOverlap": True},
-            "emphasis": {"disabled": True},
-            "tooltip": {"show": False},
-        },
-        "markArea": {
-            "silent": True,
-            "animation": False,
-            "data": _edge(setting),
-            "itemStyle": {"color": "var(--muted)", "opacity": 0.12},
-            "label": {"position": "insideBottomRight", "color": "var(--muted)", "fontSize": 11},
-        },
-    }
+def has_direct_labels(panel: Panel, found: Lines) -> bool:
+    """Names at the ends of lines instead of a legend, where there are few lines with short names."""
+    return not panel.stacked and 1 < len(found.drawn) <= 4 and all(len(line.name) <= 12 for line in found.drawn)
 
 
-def _named_marks(setting: Setting) -> list[tuple[datetime, str]]:
-    """The newest events; of those too close to be read only the first is named, with how many follow."""
-    seen = sorted((mark for mark in setting.marks if setting.start <= mark.at <= setting.end), key=lambda mark: mark.at)[-MAX_MARKS:]
-    apart = (setting.end - setting.start) * MARK_SHARE
-    groups: list[list[Mark]] = []
-    for mark in seen:
-        if groups and mark.at - groups[-1][0].at < apart:
-            groups[-1].append(mark)
-        else:
-            groups.append([mark])
-    return [(mark.at, "" if place else _label(group)) for group in groups for place, mark in enumerate(group)]
-
-
-def _label(group: Sequence[Mark]) -> str:
-    """Name the weightiest of several events."""
-    title = min((mark.title for mark in group), key=lambda title: next((n for n, word in enumerate(_WEIGHTY) if title.startswith(word)), 9))
-    title = title if len(title) <= MAX_LABEL else f"{title[: MAX_LABEL - 1]}…"
-    return f"{title} +{len(group) - 1}" if len(group) > 1 else title
-
-
-def _edge(setting: Setting) -> list[list[Options]]:
-    if setting.arrived is None or setting.arrived >= setting.end:
-        return []
-    start = max(setting.start, setting.arrived)
-    share = "" if setting.share is None or setting.share >= 1 else f"{math.floor(setting.share * 10_000) / 100:g} % arrived"
-    return [[{"xAxis": _millis(start, setting.zone), "name": share}, {"xAxis": _millis(setting.end, setting.zone)}]]
-
-
-def _fits(found: Lines) -> bool:
-    """Direct labels instead of a legend where there are few lines with short names."""
-    return 1 < len(found.drawn) <= 4 and all(len(line.name) <= 12 for line in found.drawn)
-
-
-def _colour(line: Line, number: int, setting: Setting) -> str:
+def colour_of(line: Line, number: int, setting: Setting) -> str:
+    """The colour of a line, by its name or, without one, by its place."""
     return setting.palette.colour(line.dimension, line.label, number) if line.label else series(number)
 
 
@@ -329,11 +165,3 @@ def _buckets(setting: Setting, seen: Sequence[datetime]) -> list[datetime]:
         return []
     first, last, step = min(seen), max(seen), timedelta(seconds=setting.bucket_s)
     return [first + number * step for number in range(min(2_000, round((last - first) / step) + 1))]
-
-
-def _millis(at: datetime, zone: tzinfo) -> int:
-    return round(_wall(at, zone).replace(tzinfo=UTC).timestamp() * 1_000)
-
-
-def _wall(at: datetime, zone: tzinfo) -> datetime:
-    return at.astimezone(zone)

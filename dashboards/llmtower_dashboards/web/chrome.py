@@ -24,6 +24,8 @@ _MENU: Final = {
     "quality": "Quality",
     "explorer": "Calls",
 }
+LATE_S: Final = 120
+"""Seconds behind from which on the page says so with a mark."""
 SELECTED: Final = ("environment", "app")
 """Variables with a list of their own; the others are typed."""
 _ALL: Final = {"environment": "all environments", "app": "all apps"}
@@ -43,10 +45,10 @@ def navigation(look: Look, firing: int) -> Html:
     view = look.view.choosing(list="", rule="").having("call", ())
     items = [(PATHS[name], _MENU.get(name, board.title)) for name, board in DASHBOARDS.items()]
     links = [tag("a", title, href=view.link(path), aria_current="page" if path == look.path else None) for path, title in items]
+    badge = tag("span", str(firing), hidden(" firing"), class_="badge") if firing else EMPTY
+    links.insert(1, tag("a", "Alerts", badge, href=view.link("/alerts"), aria_current="page" if look.path == "/alerts" else None))
     shelf = view.having("prompt", ()).link("/library")
     links.append(tag("a", "Library", href=shelf, aria_current="page" if look.path == "/library" else None))
-    badge = tag("span", str(firing), hidden(" firing"), class_="badge") if firing else EMPTY
-    links.append(tag("a", "Alerts", badge, href=view.link("/alerts"), aria_current="page" if look.path == "/alerts" else None))
     return join(
         tag("a", _LOGO, "Llmtower", href=view.link("/"), class_="brand"),
         tag("nav", links, aria_label="Pages"),
@@ -63,7 +65,7 @@ def controls(look: Look, values: Mapping[str, Sequence[str]]) -> Html:
     typed = tag(
         "label",
         hidden("Filter"),
-        tag("input", id="filter", list="filters", placeholder="filter: model, prompt, user …", autocomplete="off", spellcheck="false"),
+        tag("input", id="filter", list="filters", placeholder="filter: model, user …", autocomplete="off", spellcheck="false"),
         tag("datalist", options, id="filters"),
     )
     chips = [
@@ -88,9 +90,9 @@ def status(look: Look, completeness: Completeness | None, problem: str = "") -> 
         return tag("span", "▲ ", problem, class_="is-bad", role="alert")
     if completeness is None:
         return tag("span", "completeness unknown", class_="muted")
-    whole = completeness.share is None or completeness.share >= 0.9999
+    whole = (completeness.share is None or completeness.share >= 0.9999) and (completeness.behind_s or 0) < LATE_S
     said = completeness.sentence()
-    live = tag("span", "live", class_="pulse") if look.view.live else EMPTY
+    live = tag("span", "live", class_="pulse" if whole else "pulse is-late") if look.view.live else EMPTY
     return join(live, tag("span", "" if whole else "▲ ", said, class_="muted" if whole else "is-warn", title=_books(completeness)))
 
 

@@ -15,6 +15,8 @@ from llmtower_dashboards.panel import Panel, PanelUnit, State
 UNKNOWN: Final = "unknown"
 THIN: Final = "\u202f"
 """Between a number and its unit; no line is broken there."""
+TINY: Final = 0.01
+"""Dollars below which the price of a call is written per 1,000 calls."""
 _PREFIXES: Final = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 _WORDS: Final = {
     "calls/min": "/min",
@@ -63,9 +65,9 @@ def figure(value: Any, unit: PanelUnit, *, scale: str = "") -> Figure:
 
 def per_thousand(dollars: Any) -> Figure:
     """Write the price of one call: tiny ones per 1,000 calls."""
-    if dollars is None or float(dollars) >= 0.01 or float(dollars) <= 0:
+    if dollars is None or float(dollars) >= TINY or float(dollars) <= 0:
         return figure(dollars, "usd")
-    return Figure(f"{figure(float(dollars) * 1_000, 'usd')} per 1,000 calls")
+    return Figure(f"{figure(float(dollars) * 1_000, 'usd')}", "per 1,000 calls")
 
 
 def change(now: Any, before: Any, unit: PanelUnit) -> Figure | None:
@@ -97,11 +99,12 @@ def scale_of(values: Sequence[float | None]) -> str:
     return "ms" if most < 1 else "min" if most >= 300 else "s"
 
 
-def moment(at: datetime, zone: tzinfo, *, now: datetime | None = None) -> str:
+def moment(at: datetime, zone: tzinfo, *, now: datetime | None = None, seconds: bool = False) -> str:
     """Write a time in a zone: the date only when it is not today's."""
     local = at.astimezone(zone)
+    clock = f"{local:%H:%M:%S}" if seconds else f"{local:%H:%M}"
     today = now is not None and local.date() == now.astimezone(zone).date()
-    return f"{local:%H:%M}" if today else f"{local.day} {local:%b %H:%M}"
+    return clock if today else f"{local.day} {local:%b} {clock}"
 
 
 def state_of(panel: Panel, value: Any) -> State | None:

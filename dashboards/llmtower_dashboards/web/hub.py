@@ -18,8 +18,8 @@ from llmtower_dashboards.panels.alerts import FIRING, SILENCES
 from llmtower_dashboards.panels.variables import VARIABLES
 from llmtower_dashboards.registry import ANNOTATIONS
 from llmtower_dashboards.web import alerts
-from llmtower_dashboards.web.charts import Mark
 from llmtower_dashboards.web.colours import DIMENSIONS, Palette, order, palette
+from llmtower_dashboards.web.setting import Mark
 from llmtower_dashboards.web.shelf import Shelf
 from llmtower_dashboards.web.silencing import Silencer
 

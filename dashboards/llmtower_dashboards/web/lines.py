@@ -20,7 +20,7 @@ class Line:
     name: str
     label: str
     dimension: str
-    """What the label is (app, model …), "" without labels."""
+    """What the label is (app, model …), "" without one and with several."""
     column: Column
     points: tuple[tuple[datetime, float | None], ...]
     low: tuple[float | None, ...] = ()
@@ -45,6 +45,11 @@ class Lines:
     more: int = 0
 
     @property
+    def highs(self) -> list[float]:
+        """The upper ends of all known intervals."""
+        return [high for line in self.drawn for high in line.high if high is not None]
+
+    @property
     def values(self) -> list[float]:
         """All known values."""
         return [value for line in self.drawn for _, value in line.points if value is not None]
@@ -58,7 +63,7 @@ def lines(panel: Panel, columns: Sequence[Column], rows: Sequence[Sequence[Any]]
     for row in rows:
         groups.setdefault(" · ".join(str(row[at]) or "none" for at in labels), []).append(row)
     found = [
-        _line(columns, columns[labels[0]] if labels else None, label, of, at, alone=len(values) == 1)
+        _line(columns, [columns[one] for one in labels], label, of, at, alone=len(values) == 1)
         for label, of in groups.items()
         for at in values
     ]
@@ -74,9 +79,9 @@ def filled(line: Line, times: Sequence[datetime]) -> list[tuple[datetime, float 
     return [(at, known.get(at)) for at in times]
 
 
-def _line(columns: Sequence[Column], of: Column | None, label: str, rows: Sequence[Sequence[Any]], at: int, *, alone: bool) -> Line:
+def _line(columns: Sequence[Column], of: Sequence[Column], label: str, rows: Sequence[Sequence[Any]], at: int, *, alone: bool) -> Line:
     column = columns[at]
-    name = column.title if of is None else label if alone else f"{label} {column.title}"
+    name = column.title if not of else label if alone else f"{label} {column.title}"
     beside = {columns[place].name: place for place in range(at + 1, min(at + 3, len(columns)))}
     low, high = (
         tuple(_number(row[beside[bound]]) for row in rows) if {"low", "high"} <= beside.keys() else () for bound in ("low", "high")
@@ -84,8 +89,9 @@ def _line(columns: Sequence[Column], of: Column | None, label: str, rows: Sequen
     return Line(name, label, _dimension(of), column, tuple((row[0], _number(row[at])) for row in rows), low, high)
 
 
-def _dimension(label: Column | None) -> str:
-    return "" if label is None else label.link or label.name
+def _dimension(labels: Sequence[Column]) -> str:
+    """Two labels together (a prompt and its version) are of no dimension: each pair has a colour of its own."""
+    return labels[0].link or labels[0].name if len(labels) == 1 else ""
 
 
 def _number(value: Any) -> float | None:

@@ -14,6 +14,8 @@ from llmtower_dashboards.web.tags import Html, join, tag
 _FILTERS: Final = ("app", "model", "provider", "prompt", "user", "session")
 """Columns of a row that narrow the calls behind it."""
 CALLS_PATH: Final = "/calls"
+PER_CALL: Final = ("cost_per_call", "cost_per_success")
+"""Columns whose tiny prices are written per 1,000 calls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,10 @@ class Look:
     def at(self, moment_: datetime) -> str:
         """Write a time in the page's zone."""
         return moment(moment_, self.zone, now=self.now)
+
+    def exactly(self, moment_: datetime) -> str:
+        """Write a time in the page's zone, to the second."""
+        return moment(moment_, self.zone, now=self.now, seconds=True)
 
     def calls(self, columns: Sequence[Column] = (), row: Sequence[Any] = ()) -> str:
         """The address of the calls behind a row."""
@@ -55,8 +61,8 @@ def shown(value: Any, column: Column, look: Look) -> Figure:
     """Write one value of a table."""
     if isinstance(value, datetime):
         return Figure(look.at(value))
-    if column.name in ("cost_per_call", "cost_per_success", "cost") and column.unit == "usd":
-        return per_thousand(value) if column.name != "cost" else figure(value, "usd")
+    if column.name in PER_CALL and column.unit == "usd":
+        return per_thousand(value)
     return figure(value, column.unit)
 
 

@@ -11,11 +11,12 @@ from llmtower_dashboards.ask import Answer, AskError
 from llmtower_dashboards.panel import Panel
 from llmtower_dashboards.registry import PANELS
 from llmtower_dashboards.web import alerts, cards, changes, charts, tables
-from llmtower_dashboards.web.charts import Setting
 from llmtower_dashboards.web.hub import Hub
+from llmtower_dashboards.web.lines import lines
 from llmtower_dashboards.web.look import Look
+from llmtower_dashboards.web.setting import Setting
 from llmtower_dashboards.web.state import offset
-from llmtower_dashboards.web.tags import Html, hidden, join
+from llmtower_dashboards.web.tags import EMPTY, Html, hidden, join
 
 CHARTS: Final = frozenset({"timeseries", "heatmap"})
 
@@ -120,7 +121,7 @@ class Place:
         self._chart.update()
         zone = offset(setting.zone, setting.end)
         said = hidden(cards.words(panel, answer, drawn.look))
-        _set(self._body, join(said, cards.caption(panel, answer, zone, setting.bucket_s)))
+        _set(self._body, join(said, cards.caption(panel, answer, zone, setting.bucket_s, _legend(panel, answer, drawn.look, setting))))
         await asyncio.sleep(0)
 
     def _fail(self, message: str) -> None:
@@ -137,6 +138,16 @@ class Place:
 
 def _knows(answer: Answer) -> bool:
     return bool(answer.rows) and any(value is not None for value in answer.rows[0])
+
+
+def _legend(panel: Panel, answer: Answer, look: Look, setting: Setting) -> Html:
+    """Names below a chart that has none at the ends of its lines."""
+    if panel.kind != "timeseries":
+        return EMPTY
+    found = lines(panel, answer.columns, answer.rows)
+    if len(found.drawn) < 2 or charts.has_direct_labels(panel, found):
+        return EMPTY
+    return cards.legend(found, [charts.colour_of(line, number, setting) for number, line in enumerate(found.drawn)], look)
 
 
 def _html(content: str) -> ui.html:

@@ -4,7 +4,7 @@ import asyncio
 import time
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, Final
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from nicegui import Client, ui
 
@@ -12,21 +12,20 @@ from llmtower_dashboards.ask import AskError
 from llmtower_dashboards.panels.alerts import HISTORY
 from llmtower_dashboards.panels.variables import VARIABLES
 from llmtower_dashboards.registry import DASHBOARDS, PANELS
-from llmtower_dashboards.web import alerts, cards, chrome, library
-from llmtower_dashboards.web.charts import Setting
+from llmtower_dashboards.web import alerts, cards, chrome, layout, library
 from llmtower_dashboards.web.hub import Alerts, Hub
 from llmtower_dashboards.web.keys import Scope
 from llmtower_dashboards.web.library_cards import LibraryCards, build_library
 from llmtower_dashboards.web.look import CALLS_PATH, Look
 from llmtower_dashboards.web.place import Drawn, Place, _html, _set
+from llmtower_dashboards.web.setting import Setting
 from llmtower_dashboards.web.silencing import LASTS, Kind, NotSilencedError, silence
 from llmtower_dashboards.web.state import View, parse, zone_of
-from llmtower_dashboards.web.tags import Html, join, tag
+from llmtower_dashboards.web.tags import Html, tag
 
 TILES: Final = ("overview_calls", "overview_error_rate", "overview_p95", "cost_today")
 LAST_TILE: Final = ("quality_toxicity", "overview_ttft")
 """The fifth figure, and what stands there while no answer is scored for toxicity."""
-LISTS: Final = {"": "calls_recent", "failed": "calls_failed", "slowest": "calls_slowest", "dearest": "calls_dearest"}
 POINTS: Final = 120
 
 
@@ -195,9 +194,9 @@ class Screen:
             self.library, panels = build_library(self._hub.shelf, self._view, self._scopes)
             self._places += panels
         elif self._path == CALLS_PATH:
-            self._build_calls()
+            self._places += layout.calls(self._view, texts="content" in self._scopes and self._hub.has_texts, has_login=self._hub.has_texts)
         else:
-            self._build_dashboard()
+            self._places += layout.dashboard(self._path, self._view)
 
     def _build_overview(self) -> None:
         _html(tag("h1", "Overview", class_="sr"))
@@ -224,50 +223,6 @@ class Screen:
                 _html(tag("div", tag("h3", "Silences and acknowledgements", title="Of which alerts is nobody told?"), class_="head"))
                 self._silences = _html(cards.skeleton())
             self._places.append(Place(HISTORY))
-
-    def _build_calls(self) -> None:
-        names = ["call_facts", "call_cost", "call_steps", "call_scores", "call_feedback"]
-        if not self._view.variables.get("call"):
-            chosen = self._view.choices.get("list", "")
-            _html(join(tag("h1", "Calls"), self._tabs(chosen)))
-            self._places.append(Place(PANELS[LISTS.get(chosen, LISTS[""])]))
-            return
-        _html(join(tag("p", tag("a", "← calls", href=self._view.having("call", ()).link(CALLS_PATH))), tag("h1", "One call")))
-        with ui.element("section").classes("grid"):
-            self._places += [Place(PANELS[name], classes="" if name in ("call_facts", "call_steps") else "half") for name in names]
-            if "content" in self._scopes and self._hub.has_texts:
-                self._places.append(Place(PANELS["call_content"]))
-            else:
-                self._ask_for_texts()
-
-    def _ask_for_texts(self) -> None:
-        here = self._view.link(CALLS_PATH)
-        link = tag("a", "Enter a key", href=f"/key?{urlencode({'next': here})}", data_plain="")
-        said = " of the scope content to see what was asked and answered." if self._hub.has_texts else ""
-        sentence = join(link, said) if said else "This page has no login for texts (LLMTOWER_WEB__CONTENT_PASSWORD)."
-        with ui.element("article").classes("card").props('id="call_content"'):
-            _html(join(tag("div", tag("h3", "Its texts"), class_="head"), tag("p", sentence, class_="empty")))
-
-    def _tabs(self, chosen: str) -> Html:
-        links = [
-            tag(
-                "a", PANELS[name].title, href=self._view.choosing(list=key).link(CALLS_PATH), aria_current="page" if key == chosen else None
-            )
-            for key, name in LISTS.items()
-        ]
-        return tag("nav", links, class_="tabs", aria_label="Lists of calls")
-
-    def _build_dashboard(self) -> None:
-        board = next((board for name, board in DASHBOARDS.items() if chrome.PATHS[name] == self._path), None)
-        if board is None:
-            _html(tag("p", "There is no such page. ", tag("a", "To the overview", href="/"), class_="empty"))
-            return
-        _html(join(tag("h1", board.title), tag("p", board.question, class_="question")))
-        for row in board.rows:
-            _html(tag("h2", row.title))
-            stats = all(panel.kind == "stat" for panel in row.panels)
-            with ui.element("section").classes("tiles" if stats else "grid").props(f'aria-label="{row.title}"'):
-                self._places += [Place(panel, tile=panel.kind == "stat", classes=_width(panel)) for panel in row.panels]
 
     def sql(self, name: str) -> str:
         """The SQL of a panel as it was asked last."""
@@ -297,7 +252,3 @@ class Screen:
             return str(error)
         self._hub.forget_alerts()
         return said
-
-
-def _width(panel: Any) -> str:
-    return "tile" if panel.kind == "stat" else "" if panel.width > 12 or panel.kind == "table" else "half"

@@ -6,12 +6,15 @@ import logging
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from llmtower_dashboards.web.guard import Guard, is_loopback
 from llmtower_dashboards.web.keys import Keys
 from llmtower_dashboards.web.register import KafkaRegister
 from llmtower_schemas.settings import Settings
+
+if TYPE_CHECKING:
+    from llmtower_dashboards.web.hub import Hub
 
 STATIC: Final = Path(__file__).parent / "static"
 
@@ -54,6 +57,22 @@ def serve(settings: Settings) -> None:
     uvicorn.run(guard, host=settings.web.host, port=settings.web.port, log_level="warning", access_log=False, timeout_graceful_shutdown=3)
 
 
+def hub_of(settings: Settings) -> "Hub":
+    """What all browsers share: the logins that read, and where silences and moved labels go."""
+    from llmtower_dashboards.ask import Asker
+    from llmtower_dashboards.web.hub import Hub
+    from llmtower_dashboards.web.shelf import kafka_shelf
+    from llmtower_dashboards.web.silencing import KafkaSilencer
+
+    options = settings.clickhouse.client_options()
+    password = settings.web.content_password
+    content = None
+    if password is not None:
+        content = Asker({**options, "username": settings.web.content_user, "password": password.get_secret_value()})
+    shelf = kafka_shelf(settings.kafka, open_moves=is_loopback(settings.web.host))
+    return Hub(Asker(options), content, KafkaSilencer(settings.kafka), shelf, bootstrap=settings.kafka.bootstrap_servers or "")
+
+
 def application(settings: Settings) -> Any:
     """The page's ASGI application, without its guard."""
     import os
@@ -64,20 +83,10 @@ def application(settings: Settings) -> Any:
     from fastapi.staticfiles import StaticFiles
     from nicegui import ui
 
-    from llmtower_dashboards.ask import Asker
-    from llmtower_dashboards.web.hub import Hub
     from llmtower_dashboards.web.pages import panel, register
-    from llmtower_dashboards.web.shelf import kafka_shelf
     from llmtower_dashboards.web.silences_api import serve_silences
-    from llmtower_dashboards.web.silencing import KafkaSilencer
 
-    options = settings.clickhouse.client_options()
-    password = settings.web.content_password
-    content = None
-    if password is not None:
-        content = Asker({**options, "username": settings.web.content_user, "password": password.get_secret_value()})
-    shelf = kafka_shelf(settings.kafka, open_moves=is_loopback(settings.web.host))
-    hub = Hub(Asker(options), content, KafkaSilencer(settings.kafka), shelf, bootstrap=settings.kafka.bootstrap_servers or "")
+    hub = hub_of(settings)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:

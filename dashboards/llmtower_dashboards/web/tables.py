@@ -7,13 +7,15 @@ from typing import Any, Final
 
 from llmtower_dashboards.ask import Answer
 from llmtower_dashboards.panel import Column, Panel
-from llmtower_dashboards.web.format import figure, state_of
-from llmtower_dashboards.web.look import Look, number, shown
+from llmtower_dashboards.web.format import TINY, UNKNOWN, figure, state_of
+from llmtower_dashboards.web.look import PER_CALL, Look, number, shown
 from llmtower_dashboards.web.tags import Html, join, tag
 
 MAX_ROWS: Final = 100
 _FOLDED: Final = frozenset({"low", "high", "baseline"})
 """Columns that are written beside the one before them."""
+_SUMS: Final = ("cost", "value")
+"""Sums of money: what is missing from them is written before them."""
 _WORDS: Final = {
     "ok": "ok",
     "error": "✕ error",
@@ -28,7 +30,7 @@ _STATES: Final = {"error": "bad", "timeout": "bad", "firing": "bad", "pending": 
 def table(panel: Panel, answer: Answer, look: Look) -> Html:
     """The answer as a table; intervals stand beside their figure, columns that say nothing are left out."""
     columns = answer.columns
-    kept = [at for at, column in enumerate(columns) if not _folded(column) and _says_something(answer, at)]
+    kept = [at for at in range(len(columns)) if not _folded(columns, at) and _says_something(answer, at)]
     head = tag("tr", [tag("th", columns[at].title, scope="col", class_=_side(answer, at)) for at in kept])
     rows = [_row(panel, columns, row, kept, answer, look) for row in answer.rows[:MAX_ROWS]]
     more = len(answer.rows) - MAX_ROWS
@@ -51,7 +53,7 @@ def bars(panel: Panel, answer: Answer, look: Look) -> Html:
     labels = [at for at, column in enumerate(columns) if column.unit == "text"]
     first = next(at for at in range(len(columns)) if at not in labels)
     most = max((float(row[first] or 0) for row in answer.rows), default=0.0)
-    rest = [at for at in range(first + 1, len(columns)) if not _folded(columns[at]) and _says_something(answer, at)]
+    rest = [at for at in range(first + 1, len(columns)) if not _folded(columns, at) and _says_something(answer, at)]
     head = [tag("th", " · ".join(columns[at].title for at in labels), scope="col")]
     head += [tag("th", columns[first].title, scope="col", colspan="2")]
     head += [tag("th", columns[at].title, scope="col", class_="num") for at in rest]
@@ -101,6 +103,12 @@ def _cell(panel: Panel, columns: Sequence[Column], row: Sequence[Any], at: int, 
     classes = " ".join(
         filter(None, (_side(answer, at), f"is-{state}" if state and state != "ok" else "", "unknown" if value is None else ""))
     )
+    if isinstance(value, datetime) and _to_the_second(answer, at):
+        return tag("td", tag("time", look.exactly(value), datetime=value.isoformat()), class_=classes or None)
+    if column.unit == "usd" and column.name in _SUMS:
+        nothing = _nothing_is_known(columns, row, at)
+        shown_ = join(UNKNOWN) if nothing else _value(column, value, columns, row, look)
+        return tag("td", _missing(columns, row, look), shown_, class_=f"{classes} unknown".strip() if nothing else classes or None)
     return tag("td", _value(column, value, columns, row, look), _beside(columns, row, at, look), class_=classes or None)
 
 
@@ -124,18 +132,44 @@ def _target(column: Column, value: Any, columns: Sequence[Column], row: Sequence
 
 
 def _beside(columns: Sequence[Column], row: Sequence[Any], at: int, look: Look) -> Html | None:
-    """The interval or baseline that follows a figure."""
+    """The interval that follows a figure."""
     name = columns[at].name
     found = {column.name: row[place] for place, column in enumerate(columns) if at < place <= at + 2}
     low, high = found.get("low", found.get(f"{name}_low")), found.get("high", found.get(f"{name}_high"))
     if low is None or high is None:
         return None
+    if name in PER_CALL and (row[at] or 0) < TINY:
+        low, high = 1_000 * low, 1_000 * high
     unit = columns[at].unit
     return tag("small", f" {figure(low, unit)} to {figure(high, unit)}", class_="interval", title="95 % interval")
 
 
-def _folded(column: Column) -> bool:
-    return column.name in _FOLDED or column.name.endswith(("_low", "_high"))
+def _missing(columns: Sequence[Column], row: Sequence[Any], look: Look) -> Html | None:
+    """What is missing from a sum of money, or why a price is unknown: before the figure, so that figures stay below each other."""
+    named = {column.name: value for column, value in zip(columns, row, strict=True)}
+    if named.get("unpriced"):
+        said = f"+ {figure(named['unpriced'], 'calls')} unpriced"
+        return tag("small", tag("a", said, href=look.calls(columns, row), class_="is-warn"), " ")
+    why = str(named.get("cost_status") or "")
+    return tag("small", f"{why.replace('_', ' ')} ") if why and named.get("cost") is None else None
+
+
+def _nothing_is_known(columns: Sequence[Column], row: Sequence[Any], at: int) -> bool:
+    """A sum of money to which no call gave anything, while some have no price, is unknown, not 0."""
+    named = {column.name: value for column, value in zip(columns, row, strict=True)}
+    return columns[at].name in _SUMS and row[at] == 0 and bool(named.get("unpriced"))
+
+
+def _to_the_second(answer: Answer, at: int) -> bool:
+    """Whether a column of times says more than minutes."""
+    return any(row[at] is not None and (row[at].second or row[at].microsecond) for row in answer.rows)
+
+
+def _folded(columns: Sequence[Column], at: int) -> bool:
+    name = columns[at].name
+    if name in ("unpriced", "cost_status"):
+        return any(column.name in _SUMS and column.unit == "usd" for column in columns)
+    return name in _FOLDED or name.endswith(("_low", "_high"))
 
 
 def _says_something(answer: Answer, at: int) -> bool:

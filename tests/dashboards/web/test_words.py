@@ -7,15 +7,20 @@ from typing import Any
 import pytest
 
 from llmtower_dashboards.ask import Answer
+from llmtower_dashboards.completeness import Completeness
 from llmtower_dashboards.macros import Frame
 from llmtower_dashboards.panel import Panel
 from llmtower_dashboards.panels.alerts import FIRING, SILENCES
 from llmtower_dashboards.panels.changes import CHANGED
 from llmtower_dashboards.registry import DASHBOARDS, PANELS
 from llmtower_dashboards.web import alerts, cards, changes, charts, chrome, tables
-from llmtower_dashboards.web.charts import Mark, Setting
+from llmtower_dashboards.web.axes import value_axis
+from llmtower_dashboards.web.colours import Palette
 from llmtower_dashboards.web.format import THIN, change, figure
+from llmtower_dashboards.web.layout import widths
+from llmtower_dashboards.web.lines import lines
 from llmtower_dashboards.web.look import Look
+from llmtower_dashboards.web.setting import Mark, Setting
 from llmtower_dashboards.web.silencing import silence
 from llmtower_dashboards.web.state import View, parse
 from llmtower_dashboards.web.theme import DARK, LIGHT, SERIES_DARK, SERIES_LIGHT, contrast
@@ -222,3 +227,74 @@ def test_a_heat_map_says_where_most_calls_lie() -> None:
     rows = [[NOW, 0.5, 1.0, 30], [NOW, 1.0, 2.0, 60], [NOW, 0.5, 1.0, 10]]
     said = cards.words(panel, Answer(panel.columns, rows, 1.0, None, ""), LOOK)
     assert said == f"{panel.title}: most calls, 60 %, lie between 1 s and 2 s."
+
+
+def test_what_a_sum_of_money_misses_stands_beside_it_and_nothing_known_is_unknown() -> None:
+    panel = PANELS["cost_by_app"]
+    rows = [{"app": "a", "cost": 1.5, "calls": 30, "unpriced": 12}, {"app": "b", "cost": 0.0, "calls": 30, "unpriced": 28}]
+    html = tables.bars(panel, answer(panel, *rows), LOOK)
+    assert "+ 12 unpriced" in html
+    assert "unknown" in html.partition(">b<")[2]
+    assert f"${THIN}0.00" not in html
+    assert "Unpriced calls" not in html, "no column of its own that a narrow table would hide"
+
+
+def test_an_interval_has_the_unit_of_its_figure() -> None:
+    panel = PANELS["prompt_versions"]
+    figures = {"cost_per_call": 0.0009, "cost_per_call_low": 0.0008, "cost_per_call_high": 0.001}
+    html = tables.table(panel, answer(panel, {"prompt": "p", "version": "1", "calls": 9, **figures}), LOOK)
+    assert f"${THIN}0.90" in html
+    assert f"${THIN}0.80 to ${THIN}1.00" in html
+
+
+def test_times_of_single_calls_are_written_to_the_second() -> None:
+    panel = PANELS["calls_recent"]
+    html = tables.table(panel, answer(panel, {"time": NOW.replace(second=7), "call": "c"}, {"time": NOW, "call": "d"}), LOOK)
+    assert ">12:00:07<" in html
+    assert ">12:00:00<" in html
+    assert ">12:00<" in tables.table(panel, answer(panel, {"time": NOW, "call": "d"}), LOOK)
+
+
+def test_versions_of_one_prompt_have_colours_of_their_own_and_apps_keep_theirs() -> None:
+    setting = Setting(LOOK.frame.start, LOOK.frame.end, 60, palette=Palette({"prompt": ("p",), "app": ("b", "a")}))
+    panel = PANELS["prompt_duration"]
+    found = lines(panel, panel.columns, [[NOW, "p", "1", 1.0], [NOW, "p", "2", 2.0]])
+    assert {charts.colour_of(line, at, setting) for at, line in enumerate(found.drawn)} == {"var(--s1)", "var(--s2)"}
+    panel = PANELS["overview_p95_series"]
+    found = lines(panel, panel.columns, [[NOW, "a", 9.0], [NOW, "b", 1.0]])
+    assert [(line.name, charts.colour_of(line, at, setting)) for at, line in enumerate(found.drawn)] == [
+        ("a", "var(--s2)"),
+        ("b", "var(--s1)"),
+    ]
+    html = cards.legend(found, ["var(--s2)", "var(--s1)"], LOOK)
+    assert 'href="/?app=a"' in html
+
+
+def test_shares_end_at_one_and_what_is_counted_has_no_fractions() -> None:
+    assert value_axis("ratio", "", [0.9])["max"] == 1
+    assert "max" not in value_axis("ratio", "", [0.2])
+    assert value_axis("", "", [0.0, 2.0])["minInterval"] == 1
+    assert value_axis("", "", [0.5])["minInterval"] == 0
+
+
+def test_a_figure_without_a_baseline_says_nothing_of_one_and_no_dead_letters_are_none() -> None:
+    speed, letters = PANELS["latency_speed"], PANELS["pipeline_dead_letters"]
+    assert "baseline" not in cards.tile(speed, answer(speed, {"value": 120.0}), None, LOOK)
+    assert "none" in cards.tile(letters, answer(letters), None, LOOK)
+    assert "unknown" in cards.tile(speed, answer(speed), None, LOOK)
+
+
+def test_a_chart_that_would_stand_alone_takes_the_whole_line() -> None:
+    three = [PANELS[name] for name in ("latency_duration", "latency_ttft", "latency_token_time")]
+    assert widths(three) == ["half", "half", ""]
+    assert widths([*three, PANELS["latency_hung"], PANELS["errors_rate"]]) == ["half", "half", "half", "", "half"]
+
+
+def test_what_is_late_is_said_with_a_mark() -> None:
+    def said(behind_s: float) -> str:
+        return chrome.status(LOOK, Completeness(100, 0, 0, 0, NOW - timedelta(seconds=behind_s), behind_s, 0, 0))
+
+    assert "▲" not in said(2.0)
+    assert "2.0 s behind" in said(2.0)
+    assert "▲ " in said(900)
+    assert "15 min behind" in said(900)

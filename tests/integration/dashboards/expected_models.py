@@ -1,9 +1,12 @@
 """What the panels about models and datasets must say, out of the same rows."""
 
+import statistics
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
-from tests.integration.dashboards.oracle import Found, Look, Values, at, cost, failed, grouped, seconds, share, unpriced
+from tests.integration.dashboards.expected_rest import mean_score, scores
+from tests.integration.dashboards.oracle import Found, Look, Values, at, cost, failed, grouped, seconds, share, unpriced, wilson
 from tests.integration.dashboards.pipeline import Row, us
 
 
@@ -61,13 +64,51 @@ def snapshots(look: Look) -> Found:
     return grouped(rows, lambda row: (row["request_model"], row["response_model"]), figures)
 
 
-def experiments(look: Look) -> Found:
+def _run(row: Row) -> tuple[str, ...]:
+    return (row["tags"]["experiment"], row["tags"]["dataset"], row["prompt_name"], row["prompt_version"], row["request_model"])
+
+
+def _tried(look: Look) -> list[Row]:
     """Calls of the environment `experiment`, whichever one is chosen elsewhere."""
     chosen = look.frame.variables.get("app") or ()
-    start = look.start()
-    rows = [row for row in look.world["calls"] if us(start) <= row["started_at"] < us(look.frame.end)]
-    tried = [row for row in rows if row["environment"] == "experiment" and (not chosen or row["app"] in chosen)]
-    return grouped(tried, lambda row: (row["prompt_name"], row["prompt_version"], row["request_model"]), _sums)
+    rows = [row for row in look.world["calls"] if us(look.frame.start) <= row["started_at"] < us(look.frame.end)]
+    return [row for row in rows if row["environment"] == "experiment" and (not chosen or row["app"] in chosen)]
+
+
+def _around(name: str, values: Sequence[float]) -> Values:
+    """A mean with its interval, which ten values at least have."""
+    if not values:
+        return {name: None, f"{name}_low": None, f"{name}_high": None}
+    mean = statistics.fmean(values)
+    half = 1.96 * statistics.stdev(values) / len(values) ** 0.5 if len(values) >= 10 else None
+    return {name: mean, f"{name}_low": half and max(0, mean - half), f"{name}_high": half and mean + half}
+
+
+def experiments(look: Look) -> Found:
+    """Runs by dataset, version and model."""
+
+    def figures(found: Sequence[Row]) -> Values:
+        low, high = wilson(failed(found), len(found))
+        return {
+            **_sums(found),
+            "cases": len({row["tags"]["case"] for row in found}),
+            "error_rate_low": low,
+            "error_rate_high": high,
+            **_around("duration", seconds(found, "duration_us")),
+            **_around("cost_per_call", [row["cost_nano_usd"] / 1e9 for row in found if row["cost_nano_usd"] is not None]),
+            "ended": datetime.fromtimestamp(0, UTC) + timedelta(microseconds=max(row["started_at"] for row in found)),
+        }
+
+    return grouped(_tried(look), _run, figures)
+
+
+def experiment_scores(look: Look) -> Found:
+    """What was said of those calls, each by its run."""
+    runs = {str(row["call_id"]): _run(row) for row in _tried(look)}
+    chosen = {name: values for name, values in look.frame.variables.items() if name != "environment"}
+    everywhere = replace(look, frame=replace(look.frame, variables=chosen))
+    rows = [row for row in scores(everywhere) if row["value"] is not None and row["target_id"] in runs]
+    return grouped(rows, lambda row: (*runs[row["target_id"]], row["name"]), mean_score)
 
 
 def datasets(look: Look) -> Found:

@@ -104,17 +104,19 @@ def retrieval(look: Look) -> Found:
     return grouped(rows, lambda row: (at(row["started_at"], look.bucket_s(86_400)),), figures)
 
 
+def mean_score(found: Sequence[Row]) -> Values:
+    """The weighted mean with its interval, which ten scores at least have."""
+    weight = sum(row["weight"] for row in found)
+    mean = sum(row["weight"] * row["value"] for row in found) / weight
+    half = 1.96 * sum((row["weight"] * (row["value"] - mean)) ** 2 for row in found) ** 0.5 / weight
+    low, high = (Between(end - 1e-7, end + 1e-7) for end in (mean - half, mean + half))
+    ends = {"low": None, "high": None} if len(found) < 10 else {"low": low, "high": high}
+    return {"scored": len(found), "mean": mean, **ends}
+
+
 def scores_by_version(look: Look) -> Found:
     rows = [row for row in scores(look) if row["value"] is not None]
-
-    def figures(found: Sequence[Row]) -> Values:
-        weight = sum(row["weight"] for row in found)
-        mean = sum(row["weight"] * row["value"] for row in found) / weight
-        half = 1.96 * sum((row["weight"] * (row["value"] - mean)) ** 2 for row in found) ** 0.5 / weight
-        ends = {"low": None, "high": None} if len(found) < 10 else {"low": mean - half, "high": mean + half}
-        return {"scored": len(found), "mean": mean, **ends}
-
-    return grouped(rows, lambda row: (row["prompt_name"], row["prompt_version"], row["name"]), figures)
+    return grouped(rows, lambda row: (row["prompt_name"], row["prompt_version"], row["name"]), mean_score)
 
 
 def last_words(rows: Sequence[Row]) -> list[Row]:

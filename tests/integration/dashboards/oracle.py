@@ -30,7 +30,7 @@ class Between:
 
     def holds(self, value: Any) -> bool:
         """Whether the value lies in it."""
-        return value is not None and self.low * (1 - 1e-6) <= value <= self.high * (1 + 1e-6)
+        return value is not None and self.low - 1e-6 * abs(self.low) <= value <= self.high + 1e-6 * abs(self.high)
 
 
 def percentile(values: Iterable[float], level: float, *, rank: float = 0.01) -> Between | None:

@@ -89,11 +89,14 @@ def call(rng: random.Random, number: int, at: datetime) -> Row:
     row |= {name: line if priced else None for name, line in zip(COSTS, lines, strict=True)}
     row["cost_nano_usd"] = sum(lines) if priced else None
     row["cost_status"] = "ok" if priced else "failed" if failed else "unknown_model"
+    row["response_id"] = f"answer{number}"
+    trial = {"experiment": f"trial {number % 2}", "dataset": "failures@2", "case": str(number % 12)}
+    row["tags"] = trial if row["environment"] == "experiment" else {"team": "a"}
     return row
 
 
 def _environment(number: int, *, staging: bool) -> str:
-    return "experiment" if number % 40 == 7 else "staging" if staging else "production"
+    return "experiment" if number % 40 in (7, 8, 12) else "staging" if staging else "production"
 
 
 def many(count: int = 4_500) -> World:

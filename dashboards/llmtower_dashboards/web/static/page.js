@@ -58,15 +58,15 @@
     const at = new Date(millis), day = `${at.getUTCDate()} ${["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"][at.getUTCMonth()]}`;
     return `${day} ${two(at.getUTCHours())}:${two(at.getUTCMinutes())}${bucket < 60 ? `:${two(at.getUTCSeconds())}` : ""}`;
   };
+  const each = (bucket) => (bucket % 3600 === 0 ? `${bucket / 3600} h` : `${bucket / 60} min`);
   const tooltip = (unit, scale, bucket, zone) => (found) => {
     const list = (Array.isArray(found) ? found : [found]).filter((one) => !/ (low|interval)$/.test(one.seriesName));
     if (!list.length) return "";
     const rows = list.map((one) => `<tr><td><i style="background:${text(one.color)}"></i>${text(one.seriesName)}</td><td class="num">${figure(one.value[1], unit, scale)}</td></tr>`);
-    const each = bucket % 3600 === 0 ? `${bucket / 3600} h` : `${bucket / 60} min`;
-    return `<table><caption>${clock(list[0].value[0], bucket)} ${text(zone)} · per ${each}</caption>${rows.join("")}</table>`;
+    return `<table><caption>${clock(list[0].value[0], bucket)} ${text(zone)} · per ${each(bucket)}</caption>${rows.join("")}</table>`;
   };
-  const cell = (times, names) => (one) =>
-    `<table><caption>${text(times[one.value[0]])} · from ${text(names[one.value[1]])}</caption><tr><td>calls</td><td class="num">${figure(one.value[2], "calls")}</td></tr></table>`;
+  const cell = (times, names, bucket, zone) => (one) =>
+    `<table><caption>${text(times[one.value[0]])} ${text(zone)} · per ${each(bucket)} · from ${text(names[one.value[1]])}</caption><tr><td>calls</td><td class="num">${figure(one.value[2], "calls")}</td></tr></table>`;
 
   // ---- messages
   let fading = 0;
@@ -141,6 +141,7 @@
   const doing = (button) => {
     const { do: what, panel, key, silence, text: words } = button.dataset;
     if (what === "sql") emitEvent("llmtower:sql", panel);
+    else if (what === "tools") button.closest(".card").toggleAttribute("data-tools");
     else if (what === "theme") theme();
     else if (what === "help") document.getElementById("help").showModal();
     else if (what === "copy") copy(words, "Copied");
@@ -170,6 +171,46 @@
     now.value = draft;
     if (held) now.focus();
   }).observe(document.documentElement, { childList: true, subtree: true });
+
+  // A card that is written anew keeps what its reader did in it: where the focus is, which row is chosen, how far it is scrolled, what is open.
+  const KINDS = { focus: "a, button, tr, li, .scroll, summary", scroll: ".scroll, pre", open: "details" };
+  const spot = (kind, at) => {
+    const card = at.closest?.(".card");
+    return card?.id && { kind, at, card: card.id, place: [...card.querySelectorAll(KINDS[kind])].indexOf(at) };
+  };
+  const again = ({ kind, card, place }) => document.getElementById(card)?.querySelectorAll(KINDS[kind])[place];
+  const kept = new Map();
+  const keep = (kind, at, more) => {
+    const found = spot(kind, at);
+    if (found) kept.set(kind === "focus" ? kind : `${kind} ${found.card} ${found.place}`, { ...found, ...more });
+  };
+  document.addEventListener("focusin", (event) => {
+    kept.delete("focus");
+    if (event.target.matches(KINDS.focus)) keep("focus", event.target, { chosen: event.target.classList.contains("selected") });
+  });
+  document.addEventListener("scroll", (event) => {
+    const at = event.target;
+    if (at.matches?.(KINDS.scroll)) keep("scroll", at, { left: at.scrollLeft, top: at.scrollTop });
+  }, true);
+  document.addEventListener("toggle", (event) => {
+    if (event.target.matches?.(KINDS.open)) keep("open", event.target, { open: event.target.open });
+  }, true);
+  const restore = () => {
+    for (const [name, one] of kept) {
+      if (one.at.isConnected) continue;
+      const now = again(one);
+      if (!now) { if (!document.getElementById(one.card)) kept.delete(name); continue; }
+      one.at = now;
+      if (one.kind === "scroll") now.scrollTo(one.left, one.top);
+      else if (one.kind === "open") now.open = one.open;
+      else if (document.activeElement === document.body) {
+        if (one.chosen) now.classList.add("selected");
+        now.focus({ preventScroll: true });
+      }
+    }
+  };
+  new MutationObserver(restore).observe(document.documentElement, { childList: true, subtree: true });
+
   const theme = () => {
     const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
     root.dataset.theme = dark ? "light" : "dark";
