@@ -32,12 +32,11 @@ class AskError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a panel shows: its columns, rows in their order (times aware, UTC), and how complete the range is (None = cannot be told)."""
+    """What a panel shows: its columns, and rows in their order (times aware, UTC). How complete they are: `Asker.completeness`."""
 
     columns: tuple[Column, ...]
     rows: Sequence[Sequence[Any]]
     elapsed_ms: float
-    completeness: Completeness | None
     sql: str
     """As people may run it by hand."""
 
@@ -75,11 +74,10 @@ class Asker:
 
     async def ask(self, panel: Panel, frame: Frame) -> Answer:
         """Give a panel's answer for a frame. Raises AskError."""
-        completeness = self._complete(frame)
         names, rows, elapsed_ms = await self._run(panel.sql, frame, f"Panel {panel.title!r}")
         if (names or rows) and names != tuple(column.name for column in panel.columns):  # an answer without a row may come without names
             raise AskError(f"Panel {panel.title!r} answers with other columns than it declares: a bug, please report it.", retriable=False)
-        return Answer(panel.columns, rows, elapsed_ms, await asyncio.shield(completeness), literal(panel.sql, frame))
+        return Answer(panel.columns, rows, elapsed_ms, literal(panel.sql, frame))
 
     async def values(self, variable: Variable, frame: Frame) -> list[str]:
         """List the values of a variable in a frame, under the choices already made. Raises AskError."""

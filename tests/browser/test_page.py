@@ -145,7 +145,7 @@ def test_every_page_fits_a_phone_in_the_dark(served: Served, open_page: Open) ->
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE[0], f"{path} scrolls sideways"
         assert page.locator(".card .problem").all_inner_texts() == [], path
         assert page.evaluate(TOO_SMALL) == [], f"{path}: a finger needs 40 px"
-        assert page.evaluate("[...document.querySelectorAll('h3')].filter(at => at.scrollWidth > at.clientWidth + 1).length") == 0, path
+        assert page.evaluate("[...document.querySelectorAll('.head h3')].filter(at => at.scrollWidth > at.clientWidth + 1).length") == 0, path
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == _rgb(DARK["bg"])
     assert page.evaluate("getComputedStyle(document.querySelector('.card')).backgroundColor") == _rgb(DARK["card"])
     page.get_by_role("button", name="Light or dark").click()
@@ -217,7 +217,7 @@ def test_the_browser_writes_figures_as_the_server_does(served: Served, open_page
     assert shown == [str(figure(number, unit, scale=scale)) for number, unit, scale in cases]  # type: ignore[arg-type]
 
 
-REWRITTEN = "card => { const at = document.querySelector(card + ' .nicegui-html:last-child'); at.innerHTML = at.innerHTML; }"
+REWRITTEN = "card => { const at = document.querySelector(card + ' > :last-child'); at.innerHTML = at.innerHTML; }"
 
 
 def test_a_card_that_is_written_anew_keeps_what_its_reader_did(served: Served, open_page: Open) -> None:

@@ -1,6 +1,7 @@
 """One panel on a page: its NiceGUI elements, and how an answer gets into them. Edge: imports NiceGUI."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -18,6 +19,8 @@ from llmtower_dashboards.web.setting import Setting
 from llmtower_dashboards.web.state import offset
 from llmtower_dashboards.web.tags import EMPTY, Html, hidden, join
 
+PATIENCE_S: Final = 0.4
+"""So long everything else waits for the figures of tiles."""
 CHARTS: Final = frozenset({"timeseries", "heatmap"})
 
 _WRITTEN: Final[dict[str, Callable[[Answer, Look], Html]]] = {
@@ -29,12 +32,34 @@ _WRITTEN: Final[dict[str, Callable[[Answer, Look], Html]]] = {
 """Panels that are not written as tables."""
 
 
+class Turn:
+    """Lets the figures of tiles go before everything else that is asked: two processors answer five questions sooner than twenty."""
+
+    def __init__(self, tiles: int) -> None:
+        self._left = tiles
+        self._over = asyncio.Event()
+        self.done(0)
+
+    def done(self, tiles: int = 1) -> None:
+        """So many more tiles have their figure, or have failed."""
+        self._left -= tiles
+        if self._left <= 0:
+            self._over.set()
+
+    async def over(self) -> None:
+        """Return when all have, or after PATIENCE_S."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE_S):
+                await self._over.wait()
+
+
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """What a panel needs besides its own answer; charts wait for what surrounds them, figures do not."""
+    """What a panel needs besides its own answer; charts wait for what surrounds them, and for the figures of tiles."""
 
     look: Look
     setting: Awaitable[Setting]
+    turn: Turn
 
 
 class Place:
@@ -64,16 +89,21 @@ class Place:
         look = drawn.look
         if not self.is_tile:
             _set(self._head, cards.heading(self.panel, look))
+        if not self.is_tile:
+            await drawn.turn.over()
         try:
             panel, answer = await self._ask(hub, look)
         except AskError as error:
             self._fail(str(error))
             return
+        finally:
+            drawn.turn.done(int(self.is_tile))
         self.answer = answer
         _set(self._problem, Html(""))
         self.card.classes(remove="stale")
         if self.is_tile:
             _set(self._body, cards.tile(panel, answer, self._trend, look))
+            await drawn.turn.over()
             self._trend = await self._ask_trend(panel, hub, look)
             _set(self._body, cards.tile(panel, answer, self._trend, look))
         elif not _knows(answer):

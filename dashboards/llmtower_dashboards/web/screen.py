@@ -17,7 +17,7 @@ from llmtower_dashboards.web.hub import Alerts, Hub
 from llmtower_dashboards.web.keys import Scope
 from llmtower_dashboards.web.library_cards import LibraryCards, build_library
 from llmtower_dashboards.web.look import CALLS_PATH, Look
-from llmtower_dashboards.web.place import Drawn, Place, _html, _set
+from llmtower_dashboards.web.place import Drawn, Place, Turn, _html, _set
 from llmtower_dashboards.web.setting import Setting
 from llmtower_dashboards.web.silencing import LASTS, Kind, NotSilencedError, silence
 from llmtower_dashboards.web.state import View, parse, zone_of
@@ -129,12 +129,14 @@ class Screen:
 
     async def _panels(self, look: Look) -> None:
         setting: asyncio.Future[Setting] = asyncio.get_running_loop().create_future()
-        drawn = [place.refresh(self._hub, Drawn(look, setting)) for place in self._places]
-        await asyncio.gather(*drawn, self._surround(look, setting))
+        turn = Turn(sum(place.is_tile for place in self._places))
+        drawn = [place.refresh(self._hub, Drawn(look, setting, turn)) for place in self._places]
+        await asyncio.gather(*drawn, self._surround(look, setting, turn))
 
-    async def _surround(self, look: Look, setting: asyncio.Future[Setting]) -> None:
+    async def _surround(self, look: Look, setting: asyncio.Future[Setting], turn: Turn) -> None:
         """Asked after the figures, which need none of it."""
         try:
+            await turn.over()
             setting.set_result(await self._setting(look))
         finally:
             setting.cancel()

@@ -31,7 +31,7 @@ EVIL = "<img src=x onerror=alert(1)>\"'"
 
 
 def answer(panel: Panel, *rows: dict[str, Any]) -> Answer:
-    return Answer(panel.columns, [[row.get(column.name) for column in panel.columns] for row in rows], 1.0, None, "SELECT 1")
+    return Answer(panel.columns, [[row.get(column.name) for column in panel.columns] for row in rows], 1.0, "SELECT 1")
 
 
 def firing(**more: Any) -> dict[str, Any]:
@@ -225,7 +225,7 @@ def test_every_colour_can_be_read(tokens: dict[str, str], hues: tuple[str, ...])
 def test_a_heat_map_says_where_most_calls_lie() -> None:
     panel = PANELS["latency_duration_heat"]
     rows = [[NOW, 0.5, 1.0, 30], [NOW, 1.0, 2.0, 60], [NOW, 0.5, 1.0, 10]]
-    said = cards.words(panel, Answer(panel.columns, rows, 1.0, None, ""), LOOK)
+    said = cards.words(panel, Answer(panel.columns, rows, 1.0, ""), LOOK)
     assert said == f"{panel.title}: most calls, 60 %, lie between 1 s and 2 s."
 
 

@@ -12,6 +12,7 @@ from clickhouse_connect.driver.client import Client
 from tests.integration.dashboards.world import World, many, single
 
 from llmtower_dashboards.ask import Answer, Asker, AskError
+from llmtower_dashboards.completeness import Completeness
 from llmtower_dashboards.macros import Frame
 from llmtower_dashboards.panel import Panel, Variable
 from llmtower_processors.engine import EngineProcess, Role
@@ -49,6 +50,15 @@ class Place:
         async def ask() -> list[Answer | AskError]:
             async with Asker(self.readers["dashboards"]) as plain, Asker(self.readers["content"]) as content:
                 return [await _asked(content if panel.reader == "content" else plain, panel, frame) for panel in panels]
+
+        return asyncio.run(ask())
+
+    def completeness(self, frame: Frame) -> Completeness | None:
+        """Ask how complete a frame is."""
+
+        async def ask() -> Completeness | None:
+            async with Asker(self.readers["dashboards"]) as asker:
+                return await asker.completeness(frame)
 
         return asyncio.run(ask())
 

@@ -210,11 +210,11 @@ def test_the_books(places: dict[str, Place]) -> None:
     producers = {row["producer"]: row for row in rows(places["many"], "pipeline_producers", hour)}
     assert (producers["p-live"]["state"], producers["p-live"]["held"]) == ("live", 0)
     assert (producers["p-silent"]["state"], producers["p-silent"]["held"]) == ("silent", 10)
-    completeness = places["many"].ask(PANELS["overview_calls"], hour).completeness
+    completeness = places["many"].completeness(hour)
     assert completeness is not None
     assert (completeness.emitted, completeness.dropped, completeness.spooled, completeness.waiting) == (6_050, 10, 20, 100)
     assert completeness.sentence() == "97.85 % complete · 2.0 s behind · 1 silent producer"
-    nothing = places["empty"].ask(PANELS["overview_calls"], hour).completeness
+    nothing = places["empty"].completeness(hour)
     assert nothing is not None
     assert (nothing.share, nothing.sentence()) == (None, "completeness unknown")
 
