@@ -145,7 +145,9 @@ def test_every_page_fits_a_phone_in_the_dark(served: Served, open_page: Open) ->
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE[0], f"{path} scrolls sideways"
         assert page.locator(".card .problem").all_inner_texts() == [], path
         assert page.evaluate(TOO_SMALL) == [], f"{path}: a finger needs 40 px"
-        assert page.evaluate("[...document.querySelectorAll('.head h3')].filter(at => at.scrollWidth > at.clientWidth + 1).length") == 0, path
+        assert page.evaluate("[...document.querySelectorAll('.head h3')].filter(at => at.scrollWidth > at.clientWidth + 1).length") == 0, (
+            path
+        )
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == _rgb(DARK["bg"])
     assert page.evaluate("getComputedStyle(document.querySelector('.card')).backgroundColor") == _rgb(DARK["card"])
     page.get_by_role("button", name="Light or dark").click()

@@ -102,9 +102,9 @@ def test_only_the_call_explorer_reads_texts() -> None:
     assert [panel.name for panel in PANELS.values() if panel.reader == "content"] == ["call_content"]
 
 
-RAW: Final = {"cost_by_session", "latency_headroom", "latency_hung", "calls_recent", "calls_failed", "calls_slowest", "calls_dearest"} | {
-    "experiments",
-    "experiment_scores",
+RAW: Final = {
+    *("calls_recent", "calls_failed", "calls_slowest", "calls_dearest", "cost_by_session", "latency_hung"),
+    *("latency_headroom_requests", "latency_headroom_tokens", "experiments", "experiment_scores"),
 }
 """Panels that look at single calls; all figures over many calls come from rollups."""
 

@@ -1,6 +1,6 @@
 """Latency and errors: tails instead of means, classes instead of one rate, what hangs, and how close the providers' limits are."""
 
-from typing import Final
+from typing import Final, Literal
 
 from llmtower_dashboards.panel import Column, Dashboard, Panel, PanelUnit, Row, Threshold
 from llmtower_dashboards.panels.common import APP, CALLS, MODEL, NO_CALLS, NO_STREAM, PROVIDER, TIME
@@ -11,6 +11,7 @@ from llmtower_dashboards.panels.sql import (
     OF_ROLLUPS,
     START,
     Resolution,
+    Rows,
     filters,
     grouped,
     metric,
@@ -195,35 +196,33 @@ RETRIES = Panel(
     variables=OF_ROLLUPS,
 )
 HEADROOM_S: Final = 21_600
-_LEFT: Final = {
-    "time": "toStartOfInterval(toDateTime(started_at, 'UTC'), toIntervalSecond(greatest($__interval_s, 60)))",
-    "model": "request_model",
-    "provider": "provider",
-    "requests": "min(rate_limit_remaining_requests)",
-    "tokens": "min(rate_limit_remaining_tokens)",
-}
-HEADROOM = Panel(
-    name="latency_headroom",
-    title="Rate-limit headroom (last six hours of the range)",
-    question="How many requests and tokens did the provider still allow, at the worst moment of each bucket?",
-    kind="timeseries",
-    unit="calls",
-    sql=outer(
-        list(_LEFT),
-        select(
-            _LEFT,
-            "calls",
-            f"started_at >= greatest({START}, {END} - toIntervalSecond({HEADROOM_S})) AND started_at < {END}"
-            f" AND (isNotNull(rate_limit_remaining_requests) OR isNotNull(rate_limit_remaining_tokens)) AND {filters(OF_CALLS)}",
-            ["time", "model", "provider"],
+_CALLS: Final = Rows("calls", "started_at")
+
+
+def _headroom(of: Literal["requests", "tokens"]) -> Panel:
+    column = f"rate_limit_remaining_{of}"
+    values = {"time": _CALLS.bucket(), "model": "request_model", "provider": "provider", "left": f"min({column})"}
+    within = f"started_at >= greatest({START}, {END} - toIntervalSecond({HEADROOM_S})) AND started_at < {END}"
+    unit: PanelUnit = "calls" if of == "requests" else "tokens"
+    return Panel(
+        name=f"latency_headroom_{of}",
+        title=f"Rate limits: {of} left (last six hours of the range)",
+        question=f"How many {of} did the provider still allow, at the worst moment of each bucket?",
+        kind="timeseries",
+        unit=unit,
+        sql=outer(
+            list(values),
+            select(values, "calls", f"{within} AND isNotNull({column}) AND {filters(OF_CALLS)}", ["time", "model", "provider"]),
+            "\nORDER BY time, model, provider",
         ),
-        "\nORDER BY time, model, provider",
-    ),
-    columns=(TIME, MODEL, PROVIDER, Column("requests", "Requests left", "calls"), Column("tokens", "Tokens left", "tokens")),
-    no_data="No provider said what is left: only answers with rate-limit headers carry it.",
-    worse="down",
-    variables=OF_CALLS,
-)
+        columns=(TIME, MODEL, PROVIDER, Column("left", f"{of.capitalize()} left", unit)),
+        no_data="No provider said what is left: only answers with rate-limit headers carry it.",
+        worse="down",
+        variables=OF_CALLS,
+    )
+
+
+HEADROOM: Final = (_headroom("requests"), _headroom("tokens"))
 HUNG_S: Final = 300
 HUNG_WINDOW_S: Final = 10_800
 _HUNG_TIME: Final = f"started_at >= greatest({START}, {END} - toIntervalSecond({HUNG_WINDOW_S})) AND started_at < {END}"
@@ -282,6 +281,6 @@ LATENCY = Dashboard(
         Row("Latency", (DURATION, TTFT, TOKEN_TIME, DURATION_HEAT, TTFT_HEAT, SPEED)),
         Row("Errors", (RATE, CLASSES, BY_CLASS, RETRIES)),
         Row("Who", (BY_APP, BY_MODEL)),
-        Row("Limits and hangs", (HEADROOM, HUNG)),
+        Row("Limits and hangs", (*HEADROOM, HUNG)),
     ),
 )

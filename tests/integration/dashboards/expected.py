@@ -137,7 +137,8 @@ EXPECTED: Final[Mapping[str, Rows | Calls | Apart]] = {
             _values(("request_model",)), lambda rows: {"retries": sum(row["retries"] or 0 for row in rows) / len(rows)}
         ),
     ),
-    "latency_headroom": Rows(("time", "model", "provider"), calls.headroom),
+    "latency_headroom_requests": Rows(("time", "model", "provider"), partial(calls.headroom, of="requests")),
+    "latency_headroom_tokens": Rows(("time", "model", "provider"), partial(calls.headroom, of="tokens")),
     "latency_hung": Apart("test_hung_calls"),
     "prompt_versions": Rows(("prompt", "version"), lambda look: calls.side_by_side(look, _values(_VERSION), named=True), _INTERVALS),
     "models": Rows(("model", "provider"), lambda look: calls.side_by_side(look, _values(_MODEL), named=False), _INTERVALS),

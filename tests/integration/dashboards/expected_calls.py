@@ -210,16 +210,15 @@ def by_class(look: Look) -> Found:
     )
 
 
-def headroom(look: Look) -> Found:
+def headroom(look: Look, of: str) -> Found:
+    column, wide = f"rate_limit_remaining_{of}", max(look.frame.interval_s, 60)
     rows = look.rows("calls", max(look.frame.start, look.frame.end - timedelta(hours=6)))
-    names = {"requests": "rate_limit_remaining_requests", "tokens": "rate_limit_remaining_tokens"}
-    told = [row for row in rows if any(row[name] is not None for name in names.values())]
-
-    def figures(found: Sequence[Row]) -> Values:
-        return {name: min((row[column] for row in found if row[column] is not None), default=None) for name, column in names.items()}
-
-    wide = max(look.frame.interval_s, 60)
-    return grouped(told, lambda row: (at(row["started_at"], wide), row["request_model"], row["provider"]), figures)
+    told = [row for row in rows if row[column] is not None]
+    return grouped(
+        told,
+        lambda row: (at(row["started_at"], wide), row["request_model"], row["provider"]),
+        lambda found: {"left": min(row[column] for row in found)},
+    )
 
 
 def heat(look: Look, column: str) -> int:
