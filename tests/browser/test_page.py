@@ -277,6 +277,15 @@ def test_foreign_hosts_and_origins_are_refused(served: Served) -> None:
     assert status(socket, Host="rebound.example", **upgrade) == 403
 
 
+def test_an_address_that_leads_nowhere_says_where_to_go(served: Served) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=10)
+    connection.request("GET", "/nowhere")
+    answer = connection.getresponse()
+    assert answer.status == 404
+    assert b'There is no such page</h1><p><a href="/">' in answer.read()
+    connection.close()
+
+
 def test_a_notifications_link_finds_its_panel(served: Served, open_page: Open) -> None:
     page = open_page(served.address("/panels/cost_by_user"))
     assert page.url.split("?")[0].endswith("/cost")

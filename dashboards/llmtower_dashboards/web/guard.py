@@ -129,7 +129,7 @@ async def _refuse(scope: Scope, send: Send, status: int, sentence: str) -> None:
     if scope["type"] == "websocket":
         await send({"type": "websocket.close", "code": 1008})
         return
-    await _answer(send, status, _document("Refused", f"<h1>Refused</h1><p>{escape(sentence)}</p>"))
+    await _answer(send, status, document("Refused", f"<h1>Refused</h1><p>{escape(sentence)}</p>"))
 
 
 async def _answer(send: Send, status: int, html: str, *headers: tuple[bytes, bytes]) -> None:
@@ -150,7 +150,7 @@ def _with_headers(send: Send) -> Send:
 
 def _form(target: str, problem: str = "") -> str:
     said = f'<p class="problem" role="alert">{escape(problem)}</p>' if problem else ""
-    return _document(
+    return document(
         "Key",
         f"""<h1>This page wants a key</h1>{said}
 <form method="post" action="/key"><input type="hidden" name="next" value="{escape(target)}">
@@ -161,7 +161,8 @@ def _form(target: str, problem: str = "") -> str:
     )
 
 
-def _document(title: str, body: str) -> str:
+def document(title: str, body: str) -> str:
+    """A page of a few sentences, without any script."""
     head = (
         '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<title>Llmtower: {title}</title><style>{css()}</style><link rel="stylesheet" href="/static/page.css">'

@@ -16,7 +16,8 @@ from llmtower_dashboards.web.tags import Html, join, tag
 
 LISTS: Final = {"": "calls_recent", "failed": "calls_failed", "slowest": "calls_slowest", "dearest": "calls_dearest"}
 """Which list of calls is shown, by the address; "" is the first one."""
-_ONE_CALL: Final = ("call_facts", "call_cost", "call_steps", "call_scores", "call_feedback")
+_ONE_CALL: Final = {"call_facts": "", "call_cost": "half", "call_feedback": "half", "call_steps": "", "call_scores": ""}
+"""Panel of one call → its width."""
 _BESIDE: Final = {
     "prompts": ("/library", "Prompt library: texts, versions, labels"),
     "models": ("/prompts", "Models side by side"),
@@ -45,7 +46,7 @@ def calls(view: View, *, texts: bool, has_login: bool) -> list[Place]:
         return [Place(PANELS[LISTS.get(chosen, LISTS[""])])]
     _html(join(tag("p", tag("a", "← calls", href=view.having("call", ()).link(CALLS_PATH))), tag("h1", "One call")))
     with ui.element("section").classes("grid"):
-        places = [Place(PANELS[name], classes="" if name in ("call_facts", "call_steps") else "half") for name in _ONE_CALL]
+        places = [Place(PANELS[name], classes=width) for name, width in _ONE_CALL.items()]
         if texts:
             return [*places, Place(PANELS["call_content"])]
         _ask_for_texts(view, has_login=has_login)

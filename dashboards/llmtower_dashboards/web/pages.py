@@ -6,12 +6,13 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
-from nicegui import Client, background_tasks, ui
+from nicegui import Client, app, background_tasks, ui
 from nicegui.events import GenericEventArguments
 from starlette.requests import Request
-from starlette.responses import RedirectResponse
+from starlette.responses import HTMLResponse, RedirectResponse
 
 from llmtower_dashboards.web import chrome
+from llmtower_dashboards.web.guard import document
 from llmtower_dashboards.web.hub import Hub
 from llmtower_dashboards.web.screen import Screen
 from llmtower_dashboards.web.theme import css
@@ -29,6 +30,7 @@ def register(hub: Hub) -> None:
     ui.add_body_html(chrome.help_dialog() + '<div id="toast" role="status" aria-live="polite"></div>', shared=True)
     for path in (*chrome.PATHS.values(), *chrome.OTHERS):
         ui.page(path, title="Llmtower", response_timeout=20)(_page(hub))
+    app.add_exception_handler(404, missing)
 
 
 def _page(hub: Hub) -> Callable[[Client, Request], Awaitable[None]]:
@@ -41,6 +43,12 @@ def _page(hub: Hub) -> Callable[[Client, Request], Awaitable[None]]:
         ui.add_body_html(screen.prelude())
 
     return page
+
+
+def missing(_request: Request, _error: Exception) -> HTMLResponse:
+    """An address that leads nowhere: say so, and where to go."""
+    said = '<h1>There is no such page</h1><p><a href="/">To the overview</a>, or <a href="/calls">to the calls</a>.</p>'
+    return HTMLResponse(document("No such page", said), status_code=404)
 
 
 def panel(name: str, request: Request) -> RedirectResponse:

@@ -9,7 +9,7 @@ from llmtower_dashboards.ask import Answer
 from llmtower_dashboards.panel import Column, Panel
 from llmtower_dashboards.web.format import TINY, UNKNOWN, figure, state_of
 from llmtower_dashboards.web.look import PER_CALL, Look, number, shown
-from llmtower_dashboards.web.tags import Html, join, tag
+from llmtower_dashboards.web.tags import EMPTY, Html, join, tag
 
 MAX_ROWS: Final = 100
 _FOLDED: Final = frozenset({"low", "high", "baseline"})
@@ -84,7 +84,8 @@ def facts(answer: Answer, look: Look) -> Html:
     for column, value in zip(answer.columns, answer.rows[0], strict=True):
         if value in (None, "", "{}", 0) and column.name not in ("cost", "ttft"):
             continue
-        found.append(tag("div", tag("dt", column.title), tag("dd", _value(column, value, answer.columns, answer.rows[0], look))))
+        written = look.exactly(value) if isinstance(value, datetime) else _value(column, value, answer.columns, answer.rows[0], look)
+        found.append(tag("div", tag("dt", column.title), tag("dd", written)))
     return tag("dl", found, class_="facts")
 
 
@@ -117,6 +118,8 @@ def _value(column: Column, value: Any, columns: Sequence[Column], row: Sequence[
         return join("yes" if value else "no")
     if isinstance(value, datetime):
         return tag("time", look.at(value), datetime=value.isoformat())
+    if value is None and (column.name, columns[0].name) == ("tokens", "line"):
+        return EMPTY  # fees are not paid for tokens
     text = number(shown(value, column, look))
     if column.link == "call" and value:
         return tag("a", str(value)[-12:], href=look.call(str(value)), class_="mono", title=str(value))
