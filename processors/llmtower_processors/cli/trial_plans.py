@@ -140,7 +140,17 @@ def _trial(settings: "Settings", asked: "Asked", checks: Sequence[tuple[str, Che
         typer.echo(f"Toxicity: {choice.sentence}.", err=True)
     production = Production(quality_scorers(load_embedder(settings.worker.embedder)), Cascade(load_linear, choice.strong))
     prices = load_price_book(settings.prices_file)
-    return Trial(asked.name, provider_of(host_of(client)), checks, production, None, prices, asked.budget, asked.out)
+    return Trial(
+        asked.name,
+        provider_of(host_of(client)),
+        checks,
+        production,
+        None,
+        prices,
+        asked.budget,
+        asked.out,
+        dataset=Path(asked.dataset).stem,
+    )
 
 
 def _rubrics(settings: "Settings", names: Sequence[str]) -> "tuple[Rubric, ...]":

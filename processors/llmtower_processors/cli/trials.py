@@ -36,6 +36,8 @@ class Trial:
     budget: float
     """US dollars; 0 = no limit."""
     out: Path
+    dataset: str = ""
+    """Where the cases are from: a tag of the calls, by which the page holds versions and models against each other."""
     spent_nano_usd: int = 0
     stopped: str = ""
     """Why it ended before its end."""
@@ -88,7 +90,7 @@ class Trial:
         parameters = {key: value for key, value in prompt.parameters.items() if key != "model"}
         tools = {"tools": list(prompt.tools)} if prompt.tools else {}
         try:
-            with _recorded(cell, self.name):
+            with _recorded(cell, {"experiment": self.name, "dataset": self.dataset, "case": cell.case.key}):
                 answer = await client.chat.completions.create(model=cell.model, messages=messages, **parameters, **tools)
         except Exception as error:
             await self._judged("", messages, cell, promise)
@@ -127,13 +129,13 @@ class Trial:
 
 
 @contextmanager
-def _recorded(cell: Cell, name: str) -> Iterator[None]:
+def _recorded(cell: Cell, tags: Mapping[str, str]) -> Iterator[None]:
     """Tag the call; what its answer is to rest on goes along as retrieved, so that production's own scorers see it."""
     import llmtower
 
     with ExitStack() as around:
         named = (cell.version.name, str(cell.version.number))
-        around.enter_context(llmtower.context(prompt=named, tags={"experiment": name, "case": cell.case.key}))
+        around.enter_context(llmtower.context(prompt=named, tags=tags))
         if cell.case.documents:
             around.enter_context(llmtower.step("case", kind="workflow"))
             with llmtower.step("documents", kind="retrieval") as found:
