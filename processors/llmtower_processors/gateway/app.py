@@ -19,6 +19,7 @@ from llmtower_processors.gateway.answers import JSON, PROTOBUF, Refusal, status_
 from llmtower_processors.gateway.bodies import Budget, decompress, read_body
 from llmtower_processors.gateway.intake import Kind, Taken, Write, counted, take, take_feedback
 from llmtower_processors.gateway.keyring import Keyring
+from llmtower_processors.gateway.packing import Partitions
 from llmtower_processors.gateway.sink import Sink
 from llmtower_processors.otel.model import UnreadableError
 from llmtower_processors.otel.nesting import NOTHING, Decided, Earlier
@@ -56,8 +57,10 @@ class Feed(Protocol):
 class Elsewhere(Protocol):
     """Converts bodies without keeping this process from others."""
 
-    async def take(self, kind: Kind, body: bytes, *, is_json: bool, project: str, now_ns: int, earlier: Earlier = NOTHING) -> Taken:
-        """Convert a body. Raises UnreadableError, Refusal."""
+    async def take(
+        self, kind: Kind, body: bytes, *, is_json: bool, project: str, now_ns: int, partitions: Partitions, earlier: Earlier = NOTHING
+    ) -> Taken:
+        """Convert a body, and pack what comes of it where partitions are known. Raises UnreadableError, Refusal."""
 
     def close(self) -> None:
         """Let go."""
@@ -145,12 +148,15 @@ class Gateway:
         parts, now_ns = self.parts, self.parts.now_ns()
         if parts.elsewhere is None or len(body) < LARGE:
             return take(kind, body, is_json=is_json, project=project, now_ns=now_ns, write=parts.write, earlier=earlier)
-        return await parts.elsewhere.take(kind, body, is_json=is_json, project=project, now_ns=now_ns, earlier=earlier)
+        partitions = parts.sink.partitions
+        return await parts.elsewhere.take(
+            kind, body, is_json=is_json, project=project, now_ns=now_ns, partitions=partitions, earlier=earlier
+        )
 
     def _told(self, taken: Taken) -> Response:
-        if not taken.lines and taken.rejected:
+        if not taken.accepted and taken.rejected:
             raise Refusal(400, f"Nothing could be taken: {taken.reasons()}.")
-        return Response(orjson.dumps({"accepted": len(taken.lines), "rejected": dict(taken.rejected)}), media_type=JSON)
+        return Response(orjson.dumps({"accepted": taken.accepted, "rejected": dict(taken.rejected)}), media_type=JSON)
 
     async def _body(self, request: Request, take: Callable[[int], None]) -> bytes:
         settings = self.parts.settings
@@ -166,6 +172,8 @@ class Gateway:
     async def _store(self, taken: Taken, path: str) -> None:
         if taken.lines:
             await self.parts.sink.put(taken.lines)
+        if taken.packed:
+            await self.parts.sink.put_packed(taken.packed)
         for outcome, reason, number in counted(taken):
             if number:
                 self.records.labels(path, outcome, reason).inc(number)

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, Protocol
 
 import orjson
 
-from llmtower_processors.gateway.sink import Line
+from llmtower_processors.gateway.packing import Line, Packed
 from llmtower_processors.otel import json_form, protobuf
 from llmtower_processors.otel.convert import Converted, convert, convert_around, kind_of
 from llmtower_processors.otel.ids import content_uuid
@@ -41,10 +41,17 @@ class Taken:
     """What became of a request's records."""
 
     lines: list[Line] = field(default_factory=list)
+    packed: list[Packed] = field(default_factory=list)
+    """The lines as batches, where they are packed already; then `lines` is empty."""
     rejected: Counter[str] = field(default_factory=Counter)
     left_out: Counter[str] = field(default_factory=Counter)
     chains: list[Chain] = field(default_factory=list)
     """The calls among the spans, to be decided with those of other exports; of what was rejected there is none."""
+
+    @property
+    def accepted(self) -> int:
+        """How many records are to be stored."""
+        return len(self.lines) + sum(batch.records for batch in self.packed)
 
     def reasons(self) -> str:
         """Say what was rejected: `3 x invalid trace or span id`."""
@@ -171,7 +178,7 @@ def _add(taken: Taken, event: dict[str, Any], write: Write) -> bool:
 def counted(taken: Taken) -> Sequence[tuple[str, str, int]]:
     """Give the counts for metrics: outcome, reason, number."""
     return [
-        ("accepted", "", len(taken.lines)),
+        ("accepted", "", taken.accepted),
         *(("rejected", reason, number) for reason, number in taken.rejected.items()),
         *(("left_out", reason, number) for reason, number in taken.left_out.items()),
     ]

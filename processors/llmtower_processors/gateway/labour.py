@@ -12,11 +12,12 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from typing import Final
 
 from llmtower_processors.gateway.answers import Refusal
 from llmtower_processors.gateway.intake import Kind, Taken, Write, take
-from llmtower_processors.gateway.sink import Line
+from llmtower_processors.gateway.packing import Line, Packed, Partitions, pack
 from llmtower_processors.otel.nesting import NOTHING, Chain, Earlier, Part
 
 RETRY_S: Final = 1
@@ -26,7 +27,13 @@ _AHEAD: Final = 1
 _GARBAGE: Final = 200_000
 """Objects made, more than were freed, before the youngest are looked through: spans are trees without cycles."""
 
-Made = tuple[list[tuple[str, str, str, str, str, bytes]], dict[str, int], dict[str, int], list[tuple[str, str, tuple[str, ...], Part]]]
+Made = tuple[
+    list[tuple[str, str, str, str, str, bytes]],
+    list[tuple[str, int, int, bytes]],
+    dict[str, int],
+    dict[str, int],
+    list[tuple[str, str, tuple[str, ...], Part]],
+]
 """A `Taken` as plain values, which travel between processes in half the time."""
 
 _write: list[Write] = []
@@ -45,19 +52,22 @@ class Labour:
         self._turns = asyncio.Semaphore(processes + _AHEAD)
         self._pool: ProcessPoolExecutor | None = None
 
-    async def take(self, kind: Kind, body: bytes, *, is_json: bool, project: str, now_ns: int, earlier: Earlier = NOTHING) -> Taken:
-        """Convert a body. Raises UnreadableError, and Refusal 503 when the process at work was killed."""
+    async def take(
+        self, kind: Kind, body: bytes, *, is_json: bool, project: str, now_ns: int, partitions: Partitions, earlier: Earlier = NOTHING
+    ) -> Taken:
+        """Convert a body, and pack what comes of it. Raises UnreadableError, and Refusal 503 when the process at work was killed."""
+        work = partial(_take, kind, body, is_json=is_json, project=project, now_ns=now_ns, earlier=earlier)
         async with self._turns:
             pool = self._open()
             try:
-                made = await asyncio.get_running_loop().run_in_executor(pool, _take, kind, body, is_json, project, now_ns, earlier)
+                made = await asyncio.get_running_loop().run_in_executor(pool, work, partitions)
             except BrokenProcessPool as error:
                 if self._pool is pool:
                     self._pool = None
                     pool.shutdown(wait=False)
                 raise Refusal(503, "The process that converts was killed. Send this again.", RETRY_S) from error
-        lines, rejected, left_out, chains = made
-        taken = Taken(list(map(Line._make, lines)))
+        lines, packed, rejected, left_out, chains = made
+        taken = Taken(list(map(Line._make, lines)), list(map(Packed._make, packed)))
         taken.rejected.update(rejected)
         taken.left_out.update(left_out)
         taken.chains += map(Chain._make, chains)
@@ -91,6 +101,8 @@ def _end_with(sentinel: int) -> None:
     os._exit(0)
 
 
-def _take(kind: Kind, body: bytes, is_json: bool, project: str, now_ns: int, earlier: Earlier) -> Made:
+def _take(kind: Kind, body: bytes, partitions: Partitions, *, is_json: bool, project: str, now_ns: int, earlier: Earlier) -> Made:
     taken = take(kind, body, is_json=is_json, project=project, now_ns=now_ns, write=_write[0], earlier=earlier)
-    return [(*line,) for line in taken.lines], dict(taken.rejected), dict(taken.left_out), [(*chain,) for chain in taken.chains]
+    packed, lines = (pack(taken.lines, partitions), []) if partitions else ([], taken.lines)
+    chains = [(*chain,) for chain in taken.chains]
+    return [(*line,) for line in lines], [(*batch,) for batch in packed], dict(taken.rejected), dict(taken.left_out), chains

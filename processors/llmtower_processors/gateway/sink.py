@@ -1,21 +1,16 @@
-"""Edge: events into Kafka, each a record of its own whose headers are made of its identity; acknowledged, or the sender is told to retry.
-
-One record per event costs the worker more than an envelope, and is what makes a span sent twice, in whatever batches, the same span.
-"""
+"""Edge: events into Kafka, acknowledged, or the sender is told to retry."""
 
 import asyncio
 import contextlib
 import logging
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from typing import Any, Final, NamedTuple, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Protocol
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from llmtower_processors.gateway.answers import Refusal
-from llmtower_processors.otel.ids import identity
-from llmtower_schemas.codec import EnvelopeHeaders
+from llmtower_processors.gateway.packing import Line, Packed, Partitions, ReadyBatch, pack
 from llmtower_schemas.settings import KafkaSettings
 from llmtower_schemas.topics import CALLS, MAX_RECORD_BYTES, SIGNALS
 
@@ -25,37 +20,43 @@ RETRY_S: Final = 5
 _STOP_S: Final = 5.0
 
 
-class Line(NamedTuple):
-    """One event as it goes to Kafka; `kind` and `event_id` make its identity within the project."""
-
-    topic: str
-    project: str
-    app: str
-    kind: str
-    event_id: str
-    raw: bytes
-
-
 class Sink(Protocol):
     """Where events go."""
+
+    @property
+    def partitions(self) -> Partitions:
+        """How many partitions each topic has, for those who pack; empty as long as that is not known."""
+
+    async def put_packed(self, batches: Sequence[Packed]) -> None:
+        """Do as `put`, with lines that are packed for these partitions already."""
 
     async def put(self, lines: Sequence[Line]) -> None:
         """Return when all are acknowledged. Raises Refusal 503: nothing is known of the rest, sending all again is right."""
 
 
 class MemorySink:
-    """A sink in memory; `fails` makes the next puts fail."""
+    """A sink in memory; `fails` makes the next puts fail, `partitions` let those who can pack do so."""
 
-    def __init__(self) -> None:
+    def __init__(self, partitions: Partitions | None = None) -> None:
         self.lines: list[Line] = []
+        self.batches: list[Packed] = []
+        self.partitions: Partitions = partitions or {}
         self.fails = 0
 
     async def put(self, lines: Sequence[Line]) -> None:
         """Keep them."""
+        self._fail()
+        self.lines += lines
+
+    async def put_packed(self, batches: Sequence[Packed]) -> None:
+        """Keep them."""
+        self._fail()
+        self.batches += batches
+
+    def _fail(self) -> None:
         if self.fails:
             self.fails -= 1
             raise unavailable("made to fail")
-        self.lines += lines
 
 
 class KafkaSink:
@@ -68,30 +69,29 @@ class KafkaSink:
         self._opening = asyncio.Lock()
         self._stops: set[asyncio.Task[None]] = set()
 
+    @property
+    def partitions(self) -> Partitions:
+        """How many partitions each topic has; empty before the first connection."""
+        return self._partitions
+
     async def put(self, lines: Sequence[Line]) -> None:
         """Send in as few batches as their partitions allow."""
+        await self._acknowledged(lambda: pack(lines, self._partitions))
+
+    async def put_packed(self, batches: Sequence[Packed]) -> None:
+        """Send what is packed."""
+        await self._acknowledged(lambda: batches)
+
+    async def _acknowledged(self, batches: Callable[[], Sequence[Packed]]) -> None:
+        """Send what `batches` gives once there is a connection, and with it the numbers of partitions."""
         producer = None
         try:
             async with asyncio.timeout(self._ack_s):
                 producer = await self._open()
-                await self._send(producer, lines)
+                await _send(producer, batches())
         except (KafkaError, TimeoutError, OSError) as error:
             await self._renew(producer)
             raise unavailable(type(error).__name__) from error
-
-    async def _send(self, producer: AIOKafkaProducer, lines: Sequence[Line]) -> None:
-        groups: defaultdict[tuple[str, int], list[tuple[bytes, Any]]] = defaultdict(list)
-        for line in lines:
-            found = identity(line.project, line.kind, line.event_id)
-            headers = EnvelopeHeaders(found.producer, found.seq, 1, line.project, line.app).encode()
-            groups[line.topic, found.spread % self._partitions[line.topic]].append((line.raw, headers))
-        answers = []
-        for (topic, number), group in groups.items():
-            for batch in _batches(producer, group):
-                answer = await producer.send_batch(batch, topic, partition=number)
-                answer.add_done_callback(_heard)
-                answers.append(asyncio.shield(answer))
-        await asyncio.gather(*answers)
 
     async def connect(self) -> None:
         """Connect now rather than at the first request; a failure is said and tried again then."""
@@ -111,9 +111,7 @@ class KafkaSink:
                     client_id="llmtower-gateway",
                     acks="all",
                     enable_idempotence=True,
-                    compression_type="zstd",  # aiokafka's lz4 is fixed at its slowest level, and takes the longest of all steps
                     max_request_size=MAX_RECORD_BYTES,
-                    max_batch_size=MAX_RECORD_BYTES,
                 )
                 try:
                     await producer.start()
@@ -159,14 +157,13 @@ def _heard(answer: "asyncio.Future[Any]") -> None:
         answer.exception()
 
 
-def _batches(producer: AIOKafkaProducer, group: Sequence[tuple[bytes, Any]]) -> Iterator[Any]:
-    batch = producer.create_batch()
-    for raw, headers in group:
-        if batch.append(key=None, value=raw, timestamp=None, headers=headers) is None:
-            yield batch
-            batch = producer.create_batch()
-            batch.append(key=None, value=raw, timestamp=None, headers=headers)
-    yield batch
+async def _send(producer: AIOKafkaProducer, batches: Sequence[Packed]) -> None:
+    answers = []
+    for batch in batches:
+        answer = await producer.send_batch(ReadyBatch(batch), batch.topic, partition=batch.partition)
+        answer.add_done_callback(_heard)
+        answers.append(asyncio.shield(answer))
+    await asyncio.gather(*answers)
 
 
 def unavailable(why: str) -> Refusal:

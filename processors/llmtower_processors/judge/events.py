@@ -4,7 +4,7 @@ from typing import Any
 
 import orjson
 
-from llmtower_processors.gateway.sink import Line
+from llmtower_processors.gateway.packing import Line
 from llmtower_processors.judge.model import APP, Verdict
 from llmtower_processors.judge.rubric import Rubric
 from llmtower_processors.judge.tables import version

@@ -26,7 +26,8 @@ from llmtower_processors.engine import EngineProcess, Role
 from llmtower_processors.gateway.answers import Refusal
 from llmtower_processors.gateway.collector import CollectorTopics
 from llmtower_processors.gateway.intake import take_spans
-from llmtower_processors.gateway.sink import KafkaSink, Line, MemorySink
+from llmtower_processors.gateway.packing import Line
+from llmtower_processors.gateway.sink import KafkaSink, MemorySink
 from llmtower_processors.local.kafka import KafkaProcess
 from llmtower_processors.migrate import create_database, migrate
 from llmtower_processors.pricing import PriceBook
