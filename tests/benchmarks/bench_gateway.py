@@ -6,6 +6,7 @@ Nothing but Kafka, gateway and senders runs.
 """
 
 import http.client
+import itertools
 import os
 import statistics
 import subprocess
@@ -20,15 +21,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 import psutil  # type: ignore[import-untyped]  # no types
-from aiokafka.producer.message_accumulator import BatchBuilder
 
 from llmtower_processors.cli.policy import content_writer
+from llmtower_processors.gateway.intake import take_spans
+from llmtower_processors.gateway.packing import pack
 from llmtower_processors.local.kafka import KafkaProcess
 from llmtower_processors.local.ports import PortReservation
 from llmtower_processors.otel import protobuf
 from llmtower_processors.otel.convert import Converted, convert
 from llmtower_processors.otel.model import Span
 from llmtower_schemas.settings import Settings
+from llmtower_schemas.topics import CALLS
 from tests.benchmarks.figures import Figure, at_least, at_most, main
 from tests.benchmarks.prose import documents
 from tests.benchmarks.stand import cpu_seconds, wait_until
@@ -36,6 +39,7 @@ from tests.otel.exports import span, traces
 from tests.otel.test_dialects import OPENLLMETRY
 
 SPANS = 500
+MARK = b"(number)"
 HEADERS = {"content-type": "application/x-protobuf"}
 
 
@@ -79,19 +83,14 @@ def _stages() -> dict[str, float]:
     body, write, now_ns = make_body(), content_writer(Settings()), time.time_ns()
     spans = [found for found in protobuf.read_spans(body) if isinstance(found, Span)]
     events = [made.event for found in spans if isinstance(made := convert(found, "p", now_ns), Converted) and made.event is not None]
-    lines = [write(event) for event in events]
-
-    def batch() -> None:
-        made = BatchBuilder(2 << 20, 4)  # 4: zstd, as the sink sends
-        for line in lines:
-            made.append(timestamp=None, key=None, value=line)
-        made._build()
+    lines = take_spans(body, is_json=False, project="p", now_ns=now_ns, write=write).lines
+    bodies = itertools.count()
 
     return {
-        "reading protobuf": _least_us(lambda: list(protobuf.read_spans(body))),
+        "reading protobuf": _least_us(lambda: list(protobuf.read_spans(anew(body, next(bodies))))),
         "attributes into an event": _least_us(lambda: [convert(found, "p", now_ns) for found in spans]),
         "redaction and JSON": _least_us(lambda: [write(event) for event in events]),
-        "Kafka's batch": _least_us(batch),
+        "Kafka's batch": _least_us(lambda: pack(lines, {CALLS: 4})),
     }
 
 
@@ -164,8 +163,10 @@ def _senders(port: int, senders: int, seconds: float, answers: "object") -> None
 
     def work(number: int) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-        while time.monotonic() - begun < seconds:
-            connection.request("POST", "/v1/traces", body, HEADERS)
+        for request in itertools.count():
+            if time.monotonic() - begun >= seconds:
+                break
+            connection.request("POST", "/v1/traces", anew(body, number * 1_000 + request), HEADERS)
             answer = connection.getresponse()
             answer.read()
             if answer.status == 200:
@@ -201,11 +202,16 @@ def make_body() -> bytes:
     return traces(given).SerializeToString()
 
 
+def anew(body: bytes, request: int) -> bytes:
+    """Give the body with response ids that no other request has."""
+    return body.replace(MARK, b"%08d" % request)
+
+
 def _own(number: int) -> dict[str, object]:
     """Give what differs from span to span beside the texts."""
     asked, answered = 100 + number * 7 % 900, 50 + number * 3 % 400
     return {
-        "gen_ai.response.id": f"chatcmpl-{os.urandom(12).hex()}",
+        "gen_ai.response.id": f"chatcmpl-{MARK.decode()}-{os.urandom(8).hex()}",
         "gen_ai.usage.input_tokens": asked,
         "gen_ai.usage.output_tokens": answered,
         "gen_ai.usage.cache_read_input_tokens": asked // 2,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 
 from llmtower_processors.otel.model import LogRecord, Rejected, Span, UnreadableError
-from llmtower_processors.otel.protobuf import official, plain, read_logs, read_spans
+from llmtower_processors.otel.protobuf import MOST_KNOWN, Known, official, plain, read_logs, read_spans
 from tests.otel.exports import logs, pairs, span, traces
 
 WHOLE = st.integers(-(1 << 63), (1 << 63) - 1)
@@ -101,3 +101,16 @@ def test_the_official_class_refuses_what_is_no_attribute() -> None:
     assert official(KeyValue(key="k").SerializeToString()) == ("k", None)
     with pytest.raises(DecodeError):
         official(b"\x0a\x05k")
+
+
+def test_only_so_much_is_remembered_and_nothing_long_or_changeable() -> None:
+    known = Known()
+    for value in ("x" * 200, [1], {"a": 1}):
+        raw = pairs({"k": value})[0].SerializeToString()
+        assert known[raw] == ("k", value)
+    assert not known
+    for number in range(MOST_KNOWN + 1):
+        raw = pairs({"k": number})[0].SerializeToString()
+        assert known[raw] == known[raw] == ("k", number)
+        assert raw in known
+    assert len(known) == 1

@@ -1,12 +1,12 @@
 """Export requests in protobuf (OTLP 1.x), as plain records.
 
-The official descriptors parse them, but leave each attribute as bytes: most attributes of a request say the same in every span and are then
-read once. What is not plain text or a number is read by the official class.
+The official descriptors parse them, but leave each attribute as bytes: most attributes say the same in many spans and are then read once.
+What is not plain text or a number is read by the official class.
 """
 
 import struct
 from base64 import b64encode
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto, FileDescriptorProto
@@ -31,36 +31,38 @@ _SCALARS = frozenset({"string_value", "int_value", "double_value", "bool_value"}
 _FILES: Final = (common_pb2, resource_pb2, trace_pb2, logs_pb2, trace_service_pb2, logs_service_pb2)
 _SHORT: Final = 128
 """Bytes of an attribute up to which it is remembered: longer ones are texts, which differ."""
-_TEXT, _BOOL, _INT, _DOUBLE = 0x0A, 0x10, 0x18, 0x21
-"""First bytes of values: number of the field in AnyValue, and how it stands on the wire."""
+MOST_KNOWN: Final = 8_192
+_UNCHANGING: Final = frozenset({str, int, float, bool, type(None)})
+_NAME, _VALUE = 0x0A, 0x12
+"""What stands before the name and the value of an attribute."""
 _MORE: Final = 0x80
 """The bit of a byte of a number that says that another follows."""
 
 
 def read_spans(body: bytes) -> Iterator[Span | Rejected]:
     """Give every span. Raises UnreadableError when the body is no request; lazily, a span at a time."""
-    request, known = _parse(_TRACES, body), _Known()
+    request = _parse(_TRACES, body)
     for of_resource in request.resource_spans:
-        resource = _resource(of_resource.resource, known)
+        resource = _resource(of_resource.resource)
         for of_scope in of_resource.scope_spans:
             scope = of_scope.scope.name
             for span in of_scope.spans:
                 try:
-                    yield _span(span, resource, scope, known)
+                    yield _span(span, resource, scope)
                 except DecodeError:
                     yield Rejected("malformed span")
 
 
 def read_logs(body: bytes) -> Iterator[LogRecord | Rejected]:
     """Give every log record. Raises UnreadableError."""
-    request, known = _parse(_LOGS, body), _Known()
+    request = _parse(_LOGS, body)
     for of_resource in request.resource_logs:
-        resource = _resource(of_resource.resource, known)
+        resource = _resource(of_resource.resource)
         for of_scope in of_resource.scope_logs:
             scope = of_scope.scope.name
             for record in of_scope.log_records:
                 try:
-                    yield _log(record, resource, scope, known)
+                    yield _log(record, resource, scope)
                 except DecodeError:
                     yield Rejected("malformed log record")
 
@@ -101,29 +103,34 @@ def _parse(kind: Any, body: bytes) -> Any:
         raise UnreadableError("the body is no protobuf message of this kind") from error
 
 
-class _Known(dict[bytes, tuple[str, Any]]):
-    """Attributes of one request by their bytes: name and value; reads what it does not know."""
+class Known(dict[bytes, tuple[str, Any]]):
+    """The last attributes by their bytes: name and value, none that could be changed; reads what it does not know. About 3 MB at most."""
 
     def __missing__(self, raw: bytes) -> tuple[str, Any]:
         pair = plain(raw) or official(raw)
-        if len(raw) <= _SHORT and not isinstance(pair[1], (list, dict)):
+        if len(raw) <= _SHORT and type(pair[1]) in _UNCHANGING:
+            if len(self) >= MOST_KNOWN:
+                self.clear()
             self[raw] = pair
         return pair
 
 
-def _attributes(raw: Sequence[bytes], known: _Known) -> dict[str, Any]:
+_known: Final = Known()
+
+
+def _attributes(raw: Sequence[bytes]) -> dict[str, Any]:
     """Raises DecodeError."""
-    return dict(map(known.__getitem__, raw[:MAX_ATTRIBUTES]))
+    return dict(map(_known.__getitem__, raw[:MAX_ATTRIBUTES]))
 
 
-def _resource(given: Any, known: _Known) -> Resource:
+def _resource(given: Any) -> Resource:
     try:
-        return read(_attributes(given.attributes, known))
+        return read(_attributes(given.attributes))
     except DecodeError as error:
         raise UnreadableError("the attributes of a resource are no protobuf messages of this kind") from error
 
 
-def _span(span: Any, resource: Resource, scope: str, known: _Known) -> Span | Rejected:
+def _span(span: Any, resource: Resource, scope: str) -> Span | Rejected:
     trace_id, span_id, parent_id = span.trace_id, span.span_id, span.parent_span_id
     if len(trace_id) != 16 or len(span_id) != 8 or trace_id == _NO_TRACE or span_id == _NO_SPAN:
         return Rejected("invalid trace or span id")
@@ -137,58 +144,72 @@ def _span(span: Any, resource: Resource, scope: str, known: _Known) -> Span | Re
         span.end_time_unix_nano,
         status.code == _ERROR,
         status.message,
-        _attributes(span.attributes, known),
-        tuple([SpanEvent(e.name, e.time_unix_nano, _attributes(e.attributes, known)) for e in span.events]),
+        _attributes(span.attributes),
+        tuple([SpanEvent(e.name, e.time_unix_nano, _attributes(e.attributes)) for e in span.events]),
         resource,
         scope,
     )
 
 
-def _log(record: Any, resource: Resource, scope: str, known: _Known) -> LogRecord:
-    attributes = _attributes(record.attributes, known)
+def _log(record: Any, resource: Resource, scope: str) -> LogRecord:
+    attributes = _attributes(record.attributes)
     name = getattr(record, "event_name", "") or str(attributes.get("event.name", ""))
     at_ns = record.time_unix_nano or record.observed_time_unix_nano
     return LogRecord(record.trace_id.hex(), record.span_id.hex(), name, at_ns, _value(record.body), attributes, resource, scope)
 
 
 def plain(raw: bytes) -> tuple[str, Any] | None:
-    """Read an attribute as every exporter writes it when its value is text, a number or a boolean; None: it is not written so."""
+    """Read an attribute as every exporter writes it when its value is text, a number or a boolean; None: it is not written so.
+
+    `[0x0A][length][name][0x12][length][value]`, where a value begins with its kind. Lengths of lengths are at most two bytes here.
+    """
     try:
         end = raw[1] + 2
-        at = end + 3 if raw[end + 1] & _MORE else end + 2
-        sound = raw[0] == 0x0A and not raw[1] & _MORE and raw[end] == 0x12 and _number(raw, end + 1, at) == len(raw) - at
-        return (raw[2:end].decode(), _scalar(raw, at)) if sound else None
-    except (IndexError, ValueError, struct.error):
+        at = end + 2
+        size = raw[end + 1]
+        if size & _MORE:
+            size += (raw[at] << 7) - _MORE
+            at += 1
+        if raw[0] != _NAME or end > _MORE + 1 or raw[end] != _VALUE or at + size != len(raw):
+            return None
+        value = _READERS[raw[at]](raw, at + 1)
+        return None if value is None else (raw[2:end].decode(), value)
+    except (IndexError, KeyError, ValueError, struct.error):
         return None
 
 
-def _scalar(raw: bytes, at: int) -> str | int | float | bool:
-    """Give the value that begins there. Raises ValueError when it is none of these, or goes on elsewhere than at the end."""
-    kind, begin = raw[at], at + 1
-    if kind == _TEXT:
-        text = begin + 2 if raw[begin] & _MORE else begin + 1
-        if _number(raw, begin, text) == len(raw) - text:
-            return raw[text:].decode()
-    elif kind == _INT and len(raw) - begin <= 9:  # ten bytes: a negative number
-        return _number(raw, begin, len(raw))
-    elif kind == _BOOL and raw[begin:] in (b"\0", b"\1"):
-        return raw[begin] == 1
-    elif kind == _DOUBLE:
-        (number,) = struct.unpack("<d", raw[begin:])
-        return float(number)
-    raise ValueError
+def _text(raw: bytes, at: int) -> str | None:
+    size, at = raw[at], at + 1
+    if size & _MORE:
+        size += (raw[at] << 7) - _MORE
+        at += 1
+    return raw[at:].decode() if at + size == len(raw) else None
 
 
-def _number(raw: bytes, begin: int, end: int) -> int:
-    """Give the number (varint) that takes just these bytes. Raises ValueError, IndexError."""
-    number = raw[end - 1]
-    if number & _MORE or end <= begin:
-        raise ValueError
-    for place in range(end - 2, begin - 1, -1):
-        if not raw[place] & _MORE:
-            raise ValueError
-        number = number << 7 | raw[place] & 0x7F
+def _whole(raw: bytes, at: int) -> int | None:
+    """Read a number of up to nine bytes; ten are a negative one."""
+    number = raw[-1]
+    if number & _MORE or not 1 <= len(raw) - at <= 9:
+        return None
+    for place in range(len(raw) - 2, at - 1, -1):
+        byte = raw[place]
+        if not byte & _MORE:
+            return None
+        number = number << 7 | byte & 0x7F
     return number
+
+
+def _truth(raw: bytes, at: int) -> bool | None:
+    return {b"\0": False, b"\1": True}.get(raw[at:])
+
+
+def _real(raw: bytes, at: int) -> float:
+    (number,) = struct.unpack("<d", raw[at:])
+    return float(number)
+
+
+_READERS: Final[Mapping[int, Callable[[bytes, int], Any]]] = {0x0A: _text, 0x10: _truth, 0x18: _whole, 0x21: _real}
+"""First byte of a value (number of its field in AnyValue, and how it stands on the wire) → what reads the rest."""
 
 
 def official(raw: bytes) -> tuple[str, Any]:
