@@ -70,7 +70,10 @@ def convert_around(span: Span, project: str, now_ns: int) -> Converted | Rejecte
 def kind_of(span: Span) -> Says:
     """Say what a span says it is."""
     for name in KINDS.attributes:
-        said = str(span.attributes.get(name, "")).lower()
+        value = span.attributes.get(name)
+        if value is None:
+            continue
+        said = str(value).lower()
         if operation := OPERATIONS.get(said):
             return "response", operation
         if step := STEPS.get(said):

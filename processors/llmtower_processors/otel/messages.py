@@ -58,12 +58,10 @@ def finish_reasons(output: Any) -> list[str]:
 
 def documents(span: Span, lists: Lists) -> list[dict[str, Any]]:
     """Give what was retrieved: id, score and text."""
-    listed_flat = lists.get("retrieval.documents") or lists.get("reranker.output_documents", [])
-    found = [_unwrap(item, "document") for item in listed_flat]
-    if not found:
-        listed = loads(span.attributes.get("gen_ai.retrieval.documents"))
-        found = [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []
-    return [_document(item) for item in found[:100]]
+    if flat := lists.get("retrieval.documents") or lists.get("reranker.output_documents"):
+        return [_document(_unwrap(item, "document")) for item in flat[:100]]
+    listed = loads(span.attributes.get("gen_ai.retrieval.documents"))
+    return [_document(item) for item in listed if isinstance(item, dict)][:100] if isinstance(listed, list) else []
 
 
 def _document(item: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,12 +23,11 @@ class Counted(NamedTuple):
 
 def count(said: Said, raw: dict[str, Any]) -> Counted:
     """Convert a span's counts; `raw` are the attributes that say them."""
-    numbers = {name: _number(said[name]) for name in _NAMES if name in said}
-    if "input" not in numbers and "output" not in numbers:
+    if "input" not in said and "output" not in said:
         return Counted(None, "", raw)
-    if not all(0 <= number <= MOST for number in numbers.values()):
+    tokens = _NONE | {name: _number(said[name]) for name in _NAMES if name in said}
+    if not 0 <= min(tokens.values()) <= max(tokens.values()) <= MOST:
         return Counted(None, "otel", raw)
-    tokens = _NONE | numbers
     of_input = tokens["cache_read"] + tokens["cache_write"] + tokens["audio_input"]
     of_output = tokens["reasoning"] + tokens["audio_output"]
     inclusive = of_input <= tokens["input"]
