@@ -7,9 +7,10 @@ import pytest
 
 from llmtower_processors.cli.policy import content_writer
 from llmtower_processors.gateway.intake import Taken, take_spans
+from llmtower_processors.otel.ids import span_uuid
 from llmtower_processors.otel.nesting import REMEMBERED_S, Decided
 from llmtower_schemas.settings import Settings
-from tests.otel.exports import NOW_NS, span, traces
+from tests.otel.exports import NOW_NS, TRACE, span, traces
 from tests.otel.test_dialects import SEMCONV_37
 
 WRITE = content_writer(Settings())
@@ -96,6 +97,33 @@ def test_a_call_that_comes_after_the_one_around_it_is_left_out() -> None:
     assert exports.take(OUTER) == {"01": "response"}
     assert exports.take(DIRECT) == {}
     assert exports.take(OUTER) == {"01": "response"}
+
+
+SILENT = span({"gen_ai.operation.name": "chat", "gen_ai.request.model": "gpt-4o"}, span_id="07" * 8, parent_id="02" * 8)
+"""Of an instrumentation that sends its texts apart, as log events."""
+
+
+def test_a_span_left_out_whose_texts_come_apart_is_tied_to_the_call_that_stands() -> None:
+    body = traces([SILENT, CHAIN, OUTER, INNER], {"service.name": "bot", "service.version": "8"}).SerializeToString()
+    for _ in range(2):
+        taken = take_spans(body, is_json=False, project="shop", now_ns=NOW_NS, write=WRITE)
+        (link,) = [event for event in map(orjson.loads, (line.raw for line in taken.lines)) if event["type"] == "content"]
+        assert link == {
+            "type": "content",
+            "content_id": link["content_id"],
+            "call_id": span_uuid("shop", TRACE, "01" * 8),
+            "at_ns": NOW_NS - 2_000_000_000,
+            "name": "llmtower.within",
+            "project": "shop",
+            "app": "bot",
+            "release": "8",
+            "trace_id": TRACE,
+            "span_id": "07" * 8,
+            "instrumentation": "test",
+            "request_model": "gpt-4o",
+        }
+        assert {line.kind for line in taken.lines if line.event_id == link["content_id"]} == {"content"}, "of one identity: stored once"
+    assert taken.left_out["call within a call"] == 2, "the other one has its texts"
 
 
 def test_only_what_kafka_has_is_remembered() -> None:

@@ -5,7 +5,7 @@ from typing import Final
 from llmtower_dashboards.panel import Column, Panel
 from llmtower_dashboards.panels.common import PROVIDER, TIME, VERSION
 from llmtower_dashboards.panels.lists import LIST_COLUMNS
-from llmtower_schemas.late import messages
+from llmtower_schemas.late import messages, texts_of
 
 _THIS: Final = "toUUIDOrNull(${call:singlequote})"
 """The chosen call; NULL, and so no row, while none is chosen or the text is no id."""
@@ -194,8 +194,8 @@ FROM (
     FROM contents WHERE call_id = {_THIS} LIMIT 1
     UNION ALL
     SELECT 1, 'messages', {messages("input")}, {messages("output")}, '', '', ''
-    FROM late_contents WHERE call_id = {_THIS}
-    HAVING count() > 0
+    FROM ({texts_of(f"call_id = {_THIS}")})
+    HAVING max(input) != '' OR max(output) != ''
 )
 HAVING count() > 0
 """,  # noqa: S608 - literals

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from llmtower_processors.datasets.errors import DatasetError
 from llmtower_processors.datasets.question import DRIFTED, SEGMENT, Question, Window, chosen, span
-from llmtower_schemas.late import messages
+from llmtower_schemas.late import messages, texts_of
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
@@ -65,7 +65,7 @@ FROM
     SELECT call_id, 0 AS late, input, output, parameters FROM ({{contents}})
     UNION ALL
     SELECT call_id, 1, {messages("input")}, {messages("output")}, ''
-    FROM late_contents WHERE {{late}} AND call_id IN (SELECT call_id FROM picked) GROUP BY call_id
+    FROM ({texts_of("call_id IN (SELECT call_id FROM picked)", "{late}")}) GROUP BY call_id
 )
 GROUP BY call_id
 """  # noqa: S608 - literals

@@ -10,7 +10,7 @@ import orjson
 
 from llmtower_processors.gateway.packing import Line, Packed
 from llmtower_processors.otel import json_form, protobuf
-from llmtower_processors.otel.convert import Converted, convert, convert_around, kind_of
+from llmtower_processors.otel.convert import Converted, convert, convert_around, kind_of, link_within
 from llmtower_processors.otel.ids import content_uuid
 from llmtower_processors.otel.logs import LeftOut, convert_log
 from llmtower_processors.otel.model import Rejected, Span
@@ -74,6 +74,8 @@ def take_spans(body: bytes, *, is_json: bool, project: str, now_ns: int, write: 
         if chain is not None and chain.part == "within":
             taken.left_out["call within a call"] += 1
             taken.chains.append(chain)
+            if (link := link_within(span, project, now_ns, chain.standing)) is not None:
+                _add(taken, link, write)
         else:
             around = chain is not None and chain.part == "around"
             made = convert_around(span, project, now_ns) if around else convert(span, project, now_ns, said[index])

@@ -32,7 +32,7 @@ Made = tuple[
     list[tuple[str, int, int, bytes]],
     dict[str, int],
     dict[str, int],
-    list[tuple[str, str, tuple[str, ...], Part]],
+    list[tuple[str, str, tuple[str, ...], Part, str]],
 ]
 """A `Taken` as plain values, which travel between processes in half the time."""
 

@@ -18,10 +18,11 @@ from llmtower_processors.otel.dialects import (
 )
 from llmtower_processors.otel.flat import loads
 from llmtower_processors.otel.hear import Heard, hear
-from llmtower_processors.otel.ids import span_uuid
+from llmtower_processors.otel.ids import content_uuid, span_uuid
 from llmtower_processors.otel.model import Rejected, Span
 from llmtower_processors.otel.usage import count
 from llmtower_schemas.error_classes import by_code, by_names, by_status
+from llmtower_schemas.late import WITHIN
 
 OLDEST_NS: Final = 400 * 86_400 * 10**9
 AHEAD_NS: Final = 3_600 * 10**9
@@ -65,6 +66,24 @@ def convert_around(span: Span, project: str, now_ns: int) -> Converted | Rejecte
     event = _common(span, project, heard) | _step(span, project, "workflow", heard)
     event["attributes"] = {name: made.event[name] for name in sorted(_OF_CALLS) if name in made.event}
     return Converted("step", {name: found for name, found in event.items() if found or type(found) is int})
+
+
+def link_within(span: Span, project: str, now_ns: int, standing: str) -> Event | None:
+    """Tie the texts that a left-out span may have sent apart, before or after it, to the call that stands; None where it has its own."""
+    made = convert(span, project, now_ns)
+    if isinstance(made, Rejected) or made.event is None or "input" in made.event or "output" in made.event:
+        return None
+    return {
+        "type": "content",
+        "content_id": content_uuid(project, span.trace_id, span.span_id, WITHIN),
+        "call_id": span_uuid(project, span.trace_id, standing),
+        "at_ns": span.start_ns,
+        "name": WITHIN,
+        **{name: made.event[name] for name in _OF_LINKS if name in made.event},
+    }
+
+
+_OF_LINKS: Final = ("project", "app", "environment", "release", "trace_id", "span_id", "instrumentation", "request_model")
 
 
 def kind_of(span: Span) -> Says:

@@ -47,9 +47,8 @@ step. Two gateways, or one that was started anew in between, do not know of each
 Some instrumentations send texts apart from the span, as log events; `opentelemetry-instrumentation-openai-v2` does, once
 `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=true` asks for them. They come to `/v1/logs` before or after the span, are tied to its
 call by trace and span id, and stand in `late_contents`, shown with the call where it carries no texts itself; datasets take them there,
-too. They are scored (toxicity, quality) when they come, what came of a call together as one; drift looks only at texts that come with
-the call.
-Log events so taken:
+too. Of a call that counts once under another span, they are shown with the call that stands. They are scored (toxicity, quality) when
+they come, what came of a call together as one; drift looks only at texts that come with the call. Log events so taken:
 
 {messages}
 """

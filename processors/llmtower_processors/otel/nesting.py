@@ -24,12 +24,13 @@ _DEEPEST: Final = 64
 
 
 class Chain(NamedTuple):
-    """A call's span and those around it as far as its export knows, the call's own first."""
+    """A call's span and those around it as far as its export knows, the call's own first; within another call, that one's span as well."""
 
     app: str
     trace_id: str
     ids: tuple[str, ...]
     part: Part
+    standing: str = ""
 
 
 class Earlier(NamedTuple):
@@ -51,10 +52,11 @@ def chains(spans: Sequence[Span], calls: Sequence[int], earlier: Earlier = NOTHI
         span = spans[index]
         above = _above(span.trace_id, span.parent_id, parents)
         part: Part = "call" if (span.trace_id, span.span_id) in counted else "around"
+        standing = ""
         for one in above:
             if (span.trace_id, one) in counted:
-                part = "within"
-        found[index] = Chain(str(span.resource.get("app", "")), span.trace_id, (span.span_id, *above), part)
+                part, standing = "within", one
+        found[index] = Chain(str(span.resource.get("app", "")), span.trace_id, (span.span_id, *above), part, standing)
     return found
 
 
@@ -97,7 +99,7 @@ class Decided:
     def learn(self, project: str, found: Sequence[Chain]) -> None:
         """Remember what Kafka has acknowledged."""
         now_s = self._now_s()
-        for app, trace_id, ids, part in found:
+        for app, trace_id, ids, part, _ in found:
             if part != "within":
                 self._note(hash((project, app, trace_id, ids[0])), part, now_s)
                 for one in ids[1:]:

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
+from uuid import UUID
 
 import pytest
 from tests.integration.dashboards.conftest import Place
@@ -16,6 +17,7 @@ from llmtower_dashboards.ask import Answer
 from llmtower_dashboards.macros import Frame
 from llmtower_dashboards.panels.alerts import FIRING
 from llmtower_dashboards.registry import PANELS
+from llmtower_schemas.late import WITHIN
 
 pytestmark = pytest.mark.integration
 
@@ -62,12 +64,19 @@ def test_one_call(places: dict[str, Place]) -> None:
         asked = enumerate(('{"role":"user"}', '[{"role":"tool"}]'))
         said = [late | {"event_index": number, "input": text, "output": ""} for number, text in asked]
         insert(client, "late_contents", [late | {"event_index": 2, "input": "", "output": '{"index":0}'}, *reversed(said)])
+        left_out = {name: shared[name] for name in ("project", "app")} | {"at": moment + 1, "trace_id": "t", "span_id": "left-out"}
+        insert(client, "late_contents", [left_out | {"call_id": one["call_id"], "name": WITHIN}])
+        insert(client, "late_contents", [left_out | {"call_id": UUID(int=999), "input": "", "output": '{"index":1}'}])
     (texts,) = rows(place, "call_content", frame)
     assert (texts["kind"], texts["input"], texts["output"]) == ("call", "what?", "that."), "what the call itself carries comes first"
     with place.client() as client:
         client.command("DELETE FROM contents WHERE call_id = {call:UUID}", parameters={"call": call})
     (texts,) = rows(place, "call_content", frame)
-    assert (texts["kind"], texts["input"], texts["output"]) == ("messages", '[{"role":"user"},{"role":"tool"}]', '[{"index":0}]')
+    assert (texts["kind"], texts["input"], texts["output"]) == (
+        "messages",
+        '[{"role":"user"},{"role":"tool"}]',
+        '[{"index":0},{"index":1}]',
+    )
     for nonsense in ("", "no id at all", "00000000-0000-0000-0000-00000000dead"):
         nothing = Frame(frame.start, frame.end, 60, {"call": [nonsense]})
         of_one = [panel for panel in PANELS.values() if panel.name.startswith("call_")]

@@ -18,6 +18,7 @@ from llmtower_processors.datasets.reading import drifted_windows
 
 pytestmark = pytest.mark.integration
 
+LEFT_OUT = str(uuid.UUID(int=999))
 STORY = " ".join(f"word{number}" for number in range(60))
 
 
@@ -178,8 +179,9 @@ def test_rows_of_killed_builds_are_known_by_their_age(client: Client) -> None:
 
 def test_texts_that_came_apart_from_their_call_are_taken_where_it_has_none(client: Client, traffic: Traffic) -> None:
     silent = {"input": "", "output": ""}
-    ids = traffic([silent, {"input": "own question", "output": "own answer"}, silent | {"output": "own answer, late question"}, silent])
-    late = {"project": "default", "app": "support", "at": NOON, "input": "", "output": ""}
+    some = [{"input": "own question", "output": "own answer"}, silent | {"output": "own answer, late question"}]
+    ids = traffic([silent, *some, silent, silent])
+    late = {"project": "default", "app": "support", "trace_id": "", "span_id": "", "name": "", "input": "", "output": ""}
 
     def message(call: str, second: int, **sides: Any) -> dict[str, Any]:
         return late | {"call_id": call, "at": NOON + timedelta(seconds=second)} | sides
@@ -194,10 +196,14 @@ def test_texts_that_came_apart_from_their_call_are_taken_where_it_has_none(clien
             message(ids[1], 1, input='{"role":"user","content":"late"}', output='{"message":{"content":"late"}}'),
             message(ids[2], -3_600, input='{"role":"user","content":"asked an hour before"}'),
             message(ids[3], 90_000, input='"more than a day after"', output='"too"'),
+            message(ids[4], 5, trace_id="t", span_id="left-out", name="llmtower.within"),
+            message(LEFT_OUT, 4, trace_id="t", span_id="left-out", input='{"role":"user","content":"Who?"}'),
+            message(LEFT_OUT, 6, trace_id="t", span_id="left-out", output='{"message":{"content":"Me."}}'),
+            message(LEFT_OUT, 6, trace_id="t", span_id="another", output='{"message":{"content":"Not me."}}'),
         ],
     )
     built, rows = made(client, question(chance=True))
-    assert (built.counts.kept, built.counts.without_text) == (3, 1)
+    assert (built.counts.kept, built.counts.without_text) == (4, 1)
     said = {str(row["call_id"]): (row["input"], row["output"]) for row in rows}
     assert said == {
         ids[0]: (
@@ -206,4 +212,5 @@ def test_texts_that_came_apart_from_their_call_are_taken_where_it_has_none(clien
         ),
         ids[1]: ("own question", "own answer"),
         ids[2]: ('[{"role":"user","content":"asked an hour before"}]', "own answer, late question"),
+        ids[4]: ('[{"role":"user","content":"Who?"}]', '[{"message":{"content":"Me."}}]'),
     }
