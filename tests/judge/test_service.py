@@ -138,6 +138,18 @@ def test_the_budget_is_a_hard_stop_and_those_not_asked_say_so() -> None:
     assert bench.calls.rounds[-1].scored > 0, "the next day has a budget of its own"
 
 
+def test_an_endpoint_that_bills_beyond_its_limits_overspends_by_the_asks_under_way_and_no_more() -> None:
+    dear = Reply(GOOD.text, cost=100 * 2 * 500)
+    bench = Bench(lambda _: dear, per_round=20, concurrency=4, most=500)
+    run(bench)
+    asked = len(bench.endpoint.asked)
+    assert 1 <= asked <= 4
+    (row,) = bench.calls.rounds
+    assert (row.scored, row.skipped, row.spent) == (asked, 20 - asked, asked * dear.cost)
+    said = sorted((one["status"], one["reason"]) for one in bench.scores())
+    assert said == [("ok", "")] * asked + [("skipped", "over budget")] * (20 - asked)
+
+
 def test_what_is_spent_survives_a_restart_and_so_does_what_was_only_promised() -> None:
     bench = Bench(budget_usd=20_000 / NANO, per_round=4)
     bench.calls.material = material(4_000)

@@ -14,13 +14,18 @@ from llmtower_schemas.settings import JudgeSettings
 
 FAILURES: Final = 3
 """So many failures of the endpoint in a row end a round."""
+OVER_BUDGET: Final = "over budget"
+"""Reason of a score that nobody was paid for."""
 
 
 class Interview:
-    """One round's asks."""
+    """One round's asks: no more is begun than what was promised for the round (`room`, nano-USD) still pays for at its dearest.
 
-    def __init__(self, endpoint: Endpoint, settings: JudgeSettings) -> None:
-        self._endpoint, self._settings = endpoint, settings
+    An endpoint that bills more than its price and the token limit allow so overspends by the asks under way, `concurrency` of them, once.
+    """
+
+    def __init__(self, endpoint: Endpoint, settings: JudgeSettings, *, room: int) -> None:
+        self._endpoint, self._settings, self._room = endpoint, settings, room
         self._failures = 0
 
     async def hold(self, rubric: Rubric, material: Sequence[Material]) -> AsyncIterator[Verdict]:
@@ -40,6 +45,15 @@ class Interview:
             return Verdict(one.pick, reason="endpoint down", skipped=True)
         if not one.said.answer:
             return Verdict(one.pick, reason="no text", skipped=True)
+        most = most_of(self._endpoint, rubric, self._settings)
+        if most > self._room:
+            return Verdict(one.pick, reason=OVER_BUDGET, skipped=True)
+        self._room -= most
+        verdict = await self._ask(rubric, one)
+        self._room += most - verdict.cost
+        return verdict
+
+    async def _ask(self, rubric: Rubric, one: Material) -> Verdict:
         asked = messages(rubric, one.said, self._settings.text_bytes)
         reply, value = await self._try(rubric, asked)
         cost = reply.cost

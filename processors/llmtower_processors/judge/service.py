@@ -10,7 +10,7 @@ from llmtower_processors.gateway.sink import Sink
 from llmtower_processors.judge.budget import DAY_MS, PLAN, Plan, allowance, day_of
 from llmtower_processors.judge.edges import Calls, Endpoint, Registry
 from llmtower_processors.judge.events import score_line
-from llmtower_processors.judge.interview import Interview, most_of
+from llmtower_processors.judge.interview import OVER_BUDGET, Interview, most_of
 from llmtower_processors.judge.model import Material, Round, Verdict
 from llmtower_processors.judge.purse import Purse
 from llmtower_processors.judge.rubric import Rubric
@@ -78,7 +78,7 @@ class Judge:
             return await self._without_money(row, plan)
         if not await self._purse.promise(day, lump, stored):
             return await self._over_budget(row, plan)
-        verdicts = await self._ask(plan)
+        verdicts = await self._ask(plan, lump)
         await self._purse.settle(day, lump, sum(one.cost for one in verdicts))
         await self._purse.forget_before(day)
         await self._finish(plan)
@@ -121,18 +121,18 @@ class Judge:
         for name, one in plan.quotas.items():
             taken = Quota(0, min(per_round, one.population), one.population)
             picks = await asyncio.to_thread(self._parts.calls.pick, self._by_name[name], (plan.from_ms, plan.until_ms), taken)
-            verdicts = [Verdict(pick, reason="over budget", skipped=True) for pick in picks]
+            verdicts = [Verdict(pick, reason=OVER_BUDGET, skipped=True) for pick in picks]
             await self._emit(self._by_name[name], verdicts)
             skipped += verdicts
         await self._finish(plan)
         return replace(row, state="over budget", skipped=len(skipped))
 
-    async def _ask(self, plan: Plan) -> list[Verdict]:
+    async def _ask(self, plan: Plan, lump: int) -> list[Verdict]:
         """Ask about every call of a plan that has no score yet; each score is sent as soon as it is there."""
         if plan is not self._purse.book.plan:
             await self._parts.registry.write(PLAN, plan.encode())
         found: list[Verdict] = []
-        interview = Interview(self._parts.endpoint, self._parts.settings)
+        interview = Interview(self._parts.endpoint, self._parts.settings, room=lump)
         for name, one in plan.quotas.items():
             rubric = self._by_name[name]
             material = await asyncio.to_thread(self._material, rubric, (plan.from_ms, plan.until_ms), one)
