@@ -8,12 +8,11 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from llmtower_processors.local.kafka import KafkaProcess
 from llmtower_processors.local.ports import PortReservation
-from llmtower_processors.roles import PIPELINE
 
 SESSION_TIMEOUT_MS = 3_000
 
@@ -122,12 +121,12 @@ class Engine(Child):
 class Worker(Child):
     """One worker on its own health port."""
 
-    def __init__(self, number: int, data_dir: Path, env: Mapping[str, str]) -> None:
+    def __init__(self, number: int, data_dir: Path, env: Mapping[str, str], processors: Sequence[str]) -> None:
         self._web = PortReservation(0, purpose="a worker", option="-")
         own = {"LLMTOWER_WORKER__WEB_PORT": str(self._web.port), "LLMTOWER_WORKER__SESSION_TIMEOUT_MS": str(SESSION_TIMEOUT_MS)}
         self.clock = data_dir / f"clock-{number}"
         own |= {"FAULTS_CLOCK": str(self.clock), "PYTHONFAULTHANDLER": "1"}
-        words = ("worker", "--processors", ",".join(PIPELINE))  # as `up` runs it: what scores has a process of its own
+        words = ("worker", "--processors", ",".join(processors))
         super().__init__("tests.faults.worker", *words, log=data_dir / f"worker-{number}.log", env={**env, **own})
 
     def ready(self) -> bool:

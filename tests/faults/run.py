@@ -6,8 +6,8 @@ import random
 import shutil
 import threading
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import clickhouse_connect
@@ -17,6 +17,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from llmtower_processors.local.ports import PortReservation
 from llmtower_processors.migrate import create_database, migrate
+from llmtower_processors.roles import PIPELINE
 from llmtower_processors.topics import create_topics
 from llmtower_schemas.settings import KafkaSettings, RetentionSettings
 from llmtower_schemas.topics import CALLS
@@ -25,6 +26,7 @@ from tests.faults.children import Child, Engine, ProxiedKafka, Worker, wait_for
 from tests.faults.oracle import Verdict, expected, judge, stored
 from tests.faults.proxy import Proxy
 from tests.faults.report import report
+from tests.faults.scores import judge_scores, processors_of, stored_scores, wanted
 
 LOAD_S = 10.0
 REST_S = 90.0
@@ -50,8 +52,9 @@ class Outcome:
 class Stack:
     """Everything one run needs, on a folder of its own."""
 
-    def __init__(self, folder: Path, rng: random.Random) -> None:
+    def __init__(self, folder: Path, rng: random.Random, processors: tuple[str, ...] = PIPELINE) -> None:
         self.folder = folder
+        self._processors = processors
         self.hold_restarts = False
         self.events: list[str] = []
         self._began = time.monotonic()
@@ -96,6 +99,11 @@ class Stack:
         self._keeper.start()
 
     @property
+    def scores(self) -> bool:
+        """Whether the workers score, too."""
+        return self._processors != PIPELINE
+
+    @property
     def senders(self) -> str:
         """The producers' way to Kafka, through a proxy of their own."""
         return f"127.0.0.1:{self.send_proxy.port}"
@@ -120,7 +128,7 @@ class Stack:
             "LLMTOWER_CLICKHOUSE__TIMEOUT_S": "5",
             "LLMTOWER_DATA_DIR": str(self.folder),
         }
-        worker = Worker(self._number, self.folder, env)
+        worker = Worker(self._number, self.folder, env, self._processors)
         self._exits.callback(worker.close)
         return worker
 
@@ -140,7 +148,9 @@ class Stack:
                 wait_for("a producer", lambda producer=producer: self._delivered(producer), REST_S)  # type: ignore[misc]
             self.note("all is sent")
             paths = list(self.journals.values())
-            wait_for("the workers", lambda: self._stored() >= expected(paths), REST_S)
+            wait_for("the workers", lambda: self._ask(stored) >= expected(paths), REST_S)
+            if self.scores:
+                wait_for("the scores", lambda: self._ask(stored_scores) >= wanted(paths), REST_S)
             self.note("all is stored")
         except TimeoutError as error:
             self.note(str(error))
@@ -180,12 +190,12 @@ class Stack:
             return False
         return True
 
-    def _stored(self) -> int:
+    def _ask(self, count: Callable[[Client], int]) -> int:
         if not self.engine.running:
             self.note(f"the engine has ended with {self.engine.process.returncode}")
             self.engine.start()
         try:
-            return stored(self.client())
+            return count(self.client())
         except ClickHouseError:
             return 0
 
@@ -218,7 +228,7 @@ def attack(seed: int, folder: Path, *, names: tuple[str, ...] = (), say: bool = 
     chosen = names or tuple(rng.choices(list(ATTACKS), k=rng.randint(3, 5)))
     workers = max(rng.randint(1, 3), 2 if "zombie whose rivals died" in chosen else 1)
     shutil.rmtree(folder, ignore_errors=True)
-    stack = Stack(folder, rng)
+    stack = Stack(folder, rng, processors_of(seed))
     phases: dict[str, float] = {}
     try:
         with _timed(phases, "start"):
@@ -234,6 +244,8 @@ def attack(seed: int, folder: Path, *, names: tuple[str, ...] = (), say: bool = 
             stack.rest()
         with _timed(phases, "judge"):
             verdict = judge(stack.client(), stack.journals)
+            if stack.scores:
+                verdict = replace(verdict, faults=(*verdict.faults, *judge_scores(stack.client(), stack.journals)))
         rss = max((worker.rss_mib() for worker in stack.workers if worker.running), default=0.0)
         if rss > RSS_MIB:
             verdict = Verdict(verdict.acknowledged, verdict.stored, (*verdict.faults, f"a worker holds {rss:.0f} MiB"))

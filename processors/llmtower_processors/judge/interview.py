@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from math import inf
 from typing import Final
 
 from llmtower_processors.errors import NotConfigured
@@ -19,12 +20,13 @@ OVER_BUDGET: Final = "over budget"
 
 
 class Interview:
-    """One round's asks: no more is begun than what was promised for the round (`room`, nano-USD) still pays for at its dearest.
+    """One round's asks: no more is begun than what was promised for the round (`room`, nano-USD) still pays for at its dearest (inf: who
+    holds it promises answer by answer).
 
     An endpoint that bills more than its price and the token limit allow so overspends by the asks under way, `concurrency` of them, once.
     """
 
-    def __init__(self, endpoint: Endpoint, settings: JudgeSettings, *, room: int) -> None:
+    def __init__(self, endpoint: Endpoint, settings: JudgeSettings, *, room: float = inf) -> None:
         self._endpoint, self._settings, self._room = endpoint, settings, room
         self._failures = 0
 
