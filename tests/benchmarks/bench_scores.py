@@ -19,7 +19,7 @@ from llmtower_schemas.examples import EXAMPLES
 from tests.benchmarks.figures import Figure, Samples, at_least, at_most, interleave, main
 from tests.benchmarks.prose import documents
 from tests.processors.batches import batch, record
-from tests.scoring.corpus import classes, outcome
+from tests.scoring.corpus import HELD_OUT, TUNED, classes, languages, outcome
 
 CALLS: Final = 3_000
 """Calls of a range, in envelopes of a hundred: a question of 200 characters, an answer of 1,200; every third with three documents."""
@@ -62,11 +62,14 @@ def _figure(name: str, taken: Samples, count: int) -> Figure:
 
 def _right() -> list[Figure]:
     figures = []
-    for name, of in classes().items():
-        did = outcome(of)
-        size = f"{len(of.found)} texts of the class, {len(of.clear)} beside it"
-        figures.append(at_least(f"precision of {name} on the corpus", did.precision, "ratio", of.precision, size))
-        figures.append(at_least(f"recall of {name} on the corpus", did.recall, "ratio", of.recall, size))
+    for corpus, named in ((HELD_OUT, "held-out texts"), (TUNED, "the texts that detectors are tuned on")):
+        for name, of in classes(corpus).items():
+            did = outcome(of)
+            size = f"{len(of.found)} texts of the class, {len(of.clear)} beside it"
+            figures.append(at_least(f"precision of {name} on {named}", did.precision, "ratio", of.precision, size))
+            figures.append(at_least(f"recall of {name} on {named}", did.recall, "ratio", of.recall, size))
+    texts, named_right = languages()
+    figures.append(Figure("languages named rightly on held-out texts", named_right.recall, "ratio", note=f"{len(texts)} languages"))
     return figures
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
+from llmtower_processors.quality import quality_processor
 from llmtower_processors.scoring.model import Score, Scorer, Spoken, skipped
 from llmtower_processors.scoring.process import process_scores
 from llmtower_processors.scoring.refusals import Refusals
@@ -56,7 +57,7 @@ def test_a_row_carries_what_the_rollup_groups_by_and_where_it_stands() -> None:
     assert (row["call_id"], row["started_at"] * 1_000) == (CHAT["call_id"], CHAT["started_at_ns"])
     assert (row["processor"], row["kafka_offset"], row["event_index"]) == ("quality", 7, 0)
     assert (row["names"], row["score_values"], row["weights"]) == (["refusal"], [1.0], [1.0])
-    assert (row["scorers"], row["scorer_versions"], row["statuses"]) == (["patterns"], ["1"], ["ok"])
+    assert (row["scorers"], row["scorer_versions"], row["statuses"]) == (["patterns"], ["2"], ["ok"])
 
 
 @pytest.mark.parametrize(
@@ -92,6 +93,17 @@ def test_a_text_on_which_a_scorer_fails_is_an_error_and_its_neighbours_are_score
 def test_a_score_that_is_none_never_reaches_the_sums(value: float, reason: str) -> None:
     (row,) = scored({}, scorers=(Strange(value),))
     assert (row["score_values"], row["statuses"], row["reasons"]) == ([None], ["error"], [reason])
+
+
+@pytest.mark.parametrize(
+    "text", ["\x00\x01\xff\ufffd" * 400, "\U0010ffff\ud7ff" * 50, "A" * 5_200_000, "\n" * 3 + "\u202e" * 999], ids=range(4)
+)
+def test_binary_and_huge_texts_are_scored_by_every_scorer_without_an_error(text: str) -> None:
+    said = orjson.dumps(CHAT | {"input": text, "output": text, "retrieved": [{"id": "1", "text": text[:10_000]}]})
+    made = batch(record(encode([said])), processor="quality")
+    (row,) = [row for block in quality_processor().function(made) for row in rows(block)]
+    assert set(row["statuses"]) <= {"ok", "skipped"}
+    assert len(row["names"]) >= 10
 
 
 def test_calls_whose_answer_is_no_text_and_events_that_are_no_calls_make_no_rows() -> None:

@@ -1,6 +1,6 @@
 """Prompt injection and jailbreaks: texts that try to take the model over, in the question and in what was retrieved.
 
-Patterns in twelve languages, read through what hides them (zero-width characters, look-alikes, leetspeak, spelling letter by letter).
+Patterns in fourteen languages, read through what hides them (zero-width characters, look-alikes, leetspeak, spelling letter by letter).
 They find what is known and loud; a model finds more. So the rate is a lower bound, and its movement is the news.
 """
 
@@ -38,7 +38,7 @@ class Attacks:
     """Scores `injection` (question) and, where documents were retrieved, `document_injection`, whose positions are those documents'."""
 
     label: str = "patterns"
-    version: str = "1"
+    version: str = "2"
     names: tuple[str, ...] = ("injection", "document_injection")
 
     def score(self, calls: Sequence[Spoken]) -> Sequence[Sequence[Score]]:

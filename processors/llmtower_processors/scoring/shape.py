@@ -23,6 +23,11 @@ _SPREAD: Final = 9
 _ROUNDS: Final = 4
 _COVERED: Final = 0.25
 """A stretch that comes so often, and makes so much of the text, is a loop."""
+_TAIL: Final = 4_096
+"""Characters of a text's end that are looked at for rounds."""
+_SHORT: Final = 12
+_FEW_LETTERS: Final = 0.3
+"""Of a longer stretch that comes four times without a break: code has fewer letters than prose."""
 _LETTERS: Final = 0.6
 """Of a stretch that counts: rules of tables, dots and code that is indented repeat for good reasons."""
 
@@ -31,6 +36,24 @@ def loops(text: str) -> bool:
     """Say whether a text goes round in circles: stretches of it come again and again, letter by letter."""
     if len(text) < 3 * _PROBE:
         return False
+    return _ends_in_rounds(text) or _comes_again(text)
+
+
+def _ends_in_rounds(text: str) -> bool:
+    """Say whether the end of a text is the same stretch over and over, however short: most loops go on until a limit cuts them."""
+    tail = text[-_TAIL:]
+    before = tail.rfind(tail[-_PROBE:], 0, len(tail) - 1)
+    if before < 0:
+        return False
+    period = len(tail) - _PROBE - before
+    earlier, later = tail[-1 - period :: -1], tail[::-1]
+    covered = period + next((n for n, pair in enumerate(zip(earlier, later, strict=False)) if pair[0] != pair[1]), len(earlier))
+    said = tail[-period:]
+    few = sum(map(str.isalpha, said)) < (_LETTERS if period < _SHORT else _FEW_LETTERS) * period
+    return not few and covered >= _ROUNDS * period and covered >= _COVERED * len(text)
+
+
+def _comes_again(text: str) -> bool:
     last = len(text) - _PROBE
     for number in range(_SPREAD):
         start = last - last * number // _SPREAD
@@ -64,7 +87,7 @@ class Shape:
     """Scores `empty`, `truncated` and `looping` (1 = it is), and `length` (characters). What providers say needs no content."""
 
     label: str = "shape"
-    version: str = "1"
+    version: str = "2"
     names: tuple[str, ...] = ("empty", "truncated", "looping", "length")
 
     def score(self, calls: Sequence[Spoken]) -> Sequence[Sequence[Score]]:
