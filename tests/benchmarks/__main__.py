@@ -29,6 +29,7 @@ BENCHMARKS: dict[str, str] = {
     "alerts": "a round of 500 rules x 100 groups; a backtest over a month; from an event to its notification",
     "dashboard": "a day's dashboard query on rollups and on 10 M calls",
     "datasets": "datasets built out of 10 M calls and their texts: seconds, memory, rows a second of an export",
+    "exports": "exports of datasets of 100,000 and 1 M rows in every form: rows a second, and whether memory is flat",
     "panels": "every panel's query over 10 M calls",
     "page": "the live page in a browser over 10 M calls: first paint, another view, idle cost",
     "idle": "CPU and memory of an idle `llmtower up`",

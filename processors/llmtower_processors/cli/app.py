@@ -16,6 +16,7 @@ from llmtower_processors.cli import (
     drift,
     gateway,
     judge,
+    model_snapshots,
     models,
     pipeline,
     prompt_checks,
@@ -117,6 +118,7 @@ GROUPS: dict[str, tuple[str, dict[str, Callable[..., Any]]]] = {
             "list": models.models_list,
             "show": models.models_show,
             "compare": models.models_compare,
+            "snapshots": model_snapshots.models_snapshots,
         },
     ),
     "toxicity": (

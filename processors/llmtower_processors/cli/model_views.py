@@ -79,9 +79,16 @@ def shown(
     rows += [("history", f"{_minute(at)} {one.action} → {one.stage} by {one.by or 'unknown'}") for at, one in entries]
     rows += [(f"{name}, {unit}" if unit else name, value) for name, unit, value, _ in lines(figures)]
     return rows + [
-        ("answered by", f"{name}: {calls:,} calls, {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M}, {rate:.2%} errors, {mean:.2f} s")
-        for name, first, last, calls, rate, mean, _ in answered
+        (
+            "answered by",
+            f"{name}: {calls:,} calls, {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M}, {rate:.2%} errors, {mean:.2f} s{_priced(usd)}",
+        )
+        for name, first, last, calls, rate, mean, usd in answered
     ]
+
+
+def _priced(usd: float | None) -> str:
+    return ", unpriced" if usd is None else f", ${usd:.4g} per 1,000 calls"
 
 
 def _registered(one: Model | None, model: str) -> list[Row]:

@@ -27,7 +27,7 @@ def client(writer: Client) -> Client:
     return writer
 
 
-def call(client: Client, model: str, count: int, *, failed: int, cost: int | None, snapshot: str, hours: int) -> None:
+def call(client: Client, model: str, count: int, *, failed: int, cost: int | None, snapshot: str, hours: int) -> list[str]:
     rows: list[dict[str, Any]] = [
         {"call_id": str(uuid.uuid4()), "project": "default", "app": "support", "environment": "production", "provider": "openai",
          "request_model": model, "response_model": snapshot, "started_at": NOW - timedelta(hours=hours), "duration_us": 2_000_000,
@@ -38,6 +38,7 @@ def call(client: Client, model: str, count: int, *, failed: int, cost: int | Non
     put(client, "calls", rows)
     said = {"project": "default", "app": "support", "at": NOW, "target_kind": "call_id", "name": "thumbs", "score": -1.0, "user_id": "ada"}
     put(client, "feedback", [said | {"feedback_id": row["call_id"], "target_id": row["call_id"]} for row in rows[: failed // 4 + 1]])
+    return [str(row["call_id"]) for row in rows]
 
 
 def listed(command: Command, *words: str) -> dict[str, dict[str, Any]]:
@@ -94,10 +95,36 @@ def test_another_snapshot_under_the_same_name_is_an_alert(client: Client) -> Non
     assert rule.sql is not None
 
     def values() -> dict[str, int]:
-        span = {"start": NOW - timedelta(hours=1), "end": NOW + timedelta(hours=1)}
+        span: dict[str, Any] = {"start": NOW - timedelta(hours=1), "end": NOW + timedelta(hours=1)}
+        span |= {"except_environment": ["experiment"], "except_app": []}
         return {str(row[2]): int(row[3]) for row in client.query(str(rule.sql), parameters=span).result_rows}
 
     assert values() == {"base-1": 0, TUNED: 0}
     call(client, "base-1", 5, failed=0, cost=1, snapshot="base-1-june", hours=0)
     call(client, "new-1", 5, failed=0, cost=1, snapshot="new-1-june", hours=0)
     assert values() == {"base-1": 1, TUNED: 0}
+
+
+def test_snapshots_of_one_model_are_held_against_each_other(command: Command, client: Client) -> None:
+    """The same name answers otherwise from one day to the next: more errors and a higher price are seen, scores are found by the call."""
+    ids = call(client, "base-1", 200, failed=2, cost=9_000_000, snapshot="base-1-june", hours=3)
+    rows: dict[str, Any] = {"names": ["relevance"], "score_values": [0.5], "weights": [1.0], "positions": [[]], "statuses": ["ok"]}
+    rows |= {column: [""] for column in ("labels", "scorers", "scorer_versions", "reasons")}
+    place = {"project": "default", "app": "support", "request_model": "base-1", "started_at": NOW - timedelta(hours=3)}
+    put(client, "call_scores", [place | rows | {"call_id": one} for one in ids])
+    code, out, err = command("models", "snapshots", "base-1", "--format", "json")
+    assert (code, err.startswith("Intervals are of 95 %")) == (0, True)
+    listed = [json.loads(line) for line in out.splitlines()]
+    assert [(row["snapshot"], row["calls"], row["error_rate"], row["usd_per_1000"]) for row in listed[:2]] == [
+        ("base-1-may", 200, "20.00%", 4.0),
+        ("base-1-june", 200, "1.00%", 9.0),
+    ]
+    found = {row["figure"]: row for row in listed[2:]}
+    assert (found["error rate, %"]["verdict"], found["cost per 1,000 calls, $"]["verdict"]) == ("better", "worse")
+    assert found["score relevance"]["B: base-1-june"].startswith("0.5 [")
+    assert found["score relevance"]["A: base-1-may"] == "unknown"
+    assert "$9 per 1,000 calls" in command("models", "show", "base-1")[1]
+    assert "base-1-may" in command("models", "snapshots", "base-1", "base-1-june", "base-1-july")[2]
+    assert "Name two snapshots" in command("models", "snapshots", "base-1", "base-1-june")[2]
+    assert "named a snapshot" in command("models", "snapshots", "stranger")[2]
+    assert command("models", "snapshots", TUNED, "--format", "csv")[1].count("\n") == 2, "one snapshot has nothing to be held against"
