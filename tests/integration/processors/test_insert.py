@@ -26,6 +26,7 @@ from llmtower_schemas.codec import encode, encode_event
 from llmtower_schemas.examples import AT_NS, EXAMPLES
 from llmtower_schemas.export import TOPIC_OF
 from llmtower_schemas.settings import RetentionSettings
+from llmtower_schemas.topics import SIGNALS
 
 pytestmark = pytest.mark.integration
 
@@ -62,8 +63,8 @@ def client(options: dict[str, Any]) -> Iterator[Client]:
         yield client
 
 
-def insert(store: ClickHouseStore, name: str, lines: list[bytes]) -> dict[str, Any]:
-    topic = PROCESSORS[name].topics[0]
+def insert(store: ClickHouseStore, name: str, lines: list[bytes], topic: str = "") -> dict[str, Any]:
+    topic = topic or PROCESSORS[name].topics[0]
     blocks = PROCESSORS[name].function(batch(record(encode(lines), offset=11, topic=topic), processor=name))
     for block in blocks:
         store.insert(block, f"inc:{name}:{topic}:3:11-11")
@@ -118,6 +119,21 @@ def test_scores_go_through_the_real_writer_once_and_add_up_in_their_rollup(store
     summed = client.query("SELECT name, sum(events) FROM rollup_scores_1h GROUP BY name").result_rows
     assert {str(row[0]): int(row[1]) for row in summed} == Counter(names)
     assert {"pii", "injection", "refusal", "relevance", "groundedness", "retrieval_empty"} <= set(names)
+
+
+def test_texts_that_come_late_are_scored_once_beside_their_call(store: ClickHouseStore, client: Client) -> None:
+    question, answer = (orjson.loads(encode_event(EXAMPLES[name])) for name in ("late_question", "late_answer"))
+    silent = orjson.loads(encode_event(EXAMPLES["openai_chat"])) | {"call_id": question["call_id"], "input": None, "output": None}
+    for name in ("quality", "toxicity"):
+        insert(store, name, [orjson.dumps(silent)])
+        for _ in range(2):
+            blocks = insert(store, name, [orjson.dumps(question), orjson.dumps(answer)], SIGNALS)
+        assert blocks["call_scores"].rows == 1
+    said = "SELECT name, value FROM scores_of_calls WHERE target_id = {id:String} AND isNotNull(value) AND name IN ('toxicity', 'length')"
+    found = dict(client.query(said, parameters={"id": question["call_id"]}).result_rows)
+    assert found["length"] == len("At the depot.")
+    assert 0 <= found["toxicity"] < 0.5
+    assert client.query("SELECT sum(scored) FROM rollup_scores_1h WHERE name = 'toxicity'").result_rows == [(1,)]
 
 
 def test_scores_of_a_range_are_completed_by_rows(store: ClickHouseStore, client: Client) -> None:
