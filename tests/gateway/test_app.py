@@ -300,7 +300,7 @@ def test_messages_that_come_apart_from_their_span_are_tied_to_its_call(desk: Des
         {"role": "tool", "id": "call_1", "content": "42"},
         {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "Done."}},
     ]
-    assert {line.topic for line in desk.sink.lines[:4]} == {"llmtower.signals"}
+    assert {(line.topic, line.beside) for line in desk.sink.lines[:4]} == {("llmtower.signals", call["call_id"])}
 
 
 def test_all_messages_of_a_call_in_one_event(desk: Desk) -> None:

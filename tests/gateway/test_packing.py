@@ -74,6 +74,12 @@ def test_what_is_more_than_a_record_batch_may_hold_becomes_several() -> None:
     assert sum(len(read(packed)[1]) for packed in made) == 7
 
 
+def test_lines_that_stand_beside_each_other_share_a_partition_and_keep_their_identities() -> None:
+    lines = [Line(SIGNALS, "shop", "bot", "content", f"{number}", b"{}", "call-1") for number in range(20)]
+    (packed,) = pack(lines, {SIGNALS: 8})
+    assert len({dict(record.headers)["seq"] for record in read(packed)[1]}) == 20
+
+
 def test_nothing_is_packed_of_no_lines() -> None:
     assert pack([], PARTITIONS) == []
 

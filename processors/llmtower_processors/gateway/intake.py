@@ -173,7 +173,8 @@ def _add(taken: Taken, event: dict[str, Any], write: Write) -> bool:
     if len(raw) > MAX_LINE_BYTES:  # cut as far as may be: what is left are numbers and names without end
         taken.rejected["event too large"] += 1
         return False
-    taken.lines.append(Line(topic, event["project"], event["app"], kind, event_id, raw))
+    beside = str(event["call_id"]) if kind == "content" else ""  # so that they are scored together
+    taken.lines.append(Line(topic, event["project"], event["app"], kind, event_id, raw, beside))
     return True
 
 

@@ -28,7 +28,7 @@ _GARBAGE: Final = 200_000
 """Objects made, more than were freed, before the youngest are looked through: spans are trees without cycles."""
 
 Made = tuple[
-    list[tuple[str, str, str, str, str, bytes]],
+    list[tuple[str, str, str, str, str, bytes, str]],
     list[tuple[str, int, int, bytes]],
     dict[str, int],
     dict[str, int],

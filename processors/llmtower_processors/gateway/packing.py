@@ -33,7 +33,10 @@ Headers = list[tuple[str, bytes]]
 
 
 class Line(NamedTuple):
-    """One event as it goes to Kafka; `kind` and `event_id` make its identity within the project."""
+    """One event as it goes to Kafka; `kind` and `event_id` make its identity within the project.
+
+    Its partition is chosen by that, or by what it is told to stand `beside`, which must follow from the identity.
+    """
 
     topic: str
     project: str
@@ -41,6 +44,7 @@ class Line(NamedTuple):
     kind: str
     event_id: str
     raw: bytes
+    beside: str = ""
 
 
 class Packed(NamedTuple):
@@ -58,7 +62,8 @@ def pack(lines: Sequence[Line], partitions: Partitions) -> list[Packed]:
     for line in lines:
         found = identity(line.project, line.kind, line.event_id)
         headers = EnvelopeHeaders(found.producer, found.seq, 1, line.project, line.app).encode()
-        groups[line.topic, found.spread % partitions[line.topic]].append((line.raw, headers))
+        spread = identity(line.project, line.kind, line.beside).spread if line.beside else found.spread
+        groups[line.topic, spread % partitions[line.topic]].append((line.raw, headers))
     compressor = zstandard.ZstdCompressor(level=_LEVEL)
     return [
         Packed(topic, partition, count, _compressed(batch, compressor))
