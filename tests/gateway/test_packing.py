@@ -21,6 +21,7 @@ LINES = st.builds(
     kind=st.sampled_from(["response", "score"]),
     event_id=st.text(max_size=40),
     raw=st.binary(max_size=2_000),
+    beside=st.sampled_from(["", "call-1"]),
 )
 
 
@@ -44,7 +45,8 @@ def said(lines: Sequence[Line]) -> list[tuple[str, int, bytes, dict[str, bytes]]
         one = identity(line.project, line.kind, line.event_id)
         headers = {"producer": one.producer, "seq": one.seq, "count": 1, "project": line.project, "app": line.app, "schema": 1}
         as_bytes = {name: str(value).encode() for name, value in headers.items()}
-        found.append((line.topic, one.spread % PARTITIONS[line.topic], line.raw, as_bytes))
+        spread = identity(line.project, line.kind, line.beside or line.event_id).spread
+        found.append((line.topic, spread % PARTITIONS[line.topic], line.raw, as_bytes))
     return found
 
 

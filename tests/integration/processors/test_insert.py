@@ -130,7 +130,7 @@ def test_texts_that_come_late_are_scored_once_beside_their_call(store: ClickHous
             blocks = insert(store, name, [orjson.dumps(question), orjson.dumps(answer)], SIGNALS)
         assert blocks["call_scores"].rows == 1
     said = "SELECT name, value FROM scores_of_calls WHERE target_id = {id:String} AND isNotNull(value) AND name IN ('toxicity', 'length')"
-    found = dict(client.query(said, parameters={"id": question["call_id"]}).result_rows)
+    found = {row[0]: row[1] for row in client.query(said, parameters={"id": question["call_id"]}).result_rows}
     assert found["length"] == len("At the depot.")
     assert 0 <= found["toxicity"] < 0.5
     assert client.query("SELECT sum(scored) FROM rollup_scores_1h WHERE name = 'toxicity'").result_rows == [(1,)]
