@@ -9,6 +9,7 @@ from playwright.sync_api import Page
 
 from llmtower_dashboards.web.chrome import OTHERS, PATHS
 from llmtower_dashboards.web.format import figure
+from llmtower_dashboards.web.silencing import BY
 from llmtower_dashboards.web.theme import DARK, LIGHT
 from llmtower_processors.alerts.rows import silence_block
 from llmtower_processors.alerts.silences import KafkaSilences
@@ -80,7 +81,7 @@ def test_an_alert_is_silenced_by_clicking(served: Served, open_page: Open) -> No
     async def written() -> list[object]:
         feed = KafkaSilences(KafkaSettings(bootstrap_servers=served.kafka))
         try:
-            return list(await feed.poll())
+            return [one for one in await feed.poll() if one.silence.by == BY]
         finally:
             await feed.close()
 
