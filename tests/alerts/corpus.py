@@ -155,10 +155,7 @@ class World:
         """Draw counts from the parameters."""
         rng = self.rng
         calls = rng.poisson(self.volume * rng.gamma(30.0, 1 / 30, self.volume.shape)).astype(np.float64)
-        whole = np.minimum(sum(self.errors.values()), 1.0)
-        failed = rng.binomial(calls.astype(int), whole).astype(np.float64)
-        shares = {name: np.divide(one, np.maximum(sum(self.errors.values()), 1e-12)) for name, one in self.errors.items()}
-        errors = {name: rng.binomial(failed.astype(int), np.clip(share, 0, 1)).astype(np.float64) for name, share in shares.items()}
+        failed, errors = self._failures(calls)
         rated, scored = (rng.binomial(calls.astype(int), share).astype(np.float64) for share in (0.04, 0.25))
         dollars = np.array([pair.dollars for pair in PAIRS])[:, None]
         cost = calls * dollars * self.price * rng.gamma(np.maximum(calls, 1), 1 / np.maximum(calls, 1)) + self.one_user
@@ -195,6 +192,13 @@ class World:
         later = {"irrelevant": self.irrelevant, "refused": self.refused, "attacked": self.attacked}
         drawn.sums.update({name: of(scored, share) for name, share in later.items()})
         return drawn
+
+    def _failures(self, calls: Floats) -> tuple[Floats, dict[str, Floats]]:
+        """All that fail, and of which class."""
+        whole = sum(self.errors.values())
+        failed = self.rng.binomial(calls.astype(int), np.minimum(whole, 1.0)).astype(np.float64)
+        shares = {name: np.clip(np.divide(one, np.maximum(whole, 1e-12)), 0, 1) for name, one in self.errors.items()}
+        return failed, {name: self.rng.binomial(failed.astype(int), share).astype(np.float64) for name, share in shares.items()}
 
     def _times(self, calls: Floats, factor: Floats, share: float) -> NDArray[np.int32]:
         """Histograms by pair, minute and bin: calls spread over a log-normal whose median moves with the factor."""

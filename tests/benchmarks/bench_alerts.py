@@ -30,7 +30,7 @@ from llmtower_processors.alerts.replay import replay
 from llmtower_processors.alerts.rules import Rule
 from llmtower_processors.alerts.scores import suggest
 from llmtower_processors.alerts.silences import Silences
-from llmtower_processors.alerts.tables import ClickHouseTables
+from llmtower_processors.alerts.tables import PATIENT_S, ClickHouseTables
 from llmtower_processors.engine import EngineProcess, Role
 from llmtower_processors.migrate import create_database, migrate
 from llmtower_schemas.metrics import CALLS, METRICS
@@ -62,7 +62,7 @@ def rules() -> list[Rule]:
         f" {shares if METRICS[name].unit == 'ratio' else 'levels: {warning: {above: 1e15}}'}}}"
         for number, (window, part, name) in enumerate(product(windows, parts, names))
     ]
-    return list(parse_rules("rules:\n" + "\n".join(lines[:RULES])).rules)
+    return list(parse_rules("rules:\n" + "\n".join(lines[:RULES])).settled().rules)
 
 
 def run(quick: bool) -> list[Figure]:
@@ -74,7 +74,7 @@ def _backtest() -> list[Figure]:
     """The dearest of the shipped rules (percentiles, against the same hours of seven days) over a month, and a level suggested for it."""
     (rule,) = (rule for rule in load_rules().rules if rule.name == "latency_p95")
     with _filled(MONTH_HOURS) as options:
-        tables, end_us = ClickHouseTables(options), time.time_ns() // 60_000_000_000 * 60_000_000
+        tables, end_us = ClickHouseTables(options, timeout_s=PATIENT_S), time.time_ns() // 60_000_000_000 * 60_000_000
         began = time.perf_counter()
         found = tracks(tables, rule, end_us - 30 * DAY_US, end_us)
         asked = time.perf_counter()

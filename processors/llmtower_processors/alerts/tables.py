@@ -16,7 +16,9 @@ from llmtower_processors.runtime.model import Block
 from llmtower_schemas.queries import Query
 
 TIMEOUT_S: Final = 10
-_READ: Final[Mapping[str, Any]] = {"readonly": 2, "max_execution_time": TIMEOUT_S, "max_threads": 2}
+PATIENT_S: Final = 300
+"""For questions about the past."""
+_READ: Final[Mapping[str, Any]] = {"readonly": 2, "max_threads": 2}
 
 Rows = Sequence[Sequence[Any]]
 
@@ -74,8 +76,10 @@ class MemoryTables:
 class ClickHouseTables:
     """The tables in ClickHouse: one client per thread. `options` are those of `clickhouse_connect.get_client`."""
 
-    def __init__(self, options: Mapping[str, Any]) -> None:
-        self._options = {**options, "query_retries": 0, "connect_timeout": 5, "send_receive_timeout": TIMEOUT_S + 5}
+    def __init__(self, options: Mapping[str, Any], *, timeout_s: int = TIMEOUT_S) -> None:
+        """`timeout_s`: of one question; the evaluator has rounds to keep, who asks about a month has not."""
+        self._settings = {**_READ, "max_execution_time": timeout_s}
+        self._options = {**options, "query_retries": 0, "connect_timeout": 5, "send_receive_timeout": timeout_s + 5}
         self._options["autogenerate_session_id"] = False
         self._store = ClickHouseStore(options)
         self._local = threading.local()
@@ -83,7 +87,7 @@ class ClickHouseTables:
     def ask(self, query: Query) -> tuple[Sequence[str], Rows]:
         """Run one query read-only."""
         try:
-            answer = self._client().query(query.sql, parameters=dict(query.parameters), settings=dict(_READ))
+            answer = self._client().query(query.sql, parameters=dict(query.parameters), settings=self._settings)
         except ClickHouseError as error:
             code = getattr(error, "code", None)
             if not code:

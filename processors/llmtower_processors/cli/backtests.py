@@ -13,7 +13,7 @@ from llmtower_processors.alerts.message import amount
 from llmtower_processors.alerts.replay import Episode, Track, replay
 from llmtower_processors.alerts.rules import Rule
 from llmtower_processors.alerts.scores import WEEK_US, Label, Score, read_labels, score, suggest
-from llmtower_processors.alerts.tables import ClickHouseTables
+from llmtower_processors.alerts.tables import PATIENT_S, ClickHouseTables
 from llmtower_processors.cli.data import show
 from llmtower_processors.connection import clickhouse_client
 from llmtower_processors.errors import NotConfigured
@@ -30,7 +30,8 @@ def run_backtest(
     labels = read_labels(labels_file) if labels_file else []
     clickhouse_client(settings).close()  # says in a sentence when it is away
     end_us = time.time_ns() // 60_000_000_000 * 60_000_000
-    found = tracks(ClickHouseTables(settings.clickhouse.client_options()), rule, end_us - round(last_s * 1e6), end_us)
+    tables = ClickHouseTables(settings.clickhouse.client_options(), timeout_s=PATIENT_S)
+    found = tracks(tables, rule, end_us - round(last_s * 1e6), end_us)
     episodes = sorted((episode for track in found for episode in replay(rule, track)), key=lambda one: one.fired_us)
     show(("fired", "lasted", "severity", "worst", "group"), [_row(rule, one, end_us) for one in episodes], output)
     if output != "table":

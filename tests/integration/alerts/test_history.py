@@ -16,9 +16,10 @@ from llmtower_processors.alerts.load import load_rules, parse_rules
 from llmtower_processors.alerts.measure import Meter
 from llmtower_processors.alerts.questions import MINUTE_US, Moment
 from llmtower_processors.alerts.rules import Rule
-from llmtower_processors.alerts.tables import ClickHouseTables
+from llmtower_processors.alerts.tables import ClickHouseTables, QuestionRefusedError
 from llmtower_processors.cli.backtests import run_backtest
 from llmtower_processors.engine import EngineProcess, Role
+from llmtower_schemas.queries import Query
 from llmtower_schemas.settings import ClickHouseSettings, Settings
 
 pytestmark = pytest.mark.integration
@@ -98,6 +99,19 @@ def test_sql_that_is_refused_and_spans_that_are_too_long_are_sentences(tables: t
     blind = next(rule for rule in load_rules().rules if not rule.queried)
     with pytest.raises(BacktestError, match="about the evaluator itself"):
         tracks(source, blind, end_us - MINUTE_US, end_us)
+
+
+def test_a_question_about_the_past_may_take_longer_than_one_of_the_evaluator(engine: EngineProcess) -> None:
+    address = {
+        "host": engine.host,
+        "port": engine.port,
+        "username": Role.WRITER.value,
+        "password": engine.credentials.password(Role.WRITER),
+    }
+    slow = Query("SELECT count() FROM numbers(8) WHERE sleepEachRow(0.25) = 0 SETTINGS max_block_size = 1", {})
+    with pytest.raises(QuestionRefusedError, match="TIMEOUT_EXCEEDED"):
+        ClickHouseTables(address, timeout_s=1).ask(slow)
+    assert ClickHouseTables(address, timeout_s=60).ask(slow)[1][0][0] == 8
 
 
 def test_a_hundred_thousand_groups_are_bounded_and_said(tables: tuple[ClickHouseTables, int], client: Client) -> None:
