@@ -10,20 +10,24 @@ from pathlib import Path
 import orjson
 
 LEFT, TOP, CELL, ROW = 190, 70, 86, 34
+LONGEST = 480
+"""Minutes of a stream."""
 NULLS = ("iid", "autocorrelated", "daily-seasonal")
 
 
-def table(figures: list[dict[str, object]]) -> dict[str, dict[str, float]]:
-    """Give the share flagged by method and kind of traffic."""
+def table(figures: list[dict[str, object]], what: str) -> dict[str, dict[str, float]]:
+    """Give the share flagged, or the delay, by method and kind of traffic."""
     found: dict[str, dict[str, float]] = {}
     for figure in figures:
-        method, _, kind = str(figure["name"]).removesuffix(": flagged").partition(", ")
-        found.setdefault(method, {})[kind] = float(str(figure["value"]))
+        of, _, said = str(figure["name"]).rpartition(": ")
+        if said == what:
+            method, _, kind = of.rpartition(", ")
+            found.setdefault(method, {})[kind] = float(str(figure["value"]))
     return found
 
 
-def draw(shares: dict[str, dict[str, float]]) -> str:
-    """Give a grid: a method a row, a kind of traffic a column; red where a flag is false, green where it is right."""
+def draw(shares: dict[str, dict[str, float]], delays: dict[str, dict[str, float]]) -> str:
+    """Give a grid: a method a row, a kind of traffic a column; red where a flag is false, green where it is right, with its delay."""
     kinds = list(next(iter(shares.values())))
     width, height = LEFT + CELL * len(kinds) + 20, TOP + ROW * len(shares) + 50
     parts = [
@@ -48,10 +52,14 @@ def draw(shares: dict[str, dict[str, float]]) -> str:
             parts.append(
                 f'<rect x="{x + 2}" y="{y + 2}" width="{CELL - 4}" height="{ROW - 4}" rx="4" fill="{colour}" opacity="{opacity:.2f}"/>'
             )
-            parts.append(f'<text x="{x + CELL / 2}" y="{y + 22}" text-anchor="middle">{values[kind]:.0f}</text>')
+            late = kind in delays[method]
+            parts.append(f'<text x="{x + CELL / 2}" y="{y + (17 if late else 22)}" text-anchor="middle">{values[kind]:.0f}</text>')
+            if late:
+                words = f'text-anchor="middle" font-size="9" fill="#444444">{minutes(delays[method][kind])} min'
+                parts.append(f'<text x="{x + CELL / 2}" y="{y + 29}" {words}</text>')
     parts.append(
         f'<text x="12" y="{height - 16}" fill="#444444" font-size="11">red: nothing drifts there, a flag is a false alarm · green: a shift'
-        " was put in, a flag is right</text></svg>"
+        " was put in, a flag is right; below it the median delay</text></svg>"
     )
     return "\n".join(parts) + "\n"
 
@@ -78,17 +86,26 @@ def rows(figures: list[dict[str, object]]) -> list[str]:
 
 def grid(figures: list[dict[str, object]]) -> list[str]:
     """Give a line a method: % of windows flagged as shipped, and behind it what is flagged of shifted ones at 1 % false alarms."""
-    shares = table(figures)
-    kinds = list(next(iter(shares.values())))
-    lines = [f"| flagged, % | {' | '.join(kinds)} |", f"|---{'|---' * len(kinds)}|"]
-    notes = {str(figure["name"]).removesuffix(": flagged"): str(figure["note"]) for figure in figures}
-    for method, values in shares.items():
-        cells = []
-        for kind in kinds:
-            equal = notes[f"{method}, {kind}"].partition(", ")[2].partition("% at")[0]
-            cells.append(f"{values[kind]:.0f}" + (f" ({equal})" if kind not in NULLS else ""))
-        lines.append(f"| {method} | {' | '.join(cells)} |")
+    notes = {str(figure["name"]): str(figure["note"]) for figure in figures}
+    lines: list[str] = []
+    for what, head in (("flagged", "flagged, %"), ("delay", "median delay, minutes")):
+        found = table(figures, what)
+        kinds = list(next(iter(found.values())))
+        lines += [f"| {head} | {' | '.join(kinds)} |", f"|---{'|---' * len(kinds)}|"]
+        for method, values in found.items():
+            cells = []
+            for kind in kinds:
+                equal = notes[f"{method}, {kind}: {what}"].partition(" at 1 %")[0].rpartition(", ")[2].removesuffix("%")
+                shown, equal = (minutes(values[kind]), minutes(float(equal))) if what == "delay" else (f"{values[kind]:.0f}", equal)
+                cells.append(shown + (f" ({equal})" if kind not in NULLS else ""))
+            lines.append(f"| {method} | {' | '.join(cells)} |")
+        lines.append("")
     return lines
+
+
+def minutes(delay: float) -> str:
+    """Write a delay; a window more than a stream has means that it was not seen."""
+    return f"> {LONGEST}" if delay > LONGEST else f"{delay:.0f}"
 
 
 def main() -> None:
@@ -97,7 +114,7 @@ def main() -> None:
     page = Path("docs/drift.md")
     head, _, rest = page.read_text("utf-8").partition("<!-- measured -->\n")
     page.write_text(f"{head}<!-- measured -->\n{measured(results)}<!-- /measured -->{rest.partition('<!-- /measured -->')[2]}", "utf-8")
-    Path("docs/drift.svg").write_text(draw(table(results["drift_peers"])), "utf-8")
+    Path("docs/drift.svg").write_text(draw(*(table(results["drift_peers"], what) for what in ("flagged", "delay"))), "utf-8")
 
 
 if __name__ == "__main__":

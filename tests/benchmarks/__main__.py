@@ -40,7 +40,7 @@ BENCHMARKS: dict[str, str] = {
     "scores": "calls a second and core through each local scorer; precision and recall of each on the corpus",
     "toxicity": "texts a second through the linear model; Detoxify's network in batches against the naive loop (needs `make clients`)",
     "drift_compare": "`drift compare` of two slices over thirty days of minutes",
-    "drift_peers": "the same windows asked of Llmtower, Evidently's four methods and an online MMD (needs `make peers`)",
+    "drift_peers": "the same streams asked of Llmtower, Evidently's four methods and an online MMD: flags, delays (needs `make peers`)",
 }
 """Name and meaning of every `bench_<name>.py` that gives figures (`run`)."""
 
