@@ -4,14 +4,17 @@ import random
 from datetime import datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pytest
 from clickhouse_connect.driver.client import Client
 from tests.integration.drift.conftest import NOON, Send
 from tests.integration.drift.test_compare import DOCTORS, ORDERS
 
+from llmtower_processors.drift.baselines import set_baseline
 from llmtower_processors.drift.evaluate import evaluate_drift
 from llmtower_processors.drift.judge import Verdict
 from llmtower_processors.drift.models import What
+from llmtower_processors.drift.slices import Slice
 from llmtower_processors.leader import token
 
 pytestmark = pytest.mark.integration
@@ -113,6 +116,44 @@ def test_once_an_hour_a_week_is_held_against_the_weeks_before(client: Client) ->
     assert found[7 * 24 * 60, "embedding"] == ("earlier weeks", "drift")
     later = {what.window for what, _ in fire(client, END + timedelta(minutes=1))}
     assert later == {10, 60, 24 * 60}
+
+
+HOUR_S = 3_600
+
+
+def people(client: Client, app: str, *, days: int = 9, change: dict[str, Any]) -> None:
+    """Store hours of an app whose users ask most at noon, a fifth of the calls opening a session; the last 24 hours may be different."""
+    rng = np.random.default_rng(5)
+    begin = int((END - timedelta(days=days)).timestamp())
+    rows = []
+    for number in range(days * 24):
+        at = begin + number * HOUR_S
+        how = {"later": 0, "first_share": 0.2, "german": 0.1} | (change if number >= (days - 1) * 24 else {})
+        calls = int(rng.poisson(60 * (1.2 + np.sin((at // HOUR_S % 24 - 6 - how["later"]) / 24 * 2 * np.pi))))
+        german = int(rng.binomial(calls, how["german"]))
+        for language, count in (("de", german), ("en", calls - german)):
+            sessions = [int(one) for one in rng.integers(1, 1 << 62, int(rng.binomial(count, how["first_share"])))]
+            features = [16_384 * count + int(one) for one in rng.normal(0, 9_000 * np.sqrt(count), 256)]
+            rows.append([at, app, "input", language, "e@1:256", count, count, count, sessions, features, features, "i", 2 * number])
+    names = ["minute", "app", "direction", "language", "embedder", "calls", "texts", "session_calls", "sessions", "features", "mean"]
+    client.insert("drift_ranges", rows, [*names, "incarnation", "kafka_offset"], settings={"insert_deduplication_token": app})
+
+
+CHANGES: dict[str, dict[str, Any]] = {"sessions": {"first_share": 0.4}, "hours": {"later": 4}, "language": {"german": 0.5}}
+"""By the metric that must see it: sessions become shorter, people ask later, people ask in German."""
+
+
+def test_users_who_change_are_an_alarm_and_those_who_do_not_are_none(client: Client) -> None:
+    for app, change in {"as-ever": {}, **CHANGES}.items():
+        people(client, app, change=change)
+    week = Slice({}, END - timedelta(days=8), END - timedelta(days=2))
+    set_baseline(client, "", "launch", week, note="", now=END)
+    found = {(what.reference, what.key.app, what.metric): one for what, one in fire(client, END) if what.window == 1440}
+    for reference in ("trailing", "baseline launch"):
+        loud = {(app, metric) for (of, app, metric), one in found.items() if of == reference and one.status == "drift"}
+        assert loud == {(name, name) for name in CHANGES}, reference
+        assert all(found[reference, name, name].moved > 0.1 for name in CHANGES)
+        assert {found[reference, "as-ever", name].status for name in (*CHANGES, "embedding")} == {"ok"}
 
 
 def test_a_minute_without_any_traffic_writes_nothing(client: Client) -> None:
