@@ -28,8 +28,8 @@ _DRIFT: Final = """concat('of ', metric, ' (', direction, arrayStringConcat(arra
     if(moved > 0, concat(', ', toString(round(100 * moved)), ' % lie elsewhere'), ''),
     if(empty(examples), '', concat(', such as call ', examples[1])))"""
 _SQL: Final = f"""
-SELECT 'deploy' AS kind, project, app, concat(app, ' ', version) AS what, toUnixTimestamp64Micro(at) AS at
-FROM deploys WHERE at >= fromUnixTimestamp64Micro({{since:Int64}}) AND at <= fromUnixTimestamp64Micro({{until:Int64}})
+SELECT 'deploy' AS kind, project, app, concat(app, ' ', version) AS what, toUnixTimestamp64Micro(deploys.at) AS at
+FROM deploys WHERE deploys.at >= fromUnixTimestamp64Micro({{since:Int64}}) AND deploys.at <= fromUnixTimestamp64Micro({{until:Int64}})
 UNION ALL
 {
     _FIRST_SEEN.format(

@@ -27,17 +27,16 @@ def drift_compare(
     Example: `llmtower drift compare --a prompt=support/3 --b prompt=support/4 --last 7d`
     """
     from llmtower_processors.cli.data import show
-    from llmtower_processors.drift.compare import Comparison, compare
+    from llmtower_processors.drift.compare import Comparison, compare, missing
     from llmtower_processors.drift.slices import read_slice, span
 
     end = datetime.now(UTC).replace(second=0, microsecond=0)
     shared = f",project={project}" if project else ""
     slices = [read_slice(f"{text}{shared}", end - span(last), end) for text in (a, b)]
     found = compare(clickhouse_client(load_settings(data_dir)), *slices)
+    if reason := missing(found):
+        typer.echo(reason, err=True)
     if not found and output == "table":
-        typer.echo(
-            "Neither slice has a call in its span. `llmtower query 'SELECT DISTINCT app, prompt_version FROM drift_hours'` shows some."
-        )
         return
 
     def row(one: Comparison) -> tuple[object, ...]:
@@ -69,11 +68,12 @@ def drift_explain(
     """
     from llmtower_processors.cli.data import show
     from llmtower_processors.drift.explain import explain
-    from llmtower_processors.drift.slices import read_slice, span
+    from llmtower_processors.drift.slices import DIRECTIONS, one_of, read_slice, span
 
     end = datetime.now(UTC).replace(second=0, microsecond=0)
     slices = [read_slice(text, end - span(last), end) for text in (a, b)]
-    found = explain(clickhouse_client(load_settings(data_dir)), slices[0], slices[1], direction)
+    chosen = one_of("direction", direction, DIRECTIONS)
+    found = explain(clickhouse_client(load_settings(data_dir)), slices[0], slices[1], chosen)
     rows: list[tuple[object, ...]] = [
         ("texts read", "", *found.texts),
         ("moved mass", "", None, _short(found.moved.share)),

@@ -45,6 +45,22 @@ class Comparison:
 LEVEL: Final = 0.01
 
 
+def missing(found: Sequence[Comparison]) -> str:
+    """Say in a sentence why nothing can be compared; '' where something can."""
+    embedders = {side: sorted({one.embedder for one in found if one.counts[f"texts_{side}"]}) for side in "ab"}
+    empty = [side for side in "ab" if not any(one.counts[f"calls_{side}"] for one in found)]
+    if empty:
+        known = "`llmtower query 'SELECT DISTINCT app, request_model, prompt_name, prompt_version FROM drift_hours'` shows what there is."
+        which = "Neither slice has" if len(empty) == 2 else f"Slice {empty[0]} does not have"
+        return f"{which} a call in its span. {known}"
+    if any(not labels for labels in embedders.values()):
+        return "One of the slices has calls but no texts: capture was off or hashed. Behaviour is compared, meaning cannot be."
+    if not set(embedders["a"]) & set(embedders["b"]):
+        said = "; ".join(f"{side}: {', '.join(labels)}" for side, labels in embedders.items())
+        return f"The slices have no embedder in common ({said}). Sums of different embedders are never compared."
+    return ""
+
+
 def compare(client: "Client", a: Slice, b: Slice) -> list[Comparison]:
     """Compare two slices, most texts first."""
     sql, values = comparison(a, b)

@@ -1,11 +1,12 @@
 """Slices of traffic, as people write them (`app=support,prompt=v3`), and the one query by which two of them are compared."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from llmtower_processors.drift.language import LANGUAGES, UNKNOWN
 from llmtower_processors.errors import LlmtowerError
 
 DIMENSIONS: Final[Mapping[str, str]] = {
@@ -21,6 +22,7 @@ DIMENSIONS: Final[Mapping[str, str]] = {
     "embedder": "embedder",
 }
 """What may stand left of `=`, and the column it means; `prompt=support/v3` names a prompt and its version."""
+DIRECTIONS: Final = ("input", "output")
 _TIMES: Final = ("from", "to", "last")
 _SPAN: Final = re.compile(r"(\d+)\s*(m|min|h|d|w)")
 _UNIT: Final = {"m": "minutes", "min": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -76,7 +78,17 @@ def read_slice(text: str, start: datetime, end: datetime) -> Slice:
     start = moment(given.pop("from")) if "from" in given else end - span(given.pop("last")) if "last" in given else start
     if start >= end:
         raise SliceError(f"The slice {text!r} ends before it begins.")
-    return Slice(_columns(given), start, end)
+    where = _columns(given)
+    one_of("direction", where.get("direction", DIRECTIONS[0]), DIRECTIONS)
+    one_of("language", where.get("language", UNKNOWN), LANGUAGES)
+    return Slice(where, start, end)
+
+
+def one_of(name: str, value: str, known: Sequence[str]) -> str:
+    """Give a value that can be. Raises SliceError."""
+    if value not in known:
+        raise SliceError(f"No {name} is called {value!r}. There are: {', '.join(known)}.")
+    return value
 
 
 def _columns(given: Mapping[str, str]) -> dict[str, str]:

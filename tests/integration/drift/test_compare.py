@@ -11,7 +11,7 @@ from clickhouse_connect.driver.client import Client
 from tests.integration.drift.conftest import CHAT, KEEP_ALL, NOON, Send, made
 
 from llmtower_processors.drift.baselines import baselines, delete_baseline, set_baseline
-from llmtower_processors.drift.compare import compare
+from llmtower_processors.drift.compare import compare, missing
 from llmtower_processors.drift.features import SCALE, mmd2
 from llmtower_processors.drift.slices import Slice, SliceError, read_slice
 from llmtower_processors.migrate import migrate
@@ -54,6 +54,15 @@ def test_versions_that_differ_are_told_from_versions_that_do_not(client: Client,
     assert other["output"].mmd2 == pytest.approx(0, abs=1e-4)
     assert other["input"].counts["texts_a"] == 12 * 2 * 12
     assert compare(client, between("prompt=8"), between("prompt=9")) == []
+    send([{"prompt_version": "4", "embedding": [0.3, 0.4], "embedder": "mine"}] * 40, offset=9_000)
+    mixed = compare(client, between("prompt=1"), between("prompt=4,direction=input"))
+    assert {(one.embedder, one.verdict) for one in mixed if one.direction == "input"} == {
+        ("hashed-words@1:256", "insufficient"),
+        ("mine:2", "insufficient"),
+    }
+    assert missing(mixed) == (
+        "The slices have no embedder in common (a: hashed-words@1:256; b: mine:2). Sums of different embedders are never compared."
+    )
     (alone,) = [one for one in compare(client, between("prompt=1"), between("prompt=9")) if one.direction == "input"]
     assert (alone.verdict, alone.counts["texts_b"]) == ("insufficient", 0)
 
@@ -100,6 +109,8 @@ def test_slices_that_cannot_be_read_say_why() -> None:
         "from=2026-11-01,last=3d": "either from= or last=",
         "from=yesterday": "is no time",
         "from=2026-11-22": "ends before it begins",
+        "direction=inputs": "No direction is called 'inputs'. There are: input, output",
+        "language=german": "No language is called 'german'. There are: und, en, de",
     }.items():
         with pytest.raises(SliceError, match=reason):
             between(text)

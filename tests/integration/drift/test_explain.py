@@ -10,6 +10,7 @@ from clickhouse_connect.driver.client import Client
 from tests.integration.drift.conftest import CHAT, NOON, Send, made
 from tests.integration.drift.test_compare import DOCTORS, ORDERS, calls
 
+from llmtower_processors.alerts.changes import changes_query
 from llmtower_processors.cost import calls_processor
 from llmtower_processors.drift.alarms import explain_alarms
 from llmtower_processors.drift.explain import explain
@@ -27,6 +28,7 @@ def store_all(send: Send, store: ClickHouseStore, fresh_at: datetime) -> dict[st
     chance, store_calls = random.Random(4), calls_processor(PriceBook()).function
     usual, fresh = calls(ORDERS, "1", chance, 300), calls([*ORDERS, *DOCTORS], "2", chance, 300)
     for number, call in enumerate([*usual, *fresh]):
+        call["response_model"] = f"gpt-4o-snapshot-{number // 300}"
         call["call_id"] = f"019e70a2-0001-7000-8000-{number:012d}"
     for offset, (lines, at) in enumerate([(usual, NOON), (fresh, fresh_at)]):
         send(lines, offset=offset, at=at)
@@ -73,6 +75,16 @@ def test_an_alarm_is_explained_once_an_hour_by_ids_and_shares(client: Client, se
     assert 20 < found["characters_before"] < 80
     assert len(found["examples"]) == 5
     assert all(any(text in by_id[example] for text in DOCTORS) for example in found["examples"])
-    assert {tuple(share.values()) for share in found["shares"]} == {("prompt_version", "1", 1.0, 0.0), ("prompt_version", "2", 0.0, 1.0)}
+    changed = {("prompt_version", "1", 1.0, 0.0), ("prompt_version", "2", 0.0, 1.0)}
+    changed |= {("response_model", "gpt-4o-snapshot-0", 1.0, 0.0), ("response_model", "gpt-4o-snapshot-1", 0.0, 1.0)}
+    assert {tuple(share.values()) for share in found["shares"]} == changed
     assert found["deploys"] == ["support-chat 9.9"]
     assert explain_alarms(client, alarms, end + 3_601, "c") == 1, "an alarm that lasts is explained anew"
+
+    query = changes_query((end + 60) * 1_000_000)
+    found_changes = client.query(query.sql, parameters=dict(query.parameters)).result_rows
+    told = {kind: what for kind, _, app, what, _ in found_changes if app == key.app}
+    share, example = f"{100 * found['moved']:.0f} % lie elsewhere", f"such as call {found['examples'][0]}"
+    assert told["drift"] == f"of embedding (input, gpt-4o, support, 2), {share}, {example}"
+    assert told["snapshot"] == "gpt-4o → gpt-4o-snapshot-1"
+    assert (told["deploy"], told["prompt"]) == ("support-chat 9.9", "support 2")
