@@ -4,39 +4,55 @@ One bad record is rejected by itself; only a body that is no request at all is u
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
 from llmtower_processors.otel.dialects import read
-from llmtower_processors.otel.model import MAX_ATTRIBUTES, LogRecord, Rejected, Resource, Span, SpanEvent, UnreadableError
+from llmtower_processors.otel.model import (
+    MALFORMED,
+    MALFORMED_RESOURCE,
+    MAX_ATTRIBUTES,
+    LogRecord,
+    Rejected,
+    Resource,
+    Span,
+    SpanEvent,
+    UnreadableError,
+)
 
+R = TypeVar("R")
 _TRACE_ID, _SPAN_ID = re.compile(r"[0-9a-f]{32}").fullmatch, re.compile(r"[0-9a-f]{16}").fullmatch
 _ERRORS = (2, "STATUS_CODE_ERROR")
 _DEPTH = 16
+_BAD = (ValueError, TypeError, AttributeError, KeyError)
+"""What reading a record raises that has not the form of one."""
 
 
 def read_spans(body: bytes) -> Iterator[Span | Rejected]:
     """Give every span. Raises UnreadableError when the body is no request."""
     for resource, scope, span in _records(body, "resourceSpans", "scopeSpans", "spans"):
-        try:
-            yield _span(span, resource, scope)
-        except (ValueError, TypeError, AttributeError, KeyError):
-            yield Rejected("malformed span")
+        yield _each(_span, span, resource, scope)
 
 
 def read_logs(body: bytes) -> Iterator[LogRecord | Rejected]:
     """Give every log record. Raises UnreadableError."""
     for resource, scope, record in _records(body, "resourceLogs", "scopeLogs", "logRecords"):
-        try:
-            yield _log(record, resource, scope)
-        except (ValueError, TypeError, AttributeError, KeyError):
-            yield Rejected("malformed log record")
+        yield _each(_log, record, resource, scope)
 
 
-def _records(body: bytes, *levels: str) -> Iterator[tuple[Resource, str, Any]]:
+def _each(read_one: Callable[[Any, Resource, str], R], record: Any, resource: Resource | Rejected, scope: str) -> R | Rejected:
+    if isinstance(resource, Rejected):
+        return resource
+    try:
+        return read_one(record, resource, scope)
+    except _BAD:
+        return MALFORMED
+
+
+def _records(body: bytes, *levels: str) -> Iterator[tuple[Resource | Rejected, str, Any]]:
     try:
         request = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -46,11 +62,18 @@ def _records(body: bytes, *levels: str) -> Iterator[tuple[Resource, str, Any]]:
         raise UnreadableError(f"the body has no list {of_resources}")
     for of_resource in request.get(of_resources, []):
         for of_scope in _list(of_resource, of_scopes):
-            resource = read(_attributes(_list(of_resource.get("resource") or {}, "attributes")))
+            resource = _resource(of_resource.get("resource"))
             scope = of_scope.get("scope") if isinstance(of_scope, dict) else None
             name = scope.get("name") if isinstance(scope, dict) else ""
             for record in _list(of_scope, records):
                 yield resource, str(name or ""), record
+
+
+def _resource(given: Any) -> Resource | Rejected:
+    try:
+        return read(_attributes(_list(given or {}, "attributes")))
+    except _BAD:
+        return MALFORMED_RESOURCE
 
 
 def _list(place: Any, name: str) -> list[Any]:

@@ -57,5 +57,10 @@ class Rejected(NamedTuple):
     reason: str
 
 
+MALFORMED: Final = Rejected("malformed record")
+MALFORMED_RESOURCE: Final = Rejected("malformed resource")
+"""Stands for each record of a resource that cannot be read: whose they are is not known."""
+
+
 class UnreadableError(ValueError):
     """The body is no export request; the message holds nothing of it."""

@@ -1,13 +1,13 @@
 """Export requests in protobuf (OTLP 1.x), as plain records.
 
-The official descriptors parse them, but leave each attribute as bytes: most attributes say the same in many spans and are then read once.
-What is not plain text or a number is read by the official class.
+The official descriptors parse them, but leave each record and each attribute as bytes at first: a malformed record costs itself alone, and
+most attributes say the same in many spans and are then read once. What is not plain text or a number is read by the official class.
 """
 
 import struct
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto, FileDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
@@ -22,13 +22,25 @@ from opentelemetry.proto.resource.v1 import resource_pb2
 from opentelemetry.proto.trace.v1 import trace_pb2
 
 from llmtower_processors.otel.dialects import read
-from llmtower_processors.otel.model import MAX_ATTRIBUTES, LogRecord, Rejected, Resource, Span, SpanEvent, UnreadableError
+from llmtower_processors.otel.model import (
+    MALFORMED,
+    MALFORMED_RESOURCE,
+    MAX_ATTRIBUTES,
+    LogRecord,
+    Rejected,
+    Resource,
+    Span,
+    SpanEvent,
+    UnreadableError,
+)
 
+R = TypeVar("R")
 _NO_TRACE, _NO_SPAN = bytes(16), bytes(8)
 _ERROR = 2
 _DEPTH = 16
 _SCALARS = frozenset({"string_value", "int_value", "double_value", "bool_value"})
 _FILES: Final = (common_pb2, resource_pb2, trace_pb2, logs_pb2, trace_service_pb2, logs_service_pb2)
+_LEFT: Final = frozenset({"spans", "log_records", "attributes"})
 _SHORT: Final = 128
 """Bytes of an attribute up to which it is remembered: longer ones are texts, which differ."""
 MOST_KNOWN: Final = 8_192
@@ -41,34 +53,35 @@ _MORE: Final = 0x80
 
 def read_spans(body: bytes) -> Iterator[Span | Rejected]:
     """Give every span. Raises UnreadableError when the body is no request; lazily, a span at a time."""
-    request = _parse(_TRACES, body)
-    for of_resource in request.resource_spans:
+    for of_resource in _parse(_TRACES, body).resource_spans:
         resource = _resource(of_resource.resource)
         for of_scope in of_resource.scope_spans:
             scope = of_scope.scope.name
-            for span in of_scope.spans:
-                try:
-                    yield _span(span, resource, scope)
-                except DecodeError:
-                    yield Rejected("malformed span")
+            for raw in of_scope.spans:
+                yield _each(_read_span, raw, resource, scope)
 
 
 def read_logs(body: bytes) -> Iterator[LogRecord | Rejected]:
     """Give every log record. Raises UnreadableError."""
-    request = _parse(_LOGS, body)
-    for of_resource in request.resource_logs:
+    for of_resource in _parse(_LOGS, body).resource_logs:
         resource = _resource(of_resource.resource)
         for of_scope in of_resource.scope_logs:
             scope = of_scope.scope.name
-            for record in of_scope.log_records:
-                try:
-                    yield _log(record, resource, scope)
-                except DecodeError:
-                    yield Rejected("malformed log record")
+            for raw in of_scope.log_records:
+                yield _each(_read_log, raw, resource, scope)
+
+
+def _each(read_one: Callable[[bytes, Resource, str], R], raw: bytes, resource: Resource | Rejected, scope: str) -> R | Rejected:
+    if isinstance(resource, Rejected):
+        return resource
+    try:
+        return read_one(raw, resource, scope)
+    except DecodeError:
+        return MALFORMED
 
 
 def _bare(name: str) -> Any:
-    """Give the official class of a message, with the attributes of all that is in it left as bytes."""
+    """Give the official class of a message, with all that is named in `_LEFT` and within it left as bytes."""
     return GetMessageClass(_POOL.FindMessageTypeByName(name))
 
 
@@ -84,7 +97,7 @@ def _pool() -> DescriptorPool:
 
 def _lay_bare(message: DescriptorProto) -> None:
     for field in message.field:
-        if field.name == "attributes":
+        if field.name in _LEFT:
             field.type = FieldDescriptorProto.TYPE_BYTES  # the same on the wire as a message
             field.ClearField("type_name")
     for nested in message.nested_type:
@@ -94,6 +107,8 @@ def _lay_bare(message: DescriptorProto) -> None:
 _POOL: Final = _pool()
 _TRACES: Final = _bare("opentelemetry.proto.collector.trace.v1.ExportTraceServiceRequest")
 _LOGS: Final = _bare("opentelemetry.proto.collector.logs.v1.ExportLogsServiceRequest")
+_SPAN: Final = _bare("opentelemetry.proto.trace.v1.Span")
+_RECORD: Final = _bare("opentelemetry.proto.logs.v1.LogRecord")
 
 
 def _parse(kind: Any, body: bytes) -> Any:
@@ -123,14 +138,16 @@ def _attributes(raw: Sequence[bytes]) -> dict[str, Any]:
     return dict(map(_known.__getitem__, raw[:MAX_ATTRIBUTES]))
 
 
-def _resource(given: Any) -> Resource:
+def _resource(given: Any) -> Resource | Rejected:
     try:
         return read(_attributes(given.attributes))
-    except DecodeError as error:
-        raise UnreadableError("the attributes of a resource are no protobuf messages of this kind") from error
+    except DecodeError:
+        return MALFORMED_RESOURCE
 
 
-def _span(span: Any, resource: Resource, scope: str) -> Span | Rejected:
+def _read_span(raw: bytes, resource: Resource, scope: str) -> Span | Rejected:
+    """Raises DecodeError."""
+    span = _SPAN.FromString(raw)
     trace_id, span_id, parent_id = span.trace_id, span.span_id, span.parent_span_id
     if len(trace_id) != 16 or len(span_id) != 8 or trace_id == _NO_TRACE or span_id == _NO_SPAN:
         return Rejected("invalid trace or span id")
@@ -151,7 +168,9 @@ def _span(span: Any, resource: Resource, scope: str) -> Span | Rejected:
     )
 
 
-def _log(record: Any, resource: Resource, scope: str) -> LogRecord:
+def _read_log(raw: bytes, resource: Resource, scope: str) -> LogRecord:
+    """Raises DecodeError."""
+    record = _RECORD.FromString(raw)
     attributes = _attributes(record.attributes)
     name = getattr(record, "event_name", "") or str(attributes.get("event.name", ""))
     at_ns = record.time_unix_nano or record.observed_time_unix_nano
