@@ -54,6 +54,8 @@ def test_a_span_with_invalid_ids_is_rejected_alone(trace_id: str, span_id: str) 
         {"startTimeUnixNano": "soon"},
         {"events": [7]},
         {"attributes": [{"key": "a", "value": {"intValue": "x"}}]},
+        {"attributes": [{"key": "a", "value": {"intValue": "9" * 30}}]},
+        {"endTimeUnixNano": "9" * 30},
     ],
 )
 def test_half_a_json_batch_malformed_leaves_the_other_half(bad: dict[str, Any]) -> None:

@@ -27,7 +27,8 @@ R = TypeVar("R")
 _TRACE_ID, _SPAN_ID = re.compile(r"[0-9a-f]{32}").fullmatch, re.compile(r"[0-9a-f]{16}").fullmatch
 _ERRORS = (2, "STATUS_CODE_ERROR")
 _DEPTH = 16
-_BAD = (ValueError, TypeError, AttributeError, KeyError)
+_WHOLE = range(-(1 << 63), 1 << 64)
+_BAD = (ValueError, TypeError, AttributeError, KeyError, OverflowError)
 """What reading a record raises that has not the form of one."""
 
 
@@ -91,8 +92,8 @@ def _span(span: Any, resource: Resource, scope: str) -> Span | Rejected:
         span_id,
         parent_id if _SPAN_ID(parent_id) and parent_id.strip("0") else "",
         str(span.get("name") or ""),
-        int(span.get("startTimeUnixNano") or 0),
-        int(span.get("endTimeUnixNano") or 0),
+        _whole(span.get("startTimeUnixNano") or 0),
+        _whole(span.get("endTimeUnixNano") or 0),
         status.get("code") in _ERRORS,
         str(status.get("message") or ""),
         _attributes(_list(span, "attributes")),
@@ -103,7 +104,7 @@ def _span(span: Any, resource: Resource, scope: str) -> Span | Rejected:
 
 
 def _event(event: Mapping[str, Any]) -> SpanEvent:
-    return SpanEvent(str(event.get("name") or ""), int(event.get("timeUnixNano") or 0), _attributes(_list(event, "attributes")))
+    return SpanEvent(str(event.get("name") or ""), _whole(event.get("timeUnixNano") or 0), _attributes(_list(event, "attributes")))
 
 
 def _log(record: Any, resource: Resource, scope: str) -> LogRecord:
@@ -113,7 +114,7 @@ def _log(record: Any, resource: Resource, scope: str) -> LogRecord:
         trace_id if _TRACE_ID(trace_id) else "",
         span_id if _SPAN_ID(span_id) else "",
         str(record.get("eventName") or attributes.get("event.name") or ""),
-        int(record.get("timeUnixNano") or record.get("observedTimeUnixNano") or 0),
+        _whole(record.get("timeUnixNano") or record.get("observedTimeUnixNano") or 0),
         _value(record.get("body")),
         attributes,
         resource,
@@ -125,6 +126,14 @@ def _attributes(pairs: list[Any]) -> dict[str, Any]:
     return {str(pair["key"]): _value(pair.get("value")) for pair in islice(pairs, MAX_ATTRIBUTES)}
 
 
+def _whole(given: Any) -> int:
+    """Give a whole number. Raises ValueError also for one that 64 bits do not hold: no number of OTLP, nor of JSON as we write it."""
+    number = int(given)
+    if number not in _WHOLE:
+        raise ValueError
+    return number
+
+
 def _value(value: Any, depth: int = 0) -> Any:
     if not isinstance(value, dict) or depth > _DEPTH:
         return None
@@ -132,7 +141,7 @@ def _value(value: Any, depth: int = 0) -> Any:
         if kind in ("stringValue", "boolValue", "bytesValue"):
             return found
         if kind == "intValue":
-            return int(found)
+            return _whole(found)
         if kind == "doubleValue":
             return float(found)
         if kind == "arrayValue":
