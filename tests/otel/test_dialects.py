@@ -282,6 +282,12 @@ def test_a_clock_far_off_is_told_to_the_sender(start_ns: int) -> None:
     assert convert(read(SEMCONV_37, start_ns=start_ns, end_ns=start_ns + 5), "shop", NOW_NS) == Rejected("time out of range")
 
 
+def test_an_end_or_a_first_token_in_a_far_future_is_none() -> None:
+    far = (1 << 64) - 1
+    assert convert(read(SEMCONV_37, end_ns=far), "shop", NOW_NS) == Rejected("time out of range")
+    assert event_of(SEMCONV_37, events=[("First Token Stream Event", far, {})]).ttft_us is None
+
+
 def test_an_end_before_the_start_is_no_negative_duration() -> None:
     assert event_of(SEMCONV_37, end_ns=NOW_NS - 3_000_000_000).duration_us == 0
 

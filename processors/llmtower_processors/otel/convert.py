@@ -27,6 +27,8 @@ from llmtower_schemas.late import WITHIN
 OLDEST_NS: Final = 400 * 86_400 * 10**9
 AHEAD_NS: Final = 3_600 * 10**9
 """As in the worker: a span older, or further ahead of the clock here, is refused to its sender instead of becoming a dead letter."""
+_LONGEST_NS: Final = 10**15
+"""Eleven days: no first token takes as long."""
 _NAME: Final = 256
 _TRUE: Final = (True, "true", "True", 1)
 _CALL_SIGNS: Final = ("gen_ai.request.model", "llm.model_name")
@@ -46,7 +48,8 @@ class Converted(NamedTuple):
 
 def convert(span: Span, project: str, now_ns: int, says: Says | None = None) -> Converted | Rejected:
     """Convert one span; `says` spares a second look. The same span gives the same event whenever it arrives."""
-    if not now_ns - OLDEST_NS <= span.start_ns <= now_ns + AHEAD_NS:
+    latest_ns = now_ns + AHEAD_NS
+    if not now_ns - OLDEST_NS <= span.start_ns <= latest_ns or span.end_ns > latest_ns:
         return Rejected("time out of range")
     kind, value = says or kind_of(span)
     if kind == "out":
@@ -193,9 +196,9 @@ def _status(said: Said) -> int | None:
 
 def _ttft_us(span: Span, said: Said) -> int | None:
     seconds = said.get("ttft_us")
-    if isinstance(seconds, (int, float)) and said.get("stream") in (*_TRUE, None) and 0 < seconds < 1e6:
+    if isinstance(seconds, (int, float)) and said.get("stream") in (*_TRUE, None) and 0 < seconds < _LONGEST_NS / 1e9:
         return int(seconds * 1_000_000)
-    tokens = [event.at_ns for event in span.events if event.name in FIRST_TOKEN]
+    tokens = [event.at_ns for event in span.events if event.name in FIRST_TOKEN and event.at_ns < span.start_ns + _LONGEST_NS]
     return max(0, min(tokens) - span.start_ns) // 1_000 if tokens else None
 
 
