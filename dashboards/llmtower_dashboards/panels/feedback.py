@@ -139,8 +139,8 @@ NEGATIVE = Panel(
     kind="table",
     unit="",
     sql=f"""
-SELECT at AS time, if(target_kind = 'call_id', target_id, '') AS call, said.app AS app, said.name AS feedback, said.score AS score,
-    said.label AS label, said.user_id AS user
+SELECT at AS time, if(target_kind IN ('call_id', 'response_id'), target_id, '') AS call, said.app AS app, said.name AS feedback,
+    said.score AS score, said.label AS label, said.user_id AS user
 FROM {last_words(_ROWS.within())}
 WHERE {_BAD}
 ORDER BY time DESC, call, feedback, user

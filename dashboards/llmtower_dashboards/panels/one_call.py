@@ -7,8 +7,13 @@ from llmtower_dashboards.panels.common import PROVIDER, TIME, VERSION
 from llmtower_dashboards.panels.lists import LIST_COLUMNS
 from llmtower_schemas.late import messages, texts_of
 
-_THIS: Final = "toUUIDOrNull(${call:singlequote})"
-"""The chosen call; NULL, and so no row, while none is chosen or the text is no id."""
+_CHOSEN: Final = "${call:singlequote}"
+_THIS: Final = f"""ifNull(toUUIDOrNull({_CHOSEN}), (SELECT anyOrNull(call_id) FROM calls
+    WHERE isNull(toUUIDOrNull({_CHOSEN})) AND response_id = {_CHOSEN} AND response_id != ''))"""  # noqa: S608 - literals
+"""The chosen call, by its id or by the provider's id of its answer; NULL, and so no row, while none is chosen or the text is no id."""
+_NAMES: Final = f"""(SELECT toString({_THIS}) WHERE isNotNull({_THIS})
+    UNION ALL SELECT arrayJoin(arrayFilter(id -> id != '', [response_id, trace_id])) FROM calls WHERE call_id = {_THIS})"""  # noqa: S608
+"""By what scores and feedback may name this call: its own id, its answer's, its trace's."""
 _NO_CALL: Final = "No such call: choose one from a table, or its row is past its retention."
 
 
@@ -130,23 +135,23 @@ SCORES = _one(
     "call_scores",
     "Its scores",
     "How was this answer rated by evaluations?",
-    """
+    f"""
 SELECT time, name, value, label, places, scorer, version, status, reason
 FROM (
     SELECT at AS time, name, value, label, '' AS places, scorer, scorer_version AS version, status, reason
     FROM scores
-    WHERE target_id = ${call:singlequote} AND target_id != ''
+    WHERE target_id IN {_NAMES}
     UNION ALL
     SELECT started_at AS time, name, value, label, arrayStringConcat(arrayMap(p -> toString(p), place), ', ') AS places, scorer, version,
         status, reason
     FROM call_scores
     ARRAY JOIN names AS name, score_values AS value, labels AS label, scorers AS scorer, scorer_versions AS version, statuses AS status,
         reasons AS reason, positions AS place
-    WHERE call_id = toUUIDOrNull(${call:singlequote})
+    WHERE call_id = {_THIS}
 )
 ORDER BY time, name
 LIMIT 200
-""",
+""",  # noqa: S608 - literals
     (
         TIME,
         Column("name", "Score", "text"),
@@ -164,13 +169,13 @@ FEEDBACK = _one(
     "call_feedback",
     "Its feedback",
     "What did users say about this answer?",
-    """
+    f"""
 SELECT at AS time, name, score, label, user_id AS user
 FROM feedback
-WHERE target_id = ${call:singlequote} AND target_id != ''
+WHERE target_id IN {_NAMES}
 ORDER BY time, name
 LIMIT 200
-""",
+""",  # noqa: S608 - literals
     (
         TIME,
         Column("name", "Kind", "text"),

@@ -57,6 +57,12 @@ def test_one_call(places: dict[str, Place]) -> None:
     assert [row["name"] for row in computed] == ["faithful", "groundedness", "pii", "retrieval_empty", "retrieval_score", "toxicity"]
     said = [row for row in place.world["feedback"] if row["target_id"] == call]
     assert len(rows(place, "call_feedback", frame)) == len(said) > 0
+    ten = place.world["calls"][10]
+    by_answer = Frame(frame.start, frame.end, 60, {"call": [ten["response_id"]]})
+    assert [row["call"] for row in rows(place, "call_facts", by_answer)] == [str(ten["call_id"])], "a link from feedback on an answer"
+    about_ten = [row for row in place.world["feedback"] if row["target_id"] == ten["response_id"]]
+    by_id = Frame(frame.start, frame.end, 60, {"call": [str(ten["call_id"])]})
+    assert len(rows(place, "call_feedback", by_id)) == len(rows(place, "call_feedback", by_answer)) == len(about_ten) > 0
     (texts,) = rows(place, "call_content", frame)
     assert (texts["input"], texts["output"]) == ("what?", "that.")
     with place.client() as client:

@@ -255,13 +255,19 @@ def _rounds() -> Iterable[Row]:
         }
 
 
+def _target(one: Row, *, by_answer: bool) -> Row:
+    """What feedback is about: a call, by its own id or by the provider's id of its answer, which is what a browser knows."""
+    if by_answer:
+        return {"target_kind": "response_id", "target_id": one["response_id"]}
+    return {"target_kind": "call_id", "target_id": str(one["call_id"])}
+
+
 def _feedback(rng: random.Random, calls: Iterable[Row]) -> Iterable[Row]:
     for number, one in enumerate(calls):
         if number % 10 == 0:
             first = {key: one[key] for key in ("project", "app", "environment", "user_id")} | {
                 "at": one["started_at"] + 2_000,
-                "target_kind": "call_id",
-                "target_id": str(one["call_id"]),
+                **_target(one, by_answer=number % 50 == 10),
                 "name": "thumbs",
                 "score": rng.choice([1.0, -1.0, None]),
                 "label": rng.choice(["", "bad"]),
