@@ -247,6 +247,7 @@ def test_what_a_panel_offers_is_one_touch_away_on_a_phone(served: Served, open_p
     assert not tools.is_visible()
     page.get_by_role("button", name="What can be done with Cost by user").tap()
     tools.get_by_role("button", name="Copy the SQL").wait_for()
+    assert tools.get_by_text("?").is_visible(), "the question, which elsewhere is the title's tooltip"
     tools.get_by_role("link", name="Show the calls").tap()
     page.wait_for_function("location.pathname === '/calls'")
 

@@ -22,8 +22,9 @@ SPARK: Final = (120, 28)
 
 
 def heading(panel: Panel, look: Look) -> Html:
-    """Title and tools."""
+    """Title and tools; the question is the title's tooltip, and stands among the tools where nothing hovers."""
     tools = [
+        tag("span", panel.question, class_="asked"),
         tag("a", "show calls", href=look.calls(), aria_label=f"Show the calls behind {panel.title}") if panel.calls else None,
         tag("button", "copy SQL", type="button", data_do="sql", data_panel=panel.name, aria_label=f"Copy the SQL of {panel.title}"),
         tag("a", "link", href=look.permalink(panel.name), data_copy="", aria_label=f"Link to {panel.title} over this very range"),

@@ -35,7 +35,7 @@ KEYS: Final = (
     ("j k", "next and previous row"),
     ("enter", "open the row"),
     ("s", "silence the alert"),
-    ("g then o c l d a", "overview, cost, latency, drift, alerts"),
+    ("g then o a c l q d p", "overview, alerts, cost, latency, quality, drift, pipeline"),
     ("?", "this help"),
 )
 
