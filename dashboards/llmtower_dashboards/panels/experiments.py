@@ -140,7 +140,8 @@ LEFT ANY JOIN ({_OF_RUNS}
         Column("low", "Low"),
         Column("high", "High"),
     ),
-    no_data=f"No answer of an experiment was scored in this range. {NO_EXPERIMENT} An interval that is unknown needs ten scores.",
+    no_data="No answer of an experiment was scored in this range: its checks score at once, the scorers of production when they get to it."
+    " An interval that is unknown needs ten scores.",
     variables=_OF_SCORES,
     width=24,
 )

@@ -197,7 +197,8 @@ def judge_rates(look: Look) -> Found:
 
 def judge_agreement(look: Look) -> Found:
     """By the delta method with slopes found numerically, where the panel has a formula."""
-    said = {row["target_id"]: row for row in last_words(look.world["feedback"])}
+    answers = {row["response_id"]: str(row["call_id"]) for row in look.world["calls"]}
+    said = {answers.get(row["target_id"], row["target_id"]): row for row in last_words(look.world["feedback"])}
     pairs = []
     for row in look.rows("scores"):
         word = said.get(row["target_id"])
