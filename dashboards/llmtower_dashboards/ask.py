@@ -3,7 +3,8 @@
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -120,7 +121,7 @@ class Asker:
 
         try:
             query = expand(sql, frame)
-            async with asyncio.timeout(self._timeout_s), self._places:
+            async with self._place(what), asyncio.timeout(self._timeout_s):
                 client = await self._connected()
                 settings = {"max_execution_time": int(self._timeout_s) + 1}
                 begun = time.perf_counter()
@@ -136,6 +137,22 @@ class Asker:
         except ClickHouseError as error:
             raise AskError(f"{what} failed: {_reason(error)}", retriable=_retriable(error)) from error
         return tuple(result.column_names), result.result_rows, (time.perf_counter() - begun) * 1e3
+
+    @asynccontextmanager
+    async def _place(self, what: str) -> AsyncIterator[None]:
+        """One of the places at the engine; waiting for it is not the question's fault."""
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await self._places.acquire()
+        except TimeoutError as error:
+            said = (
+                f"{what} waited {self._timeout_s:g} s for its turn: ClickHouse is busy with other questions. Wait, or look at fewer panels."
+            )
+            raise AskError(said, retriable=True) from error
+        try:
+            yield
+        finally:
+            self._places.release()
 
     async def _connected(self) -> "AsyncClient":
         async with self._opening:
