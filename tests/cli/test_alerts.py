@@ -45,6 +45,7 @@ def test_the_shipped_rules_are_sound(tmp_path: Path) -> None:
     found = alerts("check", data_dir=tmp_path)
     assert found.exit_code == 0
     assert "rules are judged" in found.output
+    assert "environment=experiment, app=llmtower-judge" in found.output
 
 
 def test_routes_are_tried_as_alerts_go_and_a_failure_is_exit_code_1(tmp_path: Path) -> None:

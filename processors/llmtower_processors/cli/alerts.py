@@ -39,6 +39,8 @@ def alerts_check(
     typer.echo(
         f"{len(active)} rules are judged" + (f", {off} are switched off" if off else "") + f"; routes: {', '.join(rules.routes) or 'none'}"
     )
+    left_out = ", ".join(f"{name}={value}" for name, values in rules.except_.items() for value in values)
+    typer.echo(f"rows that no rule looks at, unless it says so itself (`except`): {left_out or 'none'}")
     for route in unknown:
         typer.echo(f"FAIL route {route} is named by rules and is not in the file", err=True)
     failed = _ask_all(load_settings(data_dir), file) if ask else {}
