@@ -4,13 +4,14 @@ Patterns in fourteen languages, read through what hides them (zero-width charact
 They find what is known and loud; a model finds more. So the rate is a lower bound, and its movement is the news.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from llmtower_processors.scoring.model import Score, Spoken, skipped
 from llmtower_processors.scoring.patterns import read
 from llmtower_processors.scoring.plain import LONGEST, folded, unmasked, visible
+from llmtower_processors.toxic.seen import Seen
 
 _PATTERNS: Final = read("attacks.toml")
 
@@ -40,10 +41,13 @@ class Attacks:
     label: str = "patterns"
     version: str = "2"
     names: tuple[str, ...] = ("injection", "document_injection")
+    _seen: Seen[dict[str, float]] = field(default_factory=Seen, repr=False, compare=False)
 
     def score(self, calls: Sequence[Spoken]) -> Sequence[Sequence[Score]]:
         """Look at the questions and the documents."""
-        return [[_of_question(call), *_of_documents(call)] for call in calls]
+        texts = [document.text[:LONGEST] for call in calls for document in call.documents if document.text]
+        known = dict(zip(texts, self._seen.answers(texts, lambda fresh: list(map(attacks, fresh))), strict=True))
+        return [[_of_question(call), *_of_documents(call, known)] for call in calls]
 
 
 def _of_question(call: Spoken) -> Score:
@@ -56,11 +60,12 @@ def _scored(name: str, found: dict[str, float], length: int) -> Score:
     return Score(name, likelihood(found), ",".join(sorted(found)), reason="cut" if length > LONGEST else "")
 
 
-def _of_documents(call: Spoken) -> list[Score]:
+def _of_documents(call: Spoken, known: Mapping[str, dict[str, float]]) -> list[Score]:
+    """Documents come again and again: what was found in each is looked up."""
     texts = [document.text or "" for document in call.documents]
     if not any(texts):
         return []
-    found = [attacks(text[:LONGEST]) for text in texts]
+    found = [known.get(text[:LONGEST], {}) for text in texts]
     whole: dict[str, float] = {}
     for one in found:
         whole |= {family: weight for family, weight in one.items() if weight > whole.get(family, 0.0)}

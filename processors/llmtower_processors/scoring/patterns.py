@@ -1,7 +1,7 @@
 """Expressions kept as facts in TOML files: read once, each with texts without which there is no hit.
 
-Most texts hit nothing, and to find that out is what costs. So the beginnings of a text's words are compared with those of the needed texts,
-all patterns at once; then the needed texts are looked for; only then the expression.
+Most texts hit nothing, and to find that out is what costs. So each word of a text, once, is asked for the needed texts that have their
+longest word in common with it, all patterns at once; then those needed texts are looked for; only then the expression.
 """
 
 import re
@@ -10,16 +10,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
-from operator import itemgetter
 from typing import Any, Final
 
-_START: Final = 5
-"""Bytes of a word's beginning."""
+_START: Final = 2
+"""Bytes of a word by which anchors are found."""
+_MOST_WORDS: Final = 50_000
+"""Words that are known at a time: a few megabytes."""
 _LETTERS: Final = bytes(i if i >= 128 or chr(i).isalpha() else 32 for i in range(256))
-_begin = itemgetter(slice(_START))
 _WORD: Final = re.compile(r"[^\W\d_]+")
-_ALONE: Final = re.compile("[\u3040-\u30ff\u4e00-\u9fff]")
-"""Scripts that write words without spaces."""
+_ALONE: Final = re.compile("[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7a3]")
+"""Scripts in which a word may begin within a run of letters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +34,12 @@ class Pattern:
 
     def found_in(self, text: str) -> bool:
         """Say whether there is a hit in a text that has one of the literals."""
-        if self.also and not any(literal in text for literal in self.also):
-            return False
-        return self.search(text) is not None
+        if not self.also:
+            return self.search(text) is not None
+        for literal in self.also:
+            if literal in text:
+                return self.search(text) is not None
+        return False
 
 
 @dataclass(frozen=True)
@@ -55,31 +58,50 @@ class Patterns:
         return found
 
     def _candidates(self, text: str) -> Iterable[int]:
-        starts = set(map(_begin, text.encode("utf-8", "replace").translate(_LETTERS).split()))
-        needed = [pair for start in starts & self._by_start.keys() for pair in self._by_start[start]]
-        return sorted({number for literal, number in (*needed, *self._anywhere) if literal in text})
+        words = set(text.encode("utf-8", "replace").translate(_LETTERS).split())
+        known = self._known.get
+        needed = list(self._anywhere[text.isascii()])
+        for word in words:
+            if (found := known(word)) is None:
+                found = self._learn(word)
+            if found:
+                needed += found
+        return sorted({number for literal, number in needed if literal in text})
 
-    @cached_property
-    def _by_start(self) -> dict[bytes, list[tuple[str, int]]]:
-        found: dict[bytes, list[tuple[str, int]]] = {}
-        for literal, number in self._needed():
-            if start := _start(literal):
-                found.setdefault(start, []).append((literal, number))
+    def _learn(self, word: bytes) -> tuple[tuple[str, int], ...]:
+        """Give the needed texts whose anchor a word begins with; most words come again and again."""
+        if len(self._known) >= _MOST_WORDS:
+            self._known.clear()
+        anchored = self._by_start.get(word[:_START], ())
+        found = self._known[word] = tuple((literal, number) for anchor, literal, number in anchored if word.startswith(anchor))
         return found
 
     @cached_property
-    def _anywhere(self) -> tuple[tuple[str, int], ...]:
-        return tuple((literal, number) for literal, number in self._needed() if not _start(literal))
+    def _known(self) -> dict[bytes, tuple[tuple[str, int], ...]]:
+        return {}
+
+    @cached_property
+    def _by_start(self) -> dict[bytes, list[tuple[bytes, str, int]]]:
+        found: dict[bytes, list[tuple[bytes, str, int]]] = {}
+        for literal, number in self._needed():
+            if anchor := _anchor(literal):
+                found.setdefault(anchor[:_START], []).append((anchor, literal, number))
+        return found
+
+    @cached_property
+    def _anywhere(self) -> dict[bool, list[tuple[str, int]]]:
+        """Those to be looked for in any text, and (True) those that may be in one of ASCII."""
+        found = [(literal, number) for literal, number in self._needed() if not _anchor(literal)]
+        return {False: found, True: [(literal, number) for literal, number in found if literal.isascii()]}
 
     def _needed(self) -> Iterator[tuple[str, int]]:
         return ((literal, number) for number, one in enumerate(self.patterns) for literal in one.literals)
 
 
-def _start(literal: str) -> bytes:
-    """Give how the longest word of a needed text begins; nothing where that is too short to tell, or not where a word begins."""
-    longest = max(_WORD.findall(literal), key=len, default="")
-    encoded = longest.encode()
-    return b"" if len(encoded) < _START or _ALONE.search(literal) else encoded[:_START]
+def _anchor(literal: str) -> bytes:
+    """Give the longest word of a needed text; nothing where that is too short to tell, or not where a word begins."""
+    encoded = max(_WORD.findall(literal), key=len, default="").encode()
+    return b"" if len(encoded) < _START or _ALONE.search(literal) else encoded
 
 
 def read(file: str) -> Patterns:

@@ -59,7 +59,7 @@ def unmasked(text: str) -> str:
     Whether there is anything of the kind is asked of the text's shape, which costs a tenth of the expressions.
     """
     shape = text.encode("utf-8", "replace").translate(_SHAPE)
-    if shape.count(b"a0a") + shape.count(b"0a0") >= _MASKS:
+    if shape.count(b"0") >= _MASKS and shape.count(b"a0a") + shape.count(b"0a0") >= _MASKS:
         text = _MIXED.sub(lambda found: found[0].translate(_LEET), text)
     if b"a a a a a" in shape:
         text = _SPELT.sub(lambda found: _BETWEEN.sub("", found[0]), text)
