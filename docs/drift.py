@@ -37,7 +37,7 @@ def draw(shares: dict[str, dict[str, float]], delays: dict[str, dict[str, float]
     ]
     for column, kind in enumerate(kinds):
         x = LEFT + CELL * column + CELL / 2
-        words = kind.replace("5 % ", "5 %\u00a0").replace("-", " ").split(" ")
+        words = kind.replace("5 % ", "5\u00a0% ").replace("-", " ").split(" ")
         parts += [
             f'<text x="{x}" y="{44 + 14 * line}" text-anchor="middle" fill="#444444" font-size="11">{word}</text>'
             for line, word in enumerate(words)
