@@ -39,10 +39,18 @@ class Moved:
     reference: str
 
 
-def read_drift(client: Client) -> list[Moved]:
+@dataclass(frozen=True, slots=True)
+class Unjudged:
+    """Why nothing can be said: how far the scoring process is behind, and the reasons of the verdicts that are none."""
+
+    behind: int
+    reasons: Sequence[str]
+
+
+def read_drift(client: Client) -> list[Moved] | Unjudged:
     """Wait for the scoring process, then judge the questions of the drifting app now: a demo may end before the timer's next minute."""
     deadline = time.monotonic() + PATIENCE_S
-    while read_unscored(client) > 0 and time.monotonic() < deadline:
+    while (behind := read_unscored(client)) > 0 and time.monotonic() < deadline:
         time.sleep(POLL_S)
     verdicts, _ = judge_all(
         client, int(time.time()) // 60 * 60 + 60, lambda key: (key.app, key.direction) == (APP, "input"), metrics=(EMBEDDING,)
@@ -55,16 +63,21 @@ def read_drift(client: Client) -> list[Moved]:
             best = found.setdefault(key.request_model, row)
             if row.statistic / row.threshold > best.statistic / best.threshold:
                 found[key.request_model] = row
-    return list(found.values())
+    reasons = sorted({one.reason for what, one in verdicts if what.window in WINDOWS and one.reason})
+    return list(found.values()) or Unjudged(behind, reasons)
 
 
-def drift_summary(moved: Sequence[Moved]) -> list[dict[str, Any]]:
-    """Give the entry of the JSON summary."""
-    return [asdict(one) for one in moved]
+def drift_summary(moved: Sequence[Moved] | Unjudged) -> list[dict[str, Any]]:
+    """Give the entry of the JSON summary; empty where nothing could be judged."""
+    return [] if isinstance(moved, Unjudged) else [asdict(one) for one in moved]
 
 
-def drift_lines(moved: Sequence[Moved]) -> list[Text]:
+def drift_lines(moved: Sequence[Moved] | Unjudged) -> list[Text]:
     """Say it in words, the farthest first."""
+    if isinstance(moved, Unjudged):
+        reasons = ", ".join(moved.reasons) or "no texts yet"
+        behind = f"; scoring is {count(moved.behind)} events behind" if moved.behind else ""
+        return [Text(f"○ Drift: what {APP} is asked cannot be judged yet ({reasons}{behind})", style="dim")]
     lines = []
     for one in sorted(moved, key=lambda one: -one.statistic):
         mark, style = ("●", "bold yellow") if one.status == "drift" else ("○", "dim")
