@@ -1,6 +1,5 @@
 """Templates reach nothing but their variables, and end: a corpus of known escapes and of templates that grow or loop without bound."""
 
-import time
 from typing import Any
 
 import pytest
@@ -167,10 +166,9 @@ BOMBS = (
 
 @pytest.mark.parametrize("source", BOMBS)
 def test_what_would_grow_or_loop_without_end_ends(source: str) -> None:
-    began = time.monotonic()
+    """Without the bounds these take hours: the time limit of every test ends them."""
     with pytest.raises((TemplateRefusedError, RenderError)):
         render_template(compile_template(source), {"x": "", "n": list(range(2_000))})
-    assert time.monotonic() - began < 60, "not a measurement: without the bounds these take hours"
 
 
 def test_what_prompts_need_works() -> None:

@@ -53,6 +53,18 @@ def test_pairs_show_what_averages_hide() -> None:
     assert paired(every, "one", "nobody")[0].verdict == "not enough data"
 
 
+def test_too_few_cases_say_how_many_would_do() -> None:
+    rng = np.random.default_rng(5)
+
+    def verdict(cases: int) -> str:
+        hard = rng.uniform(0, 1, cases)
+        every = [*outcomes("one", hard), *outcomes("two", hard + rng.normal(0.02, 0.1, cases))]
+        return next(one.verdict for one in paired(every, "one", "two") if one.figure == "relevance")
+
+    assert "not shown to differ; about " in verdict(12)
+    assert verdict(1_200) == "better"
+
+
 def test_what_has_no_good_direction_is_only_different() -> None:
     sides = {"one": 80.0, "two": 120.0}
     every = [Outcome(f"{arm}{n}", arm, str(n), scores={"length": length + n}) for arm, length in sides.items() for n in range(20)]

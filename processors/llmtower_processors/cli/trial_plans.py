@@ -149,7 +149,7 @@ def _trial(settings: "Settings", asked: "Asked", checks: Sequence[tuple[str, Che
         prices,
         asked.budget,
         asked.out,
-        dataset=Path(asked.dataset).stem,
+        dataset=Path(asked.dataset).name.removesuffix(".jsonl"),
     )
 
 

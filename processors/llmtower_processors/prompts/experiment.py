@@ -11,7 +11,7 @@ import orjson
 
 from llmtower_processors.errors import NotConfigured
 from llmtower_processors.prompts.cases import Case
-from llmtower_processors.prompts.statistics import Compared, Difference, Estimate, Good, holm, mean
+from llmtower_processors.prompts.statistics import LEVEL, Compared, Difference, Estimate, Good, Z, holm, mean, needed
 from llmtower_processors.prompts.traffic import way
 from llmtower_schemas.prompts import Version
 
@@ -122,7 +122,9 @@ def _figure(name: str, pairs: Sequence[tuple[Outcome, Outcome]]) -> Compared:
     difference = _estimate(values[:, 1] - values[:, 0])
     shown = None
     if difference is not None:
-        shown = Difference(difference.value, difference.low, difference.high, flips(values[:, 1] - values[:, 0]), None)
+        p, error = flips(values[:, 1] - values[:, 0]), (difference.high - difference.low) / 2 / Z
+        wanted = needed(abs(difference.value) / error, len(both)) if error > 0 and p >= 1 - LEVEL else None
+        shown = Difference(difference.value, difference.low, difference.high, p, wanted)
     return Compared(name, unit, good, _estimate(values[:, 0]), _estimate(values[:, 1]), shown, "")
 
 
@@ -142,5 +144,6 @@ def _judged(one: Compared, shown: bool) -> Compared:
     if one.difference is None:
         return Compared(one.figure, one.unit, one.good, one.a, one.b, None, "not enough data")
     better = (one.difference.value < 0) == (one.good == "lower")
-    verdict = "not shown to differ" if not shown else "differs" if one.good == "neither" else "better" if better else "worse"
+    unsure = "not shown to differ" + (f"; about {one.difference.needed:,} cases would" if one.difference.needed else "")
+    verdict = unsure if not shown else "differs" if one.good == "neither" else "better" if better else "worse"
     return Compared(one.figure, one.unit, one.good, one.a, one.b, one.difference, verdict)

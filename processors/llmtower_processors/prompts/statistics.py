@@ -98,11 +98,11 @@ def subtract(a: Estimate, b: Estimate) -> Difference:
         return Difference(value, low, high, 1.0 if value == 0 else 0.0, None)
     error = half / Z
     p = 2 * (1 - _NORMAL.cdf(abs(value) / error))
-    return Difference(value, low, high, p, None if p < 1 - LEVEL else _needed(abs(value) / error, min(a.n, b.n)))
+    return Difference(value, low, high, p, None if p < 1 - LEVEL else needed(abs(value) / error, min(a.n, b.n)))
 
 
-def _needed(ratio: float, n: float) -> int | None:
-    """The error falls with the root of the sample."""
+def needed(ratio: float, n: float) -> int | None:
+    """Give the sample that would show a difference of so many standard errors, at 80 % power: the error falls with its root."""
     if ratio < 1e-3:
         return None
     return math.ceil(n * ((Z + _NORMAL.inv_cdf(POWER)) / ratio) ** 2)
@@ -137,8 +137,7 @@ def _verdict(good: Good, difference: Difference | None, shown: bool, least: int)
     if difference is None:
         return f"not enough data: {least:,} each at least"
     if not shown:
-        needed = f"; about {difference.needed:,} each would" if difference.needed else ""
-        return f"not shown to differ{needed}"
+        return "not shown to differ" + (f"; about {difference.needed:,} each would" if difference.needed else "")
     if good == "neither":
         return "differs"
     return "better" if (difference.value < 0) == (good == "lower") else "worse"
