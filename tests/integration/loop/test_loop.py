@@ -25,11 +25,11 @@ from tests.standins.service import Asked, Reply, json_reply, serving
 from llmtower_processors.cli.app import run
 from llmtower_processors.local.endpoints import Endpoints
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(1_200)]
 
 PAGE: Final = (Path(__file__).parents[3] / "docs" / "loop.md").read_text("utf-8")
-CALLS: Final = 70
-"""Of each version before the story goes on: every question was asked."""
+CALLS: Final = 50
+"""Of each version before the story goes on: every question was asked. A busy machine scores them no faster than the page's shop asks."""
 REPEATABLE: Final = ("alerts list", "prompts compare", "query")
 """Commands that only look; what they show comes some seconds after it happened."""
 QUESTIONS: Final = [
@@ -100,7 +100,7 @@ class Shop:
 
     def wait_for(self, version: str) -> None:
         before = self.answered()[version]
-        until(lambda: self.answered()[version] >= before + CALLS or None, 60)
+        until(lambda: self.answered()[version] >= before + CALLS or None, 180)
         assert self.said.read_text().splitlines()[-1].endswith(f"@{version}"), "the label's move reached it without a restart"
 
 
@@ -185,7 +185,7 @@ def test_the_page_tells_what_happens(stack: Endpoints, command: Command, told: R
 
 def followed(step: Step, command: Command) -> str:
     """Run a command of the page until it has said each of the lines that the page shows; gives all that it said."""
-    ends = time.monotonic() + (90 if step.what.removeprefix("llmtower ").startswith(REPEATABLE) else 0)
+    ends = time.monotonic() + (300 if step.what.removeprefix("llmtower ").startswith(REPEATABLE) else 0)
     while True:
         code, said = command(shlex.split(step.what))
         lines = [plain(line) for line in said.splitlines()]
