@@ -68,6 +68,8 @@ class Place:
     def __init__(self, panel: Panel, *, tile: bool = False, classes: str = "", instead: Panel | None = None) -> None:
         self.panel = panel
         self._instead = instead
+        self._stood_in = False
+        """Whether the other panel was shown last: then both are asked at once."""
         self.is_tile = tile
         self.answer: Answer | None = None
         self._chart: Any = None
@@ -125,10 +127,15 @@ class Place:
 
     async def _ask(self, hub: Hub, look: Look) -> tuple[Panel, Answer]:
         """The panel's answer; that of the one that stands in for it when there is nothing to say (a score that nobody computes)."""
-        answer = await hub.ask(self.panel, look.frame)
-        if self._instead is None or _knows(answer):
-            return self.panel, answer
-        return self._instead, await hub.ask(self._instead, look.frame)
+        if self._instead is None:
+            return self.panel, await hub.ask(self.panel, look.frame)
+        if self._stood_in:
+            answer, other = await asyncio.gather(hub.ask(self.panel, look.frame), hub.ask(self._instead, look.frame))
+        else:
+            answer = await hub.ask(self.panel, look.frame)
+            other = answer if _knows(answer) else await hub.ask(self._instead, look.frame)
+        self._stood_in = not _knows(answer)
+        return (self._instead, other) if self._stood_in else (self.panel, answer)
 
     async def _ask_trend(self, panel: Panel, hub: Hub, look: Look) -> Answer | None:
         trend = PANELS.get(panel.trend) if self.is_tile else None
