@@ -30,6 +30,7 @@ EXTRA_OF = {
     "onnxruntime": "toxicity",
     "opentelemetry": "gateway",
     "prometheus_client": "server",
+    "pyarrow": "datasets",
     "rensa": "datasets",
     "requests": "local",
     "rich": "server",

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 import pytest
 from clickhouse_connect.driver.client import Client
+from pyarrow import parquet  # type: ignore[import-untyped]  # ships no types
 from tests.integration.datasets.conftest import Traffic, say
 from tests.integration.datasets.test_build import clean, question
 
@@ -83,13 +84,20 @@ def test_pairs_come_from_corrections_and_from_thumbs_on_the_same_input(client: C
     assert sum(done.skipped.values()) == 3
 
 
-def test_parquet_holds_every_row(client: Client, traffic: Traffic, tmp_path: Path) -> None:
-    traffic([{} for _ in range(20)])
-    done = export(client, version(client), "parquet", tmp_path / "x.parquet")
-    content = (tmp_path / "x.parquet").read_bytes()
-    assert (done.lines, len(content), content[:4], content[-4:]) == (20, done.bytes, b"PAR1", b"PAR1")
-    for name in (b"position", b"call_id", b"correction", b"question"):
-        assert name in content
+def test_parquet_is_gone_on_with_and_holds_every_row_as_it_is(client: Client, traffic: Traffic, tmp_path: Path) -> None:
+    ids = traffic([{"output": f"answer {number}"} for number in range(20)])
+    say(client, ids[3], -1.0, correction="right")
+    manifest, out = version(client), tmp_path / "x.parquet"
+    with pytest.raises(InterruptedHereError):
+        export(client, manifest, "parquet", out, page=7, progress=stop)
+    told: list[tuple[int, int]] = []
+    done = export(client, manifest, "parquet", out, page=7, progress=lambda *far: told.append(far))
+    assert (told, [path.name for path in tmp_path.iterdir()]) == ([(14, 20), (20, 20)], ["x.parquet"])
+    table = parquet.read_table(out)
+    assert (done.lines, done.bytes, table.num_rows) == (20, out.stat().st_size, 20)
+    rows = client.query("SELECT position, toString(call_id), feedback, output, correction FROM dataset_items ORDER BY position").result_rows
+    assert [tuple(row.values()) for row in table.select(["position", "call_id", "feedback", "output", "correction"]).to_pylist()] == rows
+    assert {str(table.schema.field(name).type) for name in ("started_at", "position")} == {"timestamp[us, tz=UTC]", "uint32"}
 
 
 def test_what_cannot_be_exported_says_why_and_leaves_no_file(client: Client, traffic: Traffic, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from llmtower_processors.datasets.errors import DatasetError
+from llmtower_processors.datasets.exports import arrow
 from llmtower_processors.datasets.exports.examples import Item, Unusable
 from llmtower_processors.datasets.exports.formats import FORMS, line
 from llmtower_schemas.datasets import Manifest
@@ -44,10 +45,6 @@ LEFT JOIN
     GROUP BY asked
 ) AS bad ON bad.asked = cityHash64(items.input)
 """
-_PARQUET: Final = """
-SELECT {columns} FROM dataset_items
-WHERE dataset = {{name:String}} AND build_id = {{build:UUID}} ORDER BY position
-"""
 Progress = Callable[[int, int], None]
 
 
@@ -70,7 +67,7 @@ def export(client: "Client", manifest: Manifest, form: str, out: Path, *, progre
     if not out.parent.is_dir():
         raise DatasetError(f"There is no folder {out.parent}.")
     try:
-        state = _parquet(client, manifest, out) if form == "parquet" else _Pages(client, manifest, out, page).write(form, progress)
+        state = _Pages(client, manifest, out, page).write(form, progress)
     except OSError as error:
         raise DatasetError(f"Cannot write {out}: {error.strerror}. What is there goes on when you repeat the command.") from error
     return state
@@ -89,8 +86,8 @@ class _Pages:
         with part.open("r+b" if state.bytes else "wb") as file:
             file.truncate(state.bytes)
             file.seek(state.bytes)
-            if form == "csv" and not state.bytes:
-                file.write(_csv([(*_FLAT, *_TEXTS)]))
+            if not state.bytes:
+                file.write(_head(form))
             for items in items_of(self.client, self.manifest, state.position, self.page):
                 state = _written(file, items, state)
                 file.flush()
@@ -99,9 +96,13 @@ class _Pages:
                 _keep(book, state)
                 progress(state.position, self.manifest.counts.kept)
         _check(self.manifest, form, state)
+        if form == "parquet":
+            whole = part.with_name(f"{part.name}.parquet")
+            arrow.to_parquet(part, whole)
+            whole.replace(part)
         part.replace(self.out)
         book.unlink(missing_ok=True)
-        return state
+        return replace(state, bytes=self.out.stat().st_size)
 
 
 def items_of(client: "Client", manifest: Manifest, first: int = 0, page: int = PAGE) -> Iterator[list[Item]]:
@@ -116,7 +117,16 @@ def items_of(client: "Client", manifest: Manifest, first: int = 0, page: int = P
         yield items
 
 
+def _head(form: str) -> bytes:
+    if form == "csv":
+        return _csv([(*_FLAT, *_TEXTS)])
+    return arrow.head() if form == "parquet" else b""
+
+
 def _written(file: Any, items: list[Item], state: State) -> State:
+    if state.format == "parquet":
+        file.write(arrow.batch(items))
+        return replace(state, lines=state.lines + len(items))
     if state.format == "csv":
         file.write(_csv([tuple(getattr(item, name) for name in (*_FLAT, *_TEXTS)) for item in items]))
         return replace(state, lines=state.lines + len(items))
@@ -161,21 +171,3 @@ def _keep(book: Path, state: State) -> None:
     beside = book.with_name(f"{book.name}.new")
     beside.write_bytes(orjson.dumps(asdict(state)))
     beside.replace(book)
-
-
-def _parquet(client: "Client", manifest: Manifest, out: Path) -> State:
-    """Let ClickHouse write it: one stream, begun anew when it breaks."""
-    part = out.with_name(f"{out.name}.part")
-    columns = ", ".join((*_FLAT, *_TEXTS)).replace("call_id", "toString(call_id) AS call_id")
-    values = {"name": manifest.name, "build": manifest.build_id}
-    with client.raw_stream(_PARQUET.format(columns=columns), parameters=values, fmt="Parquet") as stream, part.open("wb") as file:
-        while piece := stream.read(1 << 20):
-            file.write(piece)
-        size = file.tell()
-    with part.open("rb") as file:
-        head = file.read(4)
-        file.seek(-4, os.SEEK_END)
-        if head != b"PAR1" or file.read() != b"PAR1":
-            raise DatasetError(f"ClickHouse did not write {out} to its end. Repeat the command.")
-    part.replace(out)
-    return State(manifest.sha256, "parquet", manifest.counts.kept, size, manifest.counts.kept)
