@@ -42,7 +42,7 @@ EXTRA_OF = {
     "urllib3": "server",
     "uvicorn": "gateway",
     "yaml": "server",
-    "zstandard": "local",
+    "zstandard": "gateway",
 }
 """What brings a module that the base dependencies do not bring: the smallest extra."""
 
