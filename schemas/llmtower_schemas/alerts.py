@@ -37,10 +37,15 @@ class _Line(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
+ChangeKind = Literal["deploy", "prompt", "model", "snapshot", "drift", "promote", "rollback", "register", "stage"]
+"""What is written. `Change` reads others, too."""
+
+
 class Change(_Line):
     """Something that changed shortly before an alert began."""
 
-    kind: Literal["deploy", "prompt", "model", "snapshot", "drift", "promote", "rollback", "register", "stage"]
+    kind: str
+    """A `ChangeKind`; read as any word: a newer leader may know more kinds, and its transitions must not be lost on an older one."""
     at_us: int
     what: str
     """`chat 1.4.2`, `summary v7`, `gpt-4o-mini`: a name and a version, never text; of drift, what lies elsewhere and the id of a call."""

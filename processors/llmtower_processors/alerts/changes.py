@@ -9,6 +9,8 @@ from llmtower_schemas.queries import Query
 BEFORE_US: Final = 7_200_000_000
 """How far back a change is thought to have to do with it."""
 KNOWN_DAYS: Final = 7
+LASTS_US: Final = 86_400_000_000
+"""A segment that drifted within so long before drifts on, as one that is too quiet to be judged at night does: nothing changed again."""
 MOST: Final = 5
 
 _FIRST_SEEN: Final = """
@@ -27,6 +29,7 @@ _DRIFT: Final = """concat('of ', metric, ' (', direction, arrayStringConcat(arra
         one -> concat(', ', one), arrayFilter(one -> one != '', [request_model, prompt_name, prompt_version]))), ')',
     if(moved > 0, concat(', ', toString(round(100 * moved)), ' % lie elsewhere'), ''),
     if(empty(examples), '', concat(', such as call ', examples[1])))"""
+_SEGMENT: Final = "project, app, environment, request_model, prompt_name, prompt_version, direction, embedder"
 _SQL: Final = f"""
 SELECT 'deploy' AS kind, project, app, concat(app, ' ', version) AS what, toUnixTimestamp64Micro(deploys.at) AS at
 FROM deploys WHERE deploys.at >= fromUnixTimestamp64Micro({{since:Int64}}) AND deploys.at <= fromUnixTimestamp64Micro({{until:Int64}})
@@ -58,25 +61,28 @@ HAVING min(hour) >= toStartOfHour(fromUnixTimestamp64Micro({{since:Int64}}), 'UT
 UNION ALL
 SELECT 'drift' AS kind, project, app, {_DRIFT} AS what, toUnixTimestamp64Micro(toDateTime64(drift_explanations.at, 6, 'UTC')) AS at
 FROM drift_explanations WHERE drift_explanations.at >= fromUnixTimestamp64Micro({{since:Int64}})
-    AND drift_explanations.at <= fromUnixTimestamp64Micro({{until:Int64}})
+    AND drift_explanations.at <= fromUnixTimestamp64Micro({{until:Int64}}) AND ({_SEGMENT}) NOT IN (
+        SELECT {_SEGMENT} FROM drift_explanations
+        WHERE at >= fromUnixTimestamp64Micro({{drifting:Int64}}) AND at < fromUnixTimestamp64Micro({{since:Int64}}))
+ORDER BY drift_explanations.at LIMIT 1 BY {_SEGMENT}
 """  # noqa: S608 - literals
 
 
 def changes_query(at_us: int) -> Query:
     """Ask for everything that changed within two hours."""
     since = at_us - BEFORE_US
-    return Query(_SQL, {"since": since, "until": at_us, "known": since - KNOWN_DAYS * 86_400_000_000})
+    return Query(_SQL, {"since": since, "until": at_us, "known": since - KNOWN_DAYS * 86_400_000_000, "drifting": since - LASTS_US})
 
 
 def with_changes(transition: Transition, rows: Sequence[Sequence[Any]]) -> Transition:
-    """Add the changes of its project and app (of all, where it does not say), the latest first."""
+    """Add the changes of its project and app (of all, where it does not say), the latest first; drift, which has causes itself, last."""
     of = transition.group
     found = [
         Change(kind=kind, at_us=int(at), what=str(what)[:200])
         for kind, project, app, what, at in rows
         if of.get("project", project) == project and of.get("app", app) == app and at <= transition.at_us
     ]
-    found.sort(key=lambda change: (-change.at_us, change.kind, change.what))
+    found.sort(key=lambda change: (change.kind == "drift", -change.at_us, change.kind, change.what))
     return transition.model_copy(update={"coincident": tuple(found[:MOST])}) if found else transition
 
 

@@ -88,3 +88,21 @@ def test_an_alarm_is_explained_once_an_hour_by_ids_and_shares(client: Client, se
     assert told["drift"] == f"of embedding (input, gpt-4o, support, 2), {share}, {example}"
     assert told["snapshot"] == "gpt-4o → gpt-4o-snapshot-1"
     assert (told["deploy"], told["prompt"]) == ("support-chat 9.9", "support 2")
+
+
+def test_a_lasting_alarm_is_a_change_only_when_it_begins(client: Client) -> None:
+    """Explanations of four hours, then after more than a day again; of another segment within it."""
+    begun = int(NOON.timestamp())
+    rows = [["default", "shop", "input", "embedding", begun + hour * 3_600] for hour in (0, 1, 2, 3, 40, 41)]
+    rows.append(["default", "shop", "output", "length", begun + 7_000])
+    client.insert("drift_explanations", rows, ["project", "app", "direction", "metric", "at"])
+
+    def told(at: int) -> list[tuple[str, int]]:
+        query = changes_query(at * 1_000_000)
+        found = client.query(query.sql, parameters=dict(query.parameters)).result_rows
+        return sorted((what, (int(when) // 1_000_000 - begun)) for kind, _, _, what, when in found if kind == "drift")
+
+    first, other, again = ("of embedding (input)", 0), ("of length (output)", 7_000), ("of embedding (input)", 40 * 3_600)
+    assert [told(begun + seconds) for seconds in (-1, 60, 7_200)] == [[], [first], [first, other]]
+    assert [told(begun + seconds) for seconds in (7_201, 10_801)] == [[other]] * 2, "two hours after it began it is no news"
+    assert [told(begun + hours * 3_600) for hours in (20, 41)] == [[], [again]]
