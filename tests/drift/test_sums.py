@@ -125,14 +125,36 @@ def test_a_long_vector_is_shortened_and_one_with_nan_is_a_dead_letter_of_calls()
 class Moody:
     """An encoder that breaks over one text and gives what is no number for another."""
 
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
     def encode(self, sentences: list[str]) -> list[list[float]]:
         if any("bomb" in one for one in sentences):
-            raise MemoryError
+            raise self.error
         return [[float("nan") if "odd" in one else 1.0, float(len(one)), 0.0] for one in sentences]
 
 
-def test_texts_that_a_model_breaks_over_are_counted_and_their_neighbours_summed() -> None:
-    embedder = ModelEmbedder("moody", "1", 3, Moody())
+class OutOfMemoryError(RuntimeError):
+    """As torch has it."""
+
+
+@pytest.mark.parametrize("error", [MemoryError(), OutOfMemoryError("CUDA out of memory"), RuntimeError("CUDA error"), OSError(5, "disk")])
+def test_what_another_try_may_do_is_no_bad_vector(error: Exception) -> None:
+    """Or the rows would depend on how much memory there was."""
+    said = [Said(60, ("p", "a", "e", "m", "n", "1"), "input", text, None, "") for text in ("one", "a bomb")]
+    with pytest.raises(type(error)):
+        sum_up(said, ModelEmbedder("moody", "1", 3, Moody(error)), {})
+
+
+def test_a_model_of_another_dimension_is_an_error_not_a_bad_text() -> None:
+    said = [Said(60, ("p", "a", "e", "m", "n", "1"), "input", text, None, "") for text in ("one", "two")]
+    with pytest.raises(ValueError, match=r"moody@1:7 gave \(2, 3\) for 2 texts"):
+        sum_up(said, ModelEmbedder("moody", "1", 7, Moody(ValueError())), {})
+
+
+@pytest.mark.parametrize("error", [ValueError("too long"), IndexError("index out of range in self"), Exception("WordPiece error")])
+def test_texts_that_a_model_breaks_over_are_counted_and_their_neighbours_summed(error: Exception) -> None:
+    embedder = ModelEmbedder("moody", "1", 3, Moody(error))
     texts = ["one", "two", "a bomb", "three", "an odd one", "  ", "four"]
     said = [Said(60, ("p", "a", "e", "m", "n", "1"), "input", text, None, "") for text in texts]
     into: dict[Segment, Sums] = {}

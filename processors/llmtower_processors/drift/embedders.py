@@ -102,6 +102,10 @@ class Encoder(Protocol):
         """Give an array with one row a text."""
 
 
+class WrongShapeError(ValueError):
+    """A model gave another number or length of rows than it should: it is not the one that its label says, whatever the texts are."""
+
+
 @dataclass(frozen=True, slots=True)
 class ModelEmbedder:
     """A loaded model behind the protocol."""
@@ -117,13 +121,13 @@ class ModelEmbedder:
         return f"{self.name}@{self.version}:{self.dimension}"
 
     def embed(self, texts: Sequence[str]) -> Vectors:
-        """Run the model over all texts that say anything. Raises ValueError for rows of another dimension."""
+        """Run the model over all texts that say anything. Raises WrongShapeError for rows of another dimension."""
         rows = np.zeros((len(texts), self.dimension))
         spoken = [index for index, text in enumerate(texts) if text.strip()]
         if spoken:
             found = np.asarray(self.encoder.encode([texts[index] for index in spoken]), dtype=np.float64)
             if found.shape != (len(spoken), self.dimension):
-                raise ValueError(f"{self.label} gave {found.shape} for {len(spoken)} texts")
+                raise WrongShapeError(f"{self.label} gave {found.shape} for {len(spoken)} texts")
             rows[spoken] = found
         return unit(rows)
 

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from llmtower_processors.drift.embedders import Embedder, HashedNgrams, unit
+from llmtower_processors.drift.embedders import Embedder, HashedNgrams, WrongShapeError, unit
 from llmtower_processors.drift.features import Integers, features, whole
 from llmtower_processors.drift.language import LANGUAGES, UNKNOWN, languages
 from llmtower_processors.drift.said import LONGEST
@@ -129,14 +129,26 @@ def _look(said: Sequence[Said], embedder: Embedder) -> tuple[list[int], npt.NDAr
 
 
 def _by_model(texts: Sequence[str], embedder: Embedder) -> npt.NDArray[np.float32]:
-    """Embed; texts over which a model breaks have no vector, and their neighbours theirs."""
+    """Embed; texts over which a model breaks have no vector, and their neighbours theirs. What is not a text's fault is raised."""
     try:
         return embedder.embed(texts)
-    except Exception:  # a model is somebody else's code, and may raise anything
+    except Exception as error:
+        if not _of_a_text(error):
+            raise
         if len(texts) < 2:
             return np.zeros((len(texts), embedder.dimension), dtype=np.float32)
         middle = len(texts) // 2
         return np.concatenate([_by_model(texts[:middle], embedder), _by_model(texts[middle:], embedder)])
+
+
+def _of_a_text(error: Exception) -> bool:
+    """Whether the same text would break the same model again, on any machine: then a replay gives the same rows.
+
+    Memory, devices, files and everything else that passes is not that; nor is a model of another shape. A tokenizer (tokenizers, in Rust)
+    raises plain Exception.
+    """
+    of_values = isinstance(error, (ValueError, TypeError, LookupError, ArithmeticError)) or type(error) is Exception
+    return of_values and not isinstance(error, WrongShapeError)
 
 
 def _carried(one: Said) -> tuple[str, npt.NDArray[np.float32] | None]:
