@@ -10,11 +10,15 @@ if TYPE_CHECKING:
 
 _ID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _AT_A_TIME: Final = 2_000
-_CALLS: Final = """
-SELECT DISTINCT toString(call_id) FROM calls WHERE project = {project:String} AND user_id = {user:String}
+_SAID: Final = "SELECT target_id FROM feedback WHERE project = {project:String} AND user_id = {user:String} AND target_kind = "
+_CALLS: Final = f"""
+SELECT toString(call_id) FROM calls WHERE project = {{project:String}} AND
+    (user_id = {{user:String}} OR (response_id != '' AND response_id IN ({_SAID}'response_id'))
+    OR (trace_id != '' AND trace_id IN ({_SAID}'trace_id')))
 UNION DISTINCT
-SELECT DISTINCT target_id FROM feedback WHERE project = {project:String} AND user_id = {user:String} AND target_kind = 'call_id'
-"""
+{_SAID}'call_id'
+"""  # noqa: S608 - literals, values bound
+"""Feedback names a call by its id, its answer or its trace, as in `question.py`; that of a trace means every call of it."""
 _ROWS: Final = """
 SELECT toString(build_id), count() FROM dataset_items
 WHERE project = {project:String} AND call_id IN {calls:Array(UUID)} AND (input != '' OR output != '' OR correction != '')

@@ -18,7 +18,8 @@ def client(writer: Client) -> Client:
     """The writer, beside the commands; forty calls are there, of which four are rated badly."""
     ids = [f"00000000-0000-7000-8000-{number:012}" for number in range(40)]
     head = [{"call_id": one, "project": "default", "started_at": NOON} for one in ids]
-    put(writer, "calls", [one | BASE | {"app": f"app-{number % 2}"} for number, one in enumerate(head)])
+    named = [{"app": f"app-{number % 2}", "response_id": f"answer-{number}", "trace_id": f"trace-{number // 2}"} for number in range(40)]
+    put(writer, "calls", [one | BASE | more for one, more in zip(head, named, strict=True)])
     texts = [{"kind": "call", "input": f"I am user{number}@example.org", "output": f"answer {number}"} for number in range(40)]
     put(writer, "contents", [one | text for one, text in zip(head, texts, strict=True)])
     said = {"project": "default", "app": "app", "at": NOON, "target_kind": "call_id", "name": "thumbs", "score": -1.0, "user_id": "ada"}
@@ -83,6 +84,17 @@ def test_an_export_says_what_it_wrote_and_never_replaces_a_file_unasked(
     assert command("datasets", "export", database, "--format", "csv", "--out", str(out), "--overwrite")[0] == 0
     assert len(list(csv.DictReader(io.StringIO(out.read_text("utf-8"))))) == 40
     assert "no version 7" in command("datasets", "export", f"{database}@7", "--out", str(tmp_path / "x"))[2]
+
+
+def test_calls_are_forgotten_that_a_user_spoke_of_by_answer_or_trace(command: Command, client: Client, database: str) -> None:
+    said = {"project": "default", "app": "app", "at": NOON, "name": "stars", "score": 1.0, "user_id": "eve"}
+    for number, (kind, target) in enumerate({"response_id": "answer-9", "trace_id": "trace-10", "call_id": "no call of ours"}.items()):
+        feedback_id = f"00000000-0000-7000-8000-{90 + number:012}"
+        put(client, "feedback", [said | {"feedback_id": feedback_id, "target_kind": kind, "target_id": target}])
+    command("datasets", "build", database, *SPAN, "--random", "--near", "0")
+    assert command("datasets", "erase", "--user", "eve")[1].startswith("3 calls, 3 rows emptied.")
+    left = client.query("SELECT toString(call_id) FROM dataset_items WHERE input = '' ORDER BY call_id").result_rows
+    assert [call for (call,) in left] == [f"00000000-0000-7000-8000-{number:012}" for number in (9, 20, 21)]
 
 
 def test_who_is_forgotten_leaves_every_version(command: Command, client: Client, database: str, tmp_path: Path) -> None:
