@@ -126,6 +126,15 @@ def test_a_span_left_out_whose_texts_come_apart_is_tied_to_the_call_that_stands(
     assert taken.left_out["call within a call"] == 2, "the other one has its texts"
 
 
+def test_the_tie_of_texts_goes_to_one_partition_whichever_call_stands() -> None:
+    bodies = [traces(spans, {"service.name": "bot"}).SerializeToString() for spans in ([SILENT, MIDDLE, OUTER], [SILENT, MIDDLE])]
+    both = [take_spans(body, is_json=False, project="shop", now_ns=NOW_NS, write=WRITE) for body in bodies]
+    ties = [line for taken in both for line in taken.lines if orjson.loads(line.raw)["span_id"] == "07" * 8]
+    assert len({orjson.loads(line.raw)["call_id"] for line in ties}) == 2, "of another call, sent again as it is"
+    assert len({line.event_id for line in ties}) == 1
+    assert {line.beside for line in ties} == {""}, "so that the one that came first is found"
+
+
 def test_only_what_kafka_has_is_remembered() -> None:
     exports = Exports()
     exports.take(DIRECT, acknowledged=False)

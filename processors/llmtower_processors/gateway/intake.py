@@ -16,6 +16,7 @@ from llmtower_processors.otel.logs import LeftOut, convert_log
 from llmtower_processors.otel.model import Rejected, Span
 from llmtower_processors.otel.nesting import NOTHING, Chain, Earlier, chains
 from llmtower_schemas.codec import Malformed, decode_line
+from llmtower_schemas.late import WITHIN
 from llmtower_schemas.topics import CALLS, MAX_RECORD_BYTES, SIGNALS
 
 Write = Callable[[dict[str, Any]], bytes]
@@ -173,7 +174,8 @@ def _add(taken: Taken, event: dict[str, Any], write: Write) -> bool:
     if len(raw) > MAX_LINE_BYTES:  # cut as far as may be: what is left are numbers and names without end
         taken.rejected["event too large"] += 1
         return False
-    beside = str(event["call_id"]) if kind == "content" else ""  # so that they are scored together
+    texts = kind == "content" and event.get("name") != WITHIN  # a tie may name another call when it is sent again
+    beside = str(event["call_id"]) if texts else ""  # so that they are scored together
     taken.lines.append(Line(topic, event["project"], event["app"], kind, event_id, raw, beside))
     return True
 
