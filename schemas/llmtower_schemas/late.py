@@ -11,13 +11,13 @@ _COLUMNS: Final = "input, output, at, kafka_offset, event_index"
 
 
 def messages(side: str) -> str:
-    """One side's late texts as one JSON list, in the order of their times; an event that holds several is a list itself.
+    """One side's late texts as one JSON list, in the order of their times; an event that holds several is a list itself, or none, an empty one.
 
     An aggregate over rows of `late_contents`; `side` is `input` or `output`. Of one call at most 1,000 are taken.
     """
-    inner = f"if(startsWith({side}, '['), substring({side}, 2, length({side}) - 2), {side})"
-    ordered = f"arraySort(groupArrayIf(1000)((at, kafka_offset, event_index, {inner}), {side} != ''))"
-    return f"if(max({side}) = '', '', concat('[', arrayStringConcat(arrayMap(one -> one.4, {ordered}), ','), ']'))"
+    inner = f"trimBoth(if(startsWith({side}, '['), substring({side}, 2, length({side}) - 2), {side}))"
+    ordered = f"arraySort(groupArrayIf(1000)((at, kafka_offset, event_index, {inner}), {inner} != ''))"
+    return f"if(max({inner}) = '', '', concat('[', arrayStringConcat(arrayMap(one -> one.4, {ordered}), ','), ']'))"
 
 
 def texts_of(calls: str, within: str = "1") -> str:

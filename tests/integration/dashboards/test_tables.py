@@ -67,9 +67,9 @@ def test_one_call(places: dict[str, Place]) -> None:
     assert (texts["input"], texts["output"]) == ("what?", "that.")
     with place.client() as client:
         late = {name: shared[name] for name in ("project", "app")} | {"call_id": one["call_id"], "at": moment}
-        asked = enumerate(('{"role":"user"}', '[{"role":"tool"}]'))
+        asked = enumerate(("[]", '{"role":"user"}', "[ ]", '[{"role":"tool"}]'))
         said = [late | {"event_index": number, "input": text, "output": ""} for number, text in asked]
-        insert(client, "late_contents", [late | {"event_index": 2, "input": "", "output": '{"index":0}'}, *reversed(said)])
+        insert(client, "late_contents", [late | {"event_index": 4, "input": "", "output": '{"index":0}'}, *reversed(said)])
         left_out = {name: shared[name] for name in ("project", "app")} | {"at": moment + 1, "trace_id": "t", "span_id": "left-out"}
         insert(client, "late_contents", [left_out | {"call_id": one["call_id"], "name": WITHIN}])
         insert(client, "late_contents", [left_out | {"call_id": UUID(int=999), "input": "", "output": '{"index":1}'}])
