@@ -20,6 +20,8 @@ LATEST: Final = "latest"
 MAX_BYTES: Final = 1_048_576
 """Of one encoded version: what Kafka takes as one record by default."""
 MAX_NAME: Final = 200
+EXPERIMENT: Final = "experiment"
+"""Environment of the calls of `prompts test`."""
 
 Type = Literal["string", "integer", "number", "boolean", "list", "object", "any"]
 Role = Literal["system", "developer", "user", "assistant"]

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from llmtower_processors.alerts.levels import Baseline, Budget, BurnRate, Duration, Levels, Name, Part
 from llmtower_schemas.alerts import SEVERITIES, Severity
 from llmtower_schemas.metrics import METRICS, SOURCES, Metric, Source
+from llmtower_schemas.prompts import EXPERIMENT
 
 BLIND = "evaluator_blind_seconds"
 """Not a metric of tables: how long the evaluator has not been able to judge, as it knows itself. Groups: `what` it cannot see."""
@@ -17,7 +18,7 @@ MAX_WINDOW_S = 31 * 86_400.0
 
 Chosen = dict[str, list[str]]
 """Values by dimension."""
-EXCEPT: Final[Chosen] = {"environment": ["experiment"], "app": ["llmtower-judge"]}
+EXCEPT: Final[Chosen] = {"environment": [EXPERIMENT], "app": ["llmtower-judge"]}
 """What no rule looks at unless the file says otherwise: `prompts test` runs, and the judge's own calls."""
 _EXCEPT: Final = re.compile(r"\{except_([a-z_]+):")
 

@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from llmtower_processors.cli.trials import EXPERIMENT, Messages, Trial
+from llmtower_processors.cli.trials import Messages, Trial
 from llmtower_processors.connection import clickhouse_client, kafka_settings, load_settings
 from llmtower_processors.errors import NotConfigured
 from llmtower_processors.prompts.cases import Case, Row, file_rows, read_cases, read_mapping
 from llmtower_processors.prompts.experiment import Cell, Outcome, cells, read_outcomes
 from llmtower_processors.prompts.production import Production
 from llmtower_processors.prompts.scorers import Check, find_checks
+from llmtower_schemas.prompts import EXPERIMENT
 
 if TYPE_CHECKING:
     from llmtower_processors.cli.prompt_tests import Asked

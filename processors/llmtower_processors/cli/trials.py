@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from llmtower_processors.pricing import PriceBook
     from llmtower_processors.prompts.referee import Promise, Referee
 
-EXPERIMENT: Final = "experiment"
 Messages = list[dict[str, str]]
 
 

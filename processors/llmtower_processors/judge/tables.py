@@ -13,6 +13,7 @@ from llmtower_processors.judge.question import Said
 from llmtower_processors.judge.rubric import Rubric
 from llmtower_processors.judge.sampling import Quota
 from llmtower_processors.runtime.model import Block
+from llmtower_schemas.prompts import EXPERIMENT
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
@@ -24,6 +25,7 @@ FROM (
     SELECT toString(call_id) AS id, project, app, environment, request_model, prompt_name, prompt_version, started_at
     FROM calls
     WHERE {_WITHIN} AND status = 'ok' AND capture = 'full' AND operation IN ('chat', 'text_completion') AND app != {{own:String}}
+        AND environment != {{experiment:String}}
         AND (empty({{apps:Array(String)}}) OR has({{apps:Array(String)}}, app)) {{documents}}
 ) AS candidates
 LEFT JOIN (
@@ -127,6 +129,7 @@ def _values(rubric: Rubric, span: tuple[int, int]) -> dict[str, Any]:
         "from": span[0],
         "until": span[1],
         "own": APP,
+        "experiment": EXPERIMENT,
         "apps": list(rubric.apps),
         "local": rubric.uncertain_by,
         "rubric": rubric.name,

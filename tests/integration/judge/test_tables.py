@@ -114,6 +114,7 @@ def test_candidates_are_answers_with_texts_of_others_and_the_nearest_are_taken_f
         call(902, capture="off", input=None, output=None),
         call(903, operation="embeddings"),
         call(904, started_at_ns=(NOW_MS - 7_200_000) * 1_000_000),
+        call(905, environment="experiment"),
     ]
     store(options, [*(call(number) for number in range(40)), *odd, *(local(number, number / 40) for number in range(0, 40, 2))])
     tables = ClickHouseCalls(client, "m")
