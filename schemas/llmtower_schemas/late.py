@@ -11,7 +11,7 @@ _COLUMNS: Final = "input, output, at, kafka_offset, event_index"
 
 
 def messages(side: str) -> str:
-    """One side's late texts as one JSON list, in the order of their times; an event that holds several is a list itself, or none, an empty one.
+    """One side's late texts as one JSON list, in the order of their times; an event of several is a list, of none an empty one.
 
     An aggregate over rows of `late_contents`; `side` is `input` or `output`. Of one call at most 1,000 are taken.
     """
