@@ -41,6 +41,32 @@ def test_only_the_piece_that_hides_something_is_read_again() -> None:
     assert load_linear().worst([text])[0] > 0.5 > 0.2 > load_linear().worst([PLAIN * 40])[0]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The job took 45s on the 4th try.",
+        "Call 1st line support: 455-1234.",
+        "gpt-4o answered in 45s.",
+        "We open at 9am, ring 8008 or 455.",
+        "It costs 45$ until the 1st of May.",
+        "Take the 4th exit in 455m; toll 45$, room 8008b.",
+        "us$455, 4th of May",
+        "| 1st | 455 | 45s |",
+        "a455 and x8008 and 4b left of 455",
+    ],
+)
+def test_numbers_with_their_units_stay_numbers_beside_whatever_sign(text: str) -> None:
+    (bare,) = load_linear().probabilities([text])
+    assert load_linear().worst([text])[0] <= bare + 0.05
+    for read in looks(text):
+        assert not {"ass", "boob", "boobs"} & set(read.replace("|", " ").split())
+
+
+def test_a_word_is_read_beside_numbers_that_stay() -> None:
+    (read,) = looks("You stup1d m0ron, it is the 4th time, 455-1234, 45$, b!tch.")
+    assert read == "you stupid moron, it is the 4th time, 455-1234, 45$, bitch."
+
+
 def test_a_masked_word_never_makes_a_text_look_better() -> None:
     bare = "You stupid moron, read the mail."
     linear = load_linear()

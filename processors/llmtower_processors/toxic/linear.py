@@ -25,7 +25,7 @@ Reals = npt.NDArray[np.float64]
 VERSION: Final = "1.9.1"
 """Of alt-profanity-check, whose weights these are."""
 LABEL: Final = "profanity-linear"
-READ_AS: Final = f"{VERSION}+masked"
+READ_AS: Final = f"{VERSION}+masked2"
 """Version of the scorer: the weights, and that words are also read through what hides them (`masked`)."""
 AT_ONCE: Final = 128
 """Pieces worked on together: their words stay in the processor's cache."""

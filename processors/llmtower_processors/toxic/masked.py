@@ -11,7 +11,12 @@ from typing import Final, NamedTuple
 from llmtower_processors.scoring.plain import folded, visible
 
 _LEET: Final = str.maketrans("013457869@$+|", "oieastbggasti")
-"""What stands for letters; words that come of real numbers are in no list of words."""
+"""What stands for letters, in words: numbers stay what they are."""
+_TOKEN: Final = re.compile(r"(?<![a-z0-9@$+|])[a-z]*[0-9@$+|][a-z0-9@$+|]*")
+"""It begins where a run of such signs begins, so that no long run is tried from each of its letters."""
+_NUMBER: Final = re.compile(r"\d+[a-z]{0,2}")
+"""A number, with its ending or unit at most: 4th, 45s, 9am."""
+_LETTER: Final = re.compile("[a-z]")
 _SHAPE: Final = bytes(
     97
     if chr(i).isascii() and chr(i).isalpha()
@@ -91,7 +96,7 @@ def _revealed(pieces: Sequence[str]) -> Iterator[str]:
 def _readings(lower: str, signs: _Signs) -> Iterator[str]:
     plain = lower
     if signs.masked:
-        plain = (_EXCLAIMED.sub("i", plain) if "!" in plain else plain).translate(_LEET)
+        plain = _TOKEN.sub(_unmasked, _EXCLAIMED.sub("i", plain) if "!" in plain else plain)
     if signs.spelt:
         plain = _SPELT.sub(lambda found: _BETWEEN.sub("", found[0]), plain)
     if plain != lower:
@@ -99,3 +104,10 @@ def _readings(lower: str, signs: _Signs) -> Iterator[str]:
     if signs.starred:
         yield _STAR.sub("u", plain)
         yield _STAR.sub("i", plain)
+
+
+def _unmasked(found: re.Match[str]) -> str:
+    """Read one token: where more than half of it are signs, or it is a number with a unit, it stays."""
+    token = found[0]
+    letters = len(_LETTER.findall(token))
+    return token if 2 * letters < len(token) or _NUMBER.fullmatch(token) else token.translate(_LEET)
