@@ -16,7 +16,14 @@ _START: Final = 2
 """Bytes of a word by which anchors are found."""
 _MOST_WORDS: Final = 50_000
 """Words that are known at a time: a few megabytes."""
+_LONGEST_WORD: Final = 64
+"""Bytes of a word that is kept: a whole text without spaces comes but once."""
 _LETTERS: Final = bytes(i if i >= 128 or chr(i).isalpha() else 32 for i in range(256))
+_ASCII: Final = bytes(range(128))
+_MARK: Final = re.compile(r"[\W\d]")
+"""What parts words: a quotation mark, a dash or an emoji sticks to none."""
+_FEW_MARKS: Final = 16
+"""Different ones beyond ASCII up to which each is replaced by itself, in a third of the time."""
 _WORD: Final = re.compile(r"[^\W\d_]+")
 _ALONE: Final = re.compile("[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7a3]")
 """Scripts in which a word may begin within a run of letters."""
@@ -58,7 +65,7 @@ class Patterns:
         return found
 
     def _candidates(self, text: str) -> Iterable[int]:
-        words = set(text.encode("utf-8", "replace").translate(_LETTERS).split())
+        words = set(_parted(text).translate(_LETTERS).split())
         known = self._known.get
         needed = list(self._anywhere[text.isascii()])
         for word in words:
@@ -70,10 +77,12 @@ class Patterns:
 
     def _learn(self, word: bytes) -> tuple[tuple[str, int], ...]:
         """Give the needed texts whose anchor a word begins with; most words come again and again."""
-        if len(self._known) >= _MOST_WORDS:
-            self._known.clear()
         anchored = self._by_start.get(word[:_START], ())
-        found = self._known[word] = tuple((literal, number) for anchor, literal, number in anchored if word.startswith(anchor))
+        found = tuple((literal, number) for anchor, literal, number in anchored if word.startswith(anchor))
+        if len(word) <= _LONGEST_WORD:
+            if len(self._known) >= _MOST_WORDS:
+                self._known.clear()
+            self._known[word] = found
         return found
 
     @cached_property
@@ -96,6 +105,19 @@ class Patterns:
 
     def _needed(self) -> Iterator[tuple[str, int]]:
         return ((literal, number) for number, one in enumerate(self.patterns) for literal in one.literals)
+
+
+def _parted(text: str) -> bytes:
+    """Give a text in UTF-8, with spaces for what parts words beyond ASCII."""
+    raw = text.encode("utf-8", "replace")
+    if text.isascii():
+        return raw
+    marks = set(_MARK.findall(raw.translate(None, _ASCII).decode()))
+    if len(marks) > _FEW_MARKS:
+        return _MARK.sub(" ", text).encode("utf-8", "replace")
+    for mark in marks:
+        raw = raw.replace(mark.encode(), b" ")
+    return raw
 
 
 def _anchor(literal: str) -> bytes:
