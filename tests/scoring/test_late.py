@@ -6,11 +6,14 @@ import orjson
 import pytest
 
 from llmtower_processors.pricing import PriceBook
+from llmtower_processors.quality import quality_scorers
 from llmtower_processors.registry import build_processors
+from llmtower_processors.scoring.process import score_all
 from llmtower_schemas.codec import encode, encode_event
 from llmtower_schemas.examples import AT_NS, EXAMPLES
 from llmtower_schemas.topics import SIGNALS
 from tests.processors.batches import batch, record, run
+from tests.scoring.corpus import call
 
 PROCESSORS = build_processors(PriceBook())
 QUESTION, ANSWER = (orjson.loads(encode_event(EXAMPLES[name])) for name in ("late_question", "late_answer"))
@@ -51,6 +54,25 @@ def test_one_side_alone_is_scored_alone() -> None:
     (answered,) = rows("quality", said(ANSWER, "I'm sorry, but I can't help with that.", request_model="gpt-4o"))
     assert (values(answered)["refusal"], answered["request_model"]) == (1.0, "gpt-4o")
     assert "injection" not in values(answered)
+
+
+@pytest.mark.parametrize("reason", ["stop", "length", "content_filter", ""])
+def test_what_finish_reasons_alone_decide_is_said_by_the_call_and_not_again(reason: str) -> None:
+    late = said(ANSWER, "First open the lid.")
+    late["output"] |= {"finish_reason": reason}
+    (row,) = rows("quality", QUESTION, late)
+    assert not set(values(row)) & of_a_call_without_texts(reason)
+    assert ("refusal" in values(row)) is (reason != "content_filter")
+
+
+def of_a_call_without_texts(reason: str) -> set[str]:
+    (given,) = score_all([call(finish_reasons=[reason] if reason else [])], quality_scorers())
+    return {score.name for score in given if score.status == "ok"}
+
+
+def test_a_late_answer_that_leaves_code_open_is_not_held_against_its_call_that_said_why_it_ended() -> None:
+    (row,) = rows("quality", said(ANSWER, "```py\nprint(1)"))
+    assert "truncated" not in values(row)
 
 
 def test_toxicity_of_late_texts() -> None:

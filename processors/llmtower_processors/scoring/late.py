@@ -1,7 +1,7 @@
 """Late texts: what travelled apart from its call is scored when it comes, without waiting for the call or for the rest.
 
 The texts of a call that came within one range are put together and look to scorers like a call's own. Of what is missing there are no
-scores: the call itself has said so already, or will.
+scores: the call itself has said so already, or will. The same holds of what finish reasons decide: the call's span carries them.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -40,8 +40,12 @@ def late_calls(batch: Batch) -> Arrivals | None:
 
 
 def scored(scores: Iterable[Sequence[Score]]) -> list[list[Score]]:
-    """Leave out what could not be scored for want of a text."""
-    return [[one for one in given if one.status != "skipped"] for given in scores]
+    """Leave out what could not be scored for want of a text, and what the call says of itself, by its finish reasons."""
+    return [[one for one in given if one.status != "skipped" and not _said_by_call(one)] for given in scores]
+
+
+def _said_by_call(score: Score) -> bool:
+    return score.name == "truncated" or (score.name == "refusal" and score.label == "provider")
 
 
 def _joined(texts: Sequence[Any]) -> Any:
