@@ -1,6 +1,7 @@
 """Relevance and groundedness: apart on pairs and mixed-up pairs, sentences that nothing supports named by their number, never a crash."""
 
 import tomllib
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -85,6 +86,24 @@ def test_a_model_compares_meanings_and_still_minds_numbers() -> None:
     )
     ((score,),) = scorer.score([asked])
     assert score.positions == (1, 2)
+
+
+class Jittering:
+    """A stand-in for a model whose last bits depend on how many texts are asked about at once: two directions, a cosine of 0.6 apart."""
+
+    def encode(self, texts: list[str]) -> Any:
+        jitter = 1e-7 * (len(texts) % 4)
+        return np.array([[1.0, 0.0] if "?" in text or "lamp" in text else [0.6 - jitter, 0.8] for text in texts])
+
+
+def test_last_bits_that_depend_on_the_batch_change_no_score() -> None:
+    embedder = ModelEmbedder("jittering", "1", 2, Jittering())
+    near = replace(relevance(embedder), level=0.5)
+    one = call("What is it?", "That one, there.")
+    assert {near.score([one] * count)[0][0].value for count in range(1, 5)} == {0.6}
+    scorer = groundedness(embedder)
+    answers = [call("q", "The lamp ships today.", documents=documents(*["Other things are said."] * count)) for count in range(1, 7)]
+    assert {scorer.score([asked])[0][0].value for asked in answers} == {1.0}
 
 
 def test_vectors_that_are_nothing_are_skipped() -> None:

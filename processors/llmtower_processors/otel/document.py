@@ -50,8 +50,8 @@ call by trace and span id, and stand in `late_contents`, shown with the call whe
 too. Of a call that counts once under another span, they are shown with the call that stands. They are scored (toxicity, quality) when
 they come, what came of a call together as one, without `truncated` and what else finish reasons decide: the span says that. Scoring does
 not wait to learn which of two spans stands. So where two instrumentations see one call and both send its texts, at least one of them as log
-events, **the same answer is scored twice**, once under the id of the span that was left out: let one of them capture texts. Drift looks only
-at texts that come with the call. Log events so taken:
+events, **the same answer is scored twice**, once under the id of the span that was left out: let one of them capture texts. Drift looks
+only at texts that come with the call. Log events so taken:
 
 {messages}
 """

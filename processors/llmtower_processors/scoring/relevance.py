@@ -17,6 +17,8 @@ from llmtower_processors.scoring.model import Score, Spoken, skipped
 LEVELS: Final = {"hashed-words": 0.055, "hashed-characters": 0.14}
 """Cosine at which an answer begins to be about the question, by the embedder's name; `OF_MODELS` for all others."""
 OF_MODELS: Final = 0.35
+DIGITS: Final = 6
+"""Of a cosine that count: the last bits of a model's vectors depend on what else is in the batch, and a replay must not."""
 DIMENSION: Final = 1024
 """Of hashed words here: chance hits of single words weigh half of what they do among the 256 that drift uses."""
 
@@ -27,7 +29,7 @@ class Relevance:
 
     embedder: Embedder
     level: float
-    version: str = "1"
+    version: str = "2"
     names: tuple[str, ...] = ("relevance",)
 
     @property
@@ -38,7 +40,7 @@ class Relevance:
     def score(self, calls: Sequence[Spoken]) -> Sequence[Sequence[Score]]:
         """Embed all questions and answers at once."""
         rows = self.embedder.embed([text[:LONGEST] for call in calls for text in (call.question, call.answer)])
-        alike = (rows[0::2] * rows[1::2]).sum(axis=1).tolist()
+        alike = (rows[0::2] * rows[1::2]).sum(axis=1).astype(np.float64).round(DIGITS).tolist()
         known: list[bool] = (np.abs(rows).max(axis=1, initial=0.0) > 0).tolist()
         return [[self._of(call, one, said)] for call, one, *said in zip(calls, alike, known[0::2], known[1::2], strict=True)]
 

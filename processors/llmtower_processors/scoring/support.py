@@ -11,9 +11,12 @@ from functools import lru_cache
 from itertools import islice
 from typing import Final
 
+import numpy as np
+
 from llmtower_processors.drift.embedders import Embedder, HashedNgrams
 from llmtower_processors.scoring.model import Score, Spoken, skipped
 from llmtower_processors.scoring.plain import folded, visible
+from llmtower_processors.scoring.relevance import DIGITS
 
 MOST_SENTENCES: Final = 64
 """Sentences of an answer that are looked at."""
@@ -107,7 +110,7 @@ def by_meaning(embedder: Embedder) -> Support:
     def supported(claimed: Sequence[str], documents: Sequence[str]) -> list[bool]:
         passages = [text for document in documents for text in sentences(document)]
         rows = embedder.embed([*claimed, *passages])
-        alike = (rows[: len(claimed)] @ rows[len(claimed) :].T).max(axis=1, initial=0.0)
+        alike = (rows[: len(claimed)] @ rows[len(claimed) :].T).max(axis=1, initial=0.0).astype(np.float64).round(DIGITS)
         numbers = frozenset().union(*(_of_document(document)[1] for document in documents))
         return [bool(one >= ENOUGH_ALIKE) and _words(text)[1] <= numbers for one, text in zip(alike, claimed, strict=True)]
 
@@ -148,4 +151,4 @@ def groundedness(embedder: Embedder) -> Groundedness:
     """Compare meanings where the embedder knows any, words where it only hashes them."""
     if isinstance(embedder, HashedNgrams):
         return Groundedness()
-    return Groundedness(by_meaning(embedder), embedder.label)
+    return Groundedness(by_meaning(embedder), embedder.label, "2")
