@@ -1,10 +1,12 @@
 """Silences and acknowledgements: values of the compacted topic `llmtower.registry`, keyed `silence/<id>`, and rows of `silences`."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from llmtower_schemas.chains import RegistryRecord
 
 PREFIX = "silence/"
 
@@ -65,3 +67,10 @@ def decode_silence(key: bytes | None, value: bytes | None) -> Silence | None:
     except ValidationError:
         return None
     return silence if silence.key.encode() == key else None
+
+
+def newest_silence(silence_id: str, records: Iterable[RegistryRecord]) -> Silence | None:
+    """Give the latest version of a silence among records of the registry, which may be its end; None if there is none."""
+    key = f"{PREFIX}{silence_id}".encode()
+    versions = [found for record in records if record.key == key and (found := decode_silence(record.key, record.value)) is not None]
+    return versions[-1] if versions else None

@@ -39,7 +39,7 @@ class Wanted(BaseModel):
 
 
 def serve_silences(app: Any, silencer: Silencer) -> None:
-    """Add both to a FastAPI application. What is wrong is answered with `{"error": <sentence>}`: 400, 415 or 503."""
+    """Add both to a FastAPI application. What is wrong is answered with `{"error": <sentence>}`: 400, 404, 415 or 503."""
 
     async def make(request: Request) -> Response:
         if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
@@ -52,10 +52,14 @@ def serve_silences(app: Any, silencer: Silencer) -> None:
 
     async def end(request: Request) -> Response:
         try:
-            ended = Silence(silence_id=request.path_params["silence_id"], starts_at_us=0, ends_at_us=1, deleted=True)
-        except ValidationError:
-            return _error(400, "That is no id of a silence; `llmtower alerts silences` lists them.")
-        return await _published(silencer, ended, 200)
+            found = await silencer.find(request.path_params["silence_id"])
+        except NotSilencedError as error:
+            return _error(503, str(error))
+        if found is None:
+            return _error(404, "No silence has that id, so nothing was ended; `llmtower alerts silences` lists them.")
+        if found.deleted:  # ended before: whoever asks again, its first answer lost, is told the same
+            return JSONResponse(found.model_dump(mode="json"))
+        return await _published(silencer, found.model_copy(update={"deleted": True}), 200)
 
     app.add_route(PATH, make, methods=["POST"])
     app.add_route(f"{PATH}/{{silence_id}}", end, methods=["DELETE"])

@@ -1,4 +1,4 @@
-"""Silences as the page writes them. Edge: the page may not import the worker's half, so it has a small producer of its own."""
+"""Silences as the page writes and finds them. Edge: the page may not import the worker's half, so it has a small producer of its own."""
 
 import contextlib
 import uuid
@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 from typing import Final, Literal, Protocol
 
 from llmtower_schemas import topics
+from llmtower_schemas.registry_log import KafkaRegistryLog, RegistryUnavailable
 from llmtower_schemas.settings import KafkaSettings
-from llmtower_schemas.silences import Silence, encode_silence
+from llmtower_schemas.silences import Silence, encode_silence, newest_silence
 
 Kind = Literal["silence", "acknowledge"]
 LASTS: Final[Mapping[Kind, timedelta]] = {"silence": timedelta(hours=1), "acknowledge": timedelta(hours=12)}
@@ -17,7 +18,7 @@ SEND_S: Final = 10.0
 
 
 class NotSilencedError(Exception):
-    """A silence was not taken; the message says what failed and what to do."""
+    """A silence was not taken, or cannot be looked up; the message says what failed and what to do."""
 
 
 class Silencer(Protocol):
@@ -25,6 +26,9 @@ class Silencer(Protocol):
 
     async def publish(self, silence: Silence) -> None:
         """Write one version of a silence; with `deleted` its end. Raises NotSilencedError."""
+
+    async def find(self, silence_id: str) -> Silence | None:
+        """Give the latest version, also of one that was ended or has run out; None if there never was one. Raises NotSilencedError."""
 
 
 class MemorySilencer:
@@ -36,6 +40,10 @@ class MemorySilencer:
     async def publish(self, silence: Silence) -> None:
         """Keep it."""
         self.written.append(silence)
+
+    async def find(self, silence_id: str) -> Silence | None:
+        """Look it up."""
+        return next((one for one in reversed(self.written) if one.silence_id == silence_id), None)
 
 
 class KafkaSilencer:
@@ -68,6 +76,16 @@ class KafkaSilencer:
             with contextlib.suppress(KafkaError, TimeoutError):
                 async with asyncio.timeout(SEND_S):
                     await producer.stop()
+
+    async def find(self, silence_id: str) -> Silence | None:
+        """Read the topic, which has a silence as soon as it is made; the tables follow it."""
+        topic = KafkaRegistryLog(self._kafka, topic=self._topic)
+        try:
+            return newest_silence(silence_id, await topic.read())
+        except RegistryUnavailable as error:
+            raise NotSilencedError(f"Nothing was ended. {error}") from error
+        finally:
+            await topic.close()
 
 
 def silence(kind: Kind, rule: str, group: Mapping[str, str], now: datetime) -> Silence:

@@ -4,10 +4,15 @@ from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from llmtower_processors.alerts.rows import SilenceRecord
+from llmtower_processors.errors import LlmtowerError
 from llmtower_processors.registry_topic import RegistryFeed, publish
 from llmtower_schemas import topics
 from llmtower_schemas.settings import KafkaSettings
-from llmtower_schemas.silences import Silence, decode_silence, encode_silence
+from llmtower_schemas.silences import Silence, decode_silence, encode_silence, newest_silence
+
+
+class NoSilenceError(LlmtowerError):
+    """An id that no silence has."""
 
 
 class SilenceFeed(Protocol):
@@ -61,6 +66,19 @@ class KafkaSilences:
 async def publish_silence(kafka: KafkaSettings, silence: Silence, *, topic: str = topics.REGISTRY) -> None:
     """Write a silence (or, with `deleted`, its end); the leader follows within a round. Raises Unreachable."""
     await publish(kafka, silence.key, encode_silence(silence), topic=topic)
+
+
+async def end_silence(kafka: KafkaSettings, silence_id: str, *, topic: str = topics.REGISTRY) -> None:
+    """End a silence; one that was ended before stays so. Raises NoSilenceError, Unreachable."""
+    feed = RegistryFeed(kafka, topic=topic)
+    try:
+        found = newest_silence(silence_id, await feed.poll())
+    finally:
+        await feed.close()
+    if found is None:
+        raise NoSilenceError(f"No silence has the id {silence_id}, so nothing was ended. `llmtower alerts silences` lists them.")
+    if not found.deleted:
+        await publish_silence(kafka, found.model_copy(update={"deleted": True}), topic=topic)
 
 
 class Silences:

@@ -196,12 +196,9 @@ def alerts_unsilence(
 
     Example: `llmtower alerts unsilence 3f2a9c01`
     """
-    from llmtower_processors.alerts.silences import publish_silence
-    from llmtower_schemas.silences import Silence
+    from llmtower_processors.alerts.silences import end_silence
 
-    kafka = kafka_settings(load_settings(data_dir))
-    ended = Silence(silence_id=silence_id, starts_at_us=0, ends_at_us=1, deleted=True)
-    asyncio.run(publish_silence(kafka, ended))
+    asyncio.run(end_silence(kafka_settings(load_settings(data_dir)), silence_id))
     typer.echo(f"{silence_id} is over.")
 
 

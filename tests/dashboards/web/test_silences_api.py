@@ -22,6 +22,9 @@ class AwaySilencer(MemorySilencer):
     async def publish(self, silence: Silence) -> None:
         raise NotSilencedError("Nothing was silenced: Kafka at kafka:9092 did not take it (KafkaError). Is it running?")
 
+    async def find(self, silence_id: str) -> Silence | None:
+        raise NotSilencedError("Nothing was ended. Kafka at kafka:9092 does not give the topic (KafkaError). Is it running?")
+
 
 def ask(silencer: MemorySilencer, method: str, path: str = "/api/silences", **more: Any) -> httpx.Response:
     app = FastAPI()
@@ -47,7 +50,26 @@ def test_a_silence_is_made_and_ended() -> None:
     assert (silence.ends_at_us - silence.starts_at_us, silence.by, silence.comment) == (7_200_000_000, "api", "load test")
     ended = ask(silencer, "DELETE", f"/api/silences/{silence.silence_id}")
     assert ended.status_code == 200
-    assert (silencer.written[1].key, silencer.written[1].deleted) == (silence.key, True)
+    assert silencer.written[1:] == [silence.model_copy(update={"deleted": True})]
+
+
+def test_ending_what_is_ended_is_answered_alike_and_written_once() -> None:
+    silencer = MemorySilencer()
+    path = f"/api/silences/{ask(silencer, 'POST', json={'rule': 'error_rate'}).json()['silence_id']}"
+    first, again = ask(silencer, "DELETE", path), ask(silencer, "DELETE", path)
+    assert (first.status_code, again.status_code) == (200, 200)
+    assert first.json() == again.json()
+    assert len(silencer.written) == 2
+
+
+@pytest.mark.parametrize("silence_id", ["api-5d0c2b", "a%20b", "x" * 200])
+def test_an_id_that_no_silence_has_ends_nothing_and_says_so(silence_id: str) -> None:
+    silencer = MemorySilencer()
+    made = ask(silencer, "POST", json={"rule": "error_rate"}).json()
+    answer = ask(silencer, "DELETE", f"/api/silences/{silence_id}")
+    assert answer.status_code == 404
+    assert answer.json()["error"].startswith("No silence has that id, so nothing was ended")
+    assert [one.silence_id for one in silencer.written] == [made["silence_id"]]
 
 
 def test_an_acknowledgement_lasts_half_a_day() -> None:
@@ -82,11 +104,12 @@ def test_no_form_of_another_site_and_nobody_without_a_key_silences_anything() ->
     assert ask(silencer, "POST", data=body).status_code == 415
     assert ask(silencer, "POST", json=body, headers={"origin": "http://evil.example"}).status_code == 403
     assert ask(silencer, "POST", json=body, headers={"authorization": "Bearer wrong"}).status_code == 401
-    assert ask(silencer, "DELETE", "/api/silences/a%20b").status_code == 400
+    assert ask(silencer, "DELETE", "/api/silences/a", headers={"authorization": "Bearer wrong"}).status_code == 401
     assert silencer.written == []
 
 
 def test_a_kafka_that_is_away_is_said() -> None:
-    answer = ask(AwaySilencer(), "POST", json={"rule": "error_rate"})
-    assert answer.status_code == 503
-    assert "Is it running?" in answer.json()["error"]
+    made = ask(AwaySilencer(), "POST", json={"rule": "error_rate"})
+    for answer in (made, ask(AwaySilencer(), "DELETE", "/api/silences/a")):
+        assert answer.status_code == 503
+        assert "Is it running?" in answer.json()["error"]

@@ -9,6 +9,7 @@ import clickhouse_connect
 import pytest
 from tests.integration.cli.conftest import Command
 
+from llmtower_dashboards.web.silencing import KafkaSilencer
 from llmtower_processors.alerts.rows import SilenceRecord, silence_block
 from llmtower_processors.alerts.silences import KafkaSilences, Silences
 from llmtower_schemas.settings import KafkaSettings
@@ -58,8 +59,16 @@ def test_silence_ack_and_end(command: Command, settings: dict[str, str], rule: s
     assert [known.covering(rule, {"app": app}, now_us) for app in ("chat", "search")] == [records[0].silence, records[1].silence]
     assert known.covering(rule, {"app": "chat"}, now_us + 2 * 3_600_000_000) == records[1].silence
 
-    code, said, _ = command("alerts", "unsilence", silenced)
-    assert (code, said.strip()) == (0, f"{silenced} is over.")
+    code, _, told = command("alerts", "unsilence", f"{silenced}-not")
+    assert (code, f"No silence has the id {silenced}-not, so nothing was ended." in told.replace("\n", " ")) == (1, True)
+    assert len(heard(settings, rule)) == 2
+    for _ in range(2):
+        code, said, _ = command("alerts", "unsilence", silenced)
+        assert (code, said.strip()) == (0, f"{silenced} is over.")
+    assert len(heard(settings, rule)) == 3, "ended once"
+    page = KafkaSilencer(KafkaSettings(bootstrap_servers=settings["LLMTOWER_KAFKA__BOOTSTRAP_SERVERS"]))
+    ended = records[0].silence.model_copy(update={"deleted": True})
+    assert [asyncio.run(page.find(one)) for one in (silenced, acknowledged, rule)] == [ended, records[1].silence, None]
     assert Silences(heard(settings, rule)).covering(rule, {"app": "chat"}, now_us) == records[1].silence
 
 
