@@ -70,9 +70,10 @@ VERSIONS: Final = Axis("prompt_version", "prompt_name", f"scores_of_calls WHERE 
 SNAPSHOTS: Final = Axis(
     "response_model",
     "request_model",
-    f"{_BY_ID} INNER JOIN scores_of_calls AS said ON said.target_id = asked.target WHERE request_model = {{name:String}} AND {_SLICE}",
+    f"{_BY_ID} INNER JOIN scores_of_calls AS said ON said.target_id = asked.target"
+    f" WHERE request_model IN ('', {{name:String}}) AND {_SLICE}",
 )
-"""Scores do not carry the snapshot that answered: it is looked up by the call."""
+"""Scores do not carry the snapshot that answered: it is looked up by the call. Those of others may not name the model either."""
 _LOWER_IS_BETTER: Final = (
     *("toxic", "threat", "insult", "obscene", "attack", "sexual", "pii", "injection", "refus", "empty", "truncat", "loop"),
     *("drift", "error", "document_age"),

@@ -112,6 +112,8 @@ def test_snapshots_of_one_model_are_held_against_each_other(command: Command, cl
     rows |= {column: [""] for column in ("labels", "scorers", "scorer_versions", "reasons")}
     place = {"project": "default", "app": "support", "request_model": "base-1", "started_at": NOW - timedelta(hours=3)}
     put(client, "call_scores", [place | rows | {"call_id": one} for one in ids])
+    told = {"project": "default", "app": "unknown", "started_at": NOW - timedelta(hours=3), "target_kind": "call_id", "name": "fluent"}
+    put(client, "scores", [told | {"score_id": one, "target_id": one, "value": 0.5, "status": "ok", "weight": 1.0} for one in ids])
     code, out, err = command("models", "snapshots", "base-1", "--format", "json")
     assert (code, err.startswith("Intervals are of 95 %")) == (0, True)
     listed = [json.loads(line) for line in out.splitlines()]
@@ -123,6 +125,7 @@ def test_snapshots_of_one_model_are_held_against_each_other(command: Command, cl
     assert (found["error rate, %"]["verdict"], found["cost per 1,000 calls, $"]["verdict"]) == ("better", "worse")
     assert found["score relevance"]["B: base-1-june"].startswith("0.5 [")
     assert found["score relevance"]["A: base-1-may"] == "unknown"
+    assert found["score fluent"]["B: base-1-june"].startswith("0.5 ["), "told by somebody who does not say which model it was"
     assert "$9 per 1,000 calls" in command("models", "show", "base-1")[1]
     assert "base-1-may" in command("models", "snapshots", "base-1", "base-1-june", "base-1-july")[2]
     assert "Name two snapshots" in command("models", "snapshots", "base-1", "base-1-june")[2]
