@@ -14,6 +14,7 @@ from tests.integration.datasets.conftest import Traffic, say
 from tests.integration.datasets.test_build import clean, question
 
 from llmtower_processors.datasets.build import Target, build
+from llmtower_processors.datasets.erase import erase
 from llmtower_processors.datasets.errors import DatasetError
 from llmtower_processors.datasets.exports.write import export
 from llmtower_schemas.datasets import Manifest
@@ -98,6 +99,27 @@ def test_parquet_is_gone_on_with_and_holds_every_row_as_it_is(client: Client, tr
     rows = client.query("SELECT position, toString(call_id), feedback, output, correction FROM dataset_items ORDER BY position").result_rows
     assert [tuple(row.values()) for row in table.select(["position", "call_id", "feedback", "output", "correction"]).to_pylist()] == rows
     assert {str(table.schema.field(name).type) for name in ("started_at", "position")} == {"timestamp[us, tz=UTC]", "uint32"}
+
+
+def test_a_parquet_file_that_could_not_take_its_place_is_made_again(client: Client, traffic: Traffic, tmp_path: Path) -> None:
+    traffic([{} for _ in range(3)])
+    manifest, out = version(client), tmp_path / "x.parquet"
+    out.mkdir()
+    with pytest.raises(DatasetError, match="Cannot write"):
+        export(client, manifest, "parquet", out)
+    out.rmdir()
+    assert export(client, manifest, "parquet", out).lines == parquet.read_table(out).num_rows == 3
+    assert [path.name for path in tmp_path.iterdir()] == ["x.parquet"]
+
+
+def test_texts_that_were_erased_meanwhile_are_not_gone_on_with(client: Client, traffic: Traffic, tmp_path: Path) -> None:
+    ids = traffic([{"output": f"answer {number}"} for number in range(20)])
+    manifest, out = version(client), tmp_path / "x"
+    with pytest.raises(InterruptedHereError):
+        export(client, manifest, "alpaca", out, page=19, progress=stop)
+    erase(client, "default", ids[:2])
+    assert export(client, manifest, "alpaca", out, page=19).skipped == {"its texts were erased": 2}
+    assert {orjson.loads(line)["output"] for line in out.read_bytes().splitlines()} == {f"answer {number}" for number in range(2, 20)}
 
 
 def test_what_cannot_be_exported_says_why_and_leaves_no_file(client: Client, traffic: Traffic, tmp_path: Path) -> None:

@@ -45,15 +45,19 @@ LEFT JOIN
     GROUP BY asked
 ) AS bad ON bad.asked = cityHash64(items.input)
 """
+_ERASED: Final = """
+SELECT countIf(item_hash = toFixedString('', 16)) FROM dataset_items WHERE dataset = {name:String} AND build_id = {build:UUID}
+"""
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """How far an export is; `sha256` and `format` say of what."""
+    """How far an export is; `sha256`, `format` and how many rows are `erased` say of what."""
 
     sha256: str
     format: str
+    erased: int = 0
     position: int = 0
     bytes: int = 0
     lines: int = 0
@@ -82,7 +86,7 @@ class _Pages:
 
     def write(self, form: str, progress: Progress) -> State:
         part, book = self.out.with_name(f"{self.out.name}.part"), self.out.with_name(f"{self.out.name}.part.json")
-        state = _resumed(book, part, State(self.manifest.sha256, form))
+        state = _resumed(book, part, State(self.manifest.sha256, form, self._erased()))
         with part.open("r+b" if state.bytes else "wb") as file:
             file.truncate(state.bytes)
             file.seek(state.bytes)
@@ -96,13 +100,18 @@ class _Pages:
                 _keep(book, state)
                 progress(state.position, self.manifest.counts.kept)
         _check(self.manifest, form, state)
+        whole = part
         if form == "parquet":
             whole = part.with_name(f"{part.name}.parquet")
             arrow.to_parquet(part, whole)
-            whole.replace(part)
-        part.replace(self.out)
+        whole.replace(self.out)
         book.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
         return replace(state, bytes=self.out.stat().st_size)
+
+    def _erased(self) -> int:
+        values = {"name": self.manifest.name, "build": self.manifest.build_id}
+        return int(self.client.query(_ERASED, parameters=values).result_rows[0][0])
 
 
 def items_of(client: "Client", manifest: Manifest, first: int = 0, page: int = PAGE) -> Iterator[list[Item]]:
@@ -163,7 +172,7 @@ def _resumed(book: Path, part: Path, fresh: State) -> State:
         there = part.stat().st_size
     except (OSError, TypeError, orjson.JSONDecodeError):
         return fresh
-    same = (found.sha256, found.format) == (fresh.sha256, fresh.format)
+    same = (found.sha256, found.format, found.erased) == (fresh.sha256, fresh.format, fresh.erased)
     return found if same and there >= found.bytes else fresh
 
 
