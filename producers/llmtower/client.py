@@ -6,8 +6,8 @@ import re
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable
-from functools import partial
+from collections.abc import Iterable
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from types import FrameType
@@ -161,7 +161,7 @@ def _install() -> None:
     global _installed
     if not _installed:
         _installed = True
-        atexit.register(_close_at_end)
+        atexit.register(close)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=_after_fork)
     if (process := sys.modules.get("multiprocessing.process")) is not None and process.parent_process() is not None:
@@ -174,20 +174,30 @@ def _listen(handler: Any) -> None:
     """Close at SIGTERM: where nobody else listens to it, and where uvicorn does, which dies of it once its requests have ended."""
     if handler is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, _on_term)
-    elif str(getattr(handler, "__module__", "")).startswith("uvicorn.") and hasattr(signal, "pthread_sigmask"):
-        signal.signal(signal.SIGTERM, partial(_hold_back, handler))
+    elif getattr(handler, "__module__", "") == "uvicorn.server":
+        signal.signal(signal.SIGTERM, lambda number, frame: handler(_LastWord(number), frame))
 
 
-def _hold_back(handler: Callable[[int, FrameType | None], Any], number: int, frame: FrameType | None) -> None:
-    """Let uvicorn end; the signal that it sends itself at last, as if nobody had caught the first, waits until we have closed."""
-    handler(number, frame)
-    signal.pthread_sigmask(signal.SIG_BLOCK, {number})
+class _LastWord:
+    """The number of a signal that uvicorn keeps, and raises again when it has ended: read then, as a number, it closes us first.
 
+    Nothing later would do: the process dies there without `atexit`, which also waits for the host's threads.
+    """
 
-def _close_at_end() -> None:
-    close()
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    def __index__(self) -> int:
+        if signal.getsignal(self._number) is signal.SIG_DFL:
+            with suppress(BaseException):  # Ctrl-C too: the process is about to die
+                close()
+        return self._number
+
+    def __eq__(self, other: object) -> bool:
+        return self._number == other
+
+    def __hash__(self) -> int:
+        return hash(self._number)
 
 
 def _on_term(number: int, frame: FrameType | None) -> None:
@@ -210,4 +220,4 @@ def _close_with_child(_: object) -> None:
     """Close at the end of a `multiprocessing` child: those leave without running `atexit`."""
     from multiprocessing.util import Finalize
 
-    Finalize(None, _close_at_end, exitpriority=10)
+    Finalize(None, close, exitpriority=10)

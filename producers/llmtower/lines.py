@@ -190,7 +190,8 @@ def _recorded(topic: str, raw: bytes, at_ns: int, policy: Policy, limits: Limits
         event["retrieved"] = documents(orjson.dumps(event["retrieved"]), policy, limits)
     if policy.capture != "full" and event["type"] == "response":
         event["capture"] = policy.capture
-    return _line(topic, event, event, LAST if at_ns - event.get("started_at_ns", at_ns) > OLD_NS else ANYWHERE)
+    began = event.get("started_at_ns")  # None, or a number as text, where the contract allows it
+    return _line(topic, event, event, LAST if isinstance(began, int) and at_ns - began > OLD_NS else ANYWHERE)
 
 
 def _given(**fields: Any) -> dict[str, Any]:

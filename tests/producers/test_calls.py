@@ -343,6 +343,13 @@ def test_events_are_recorded_and_filled_in(captured_calls: CapturedCalls) -> Non
     assert {envelope.topic for envelope in captured_calls.transport.records} == {"llmtower.signals"}
 
 
+@pytest.mark.parametrize("began", [None, "17", 0, 17])
+def test_a_time_that_only_calls_must_have_costs_no_event(captured_calls: CapturedCalls, began: Any) -> None:
+    llmtower.record({"type": "score", "target_id": "x", "name": "quality", "value": 0.5, "started_at_ns": began})
+
+    assert [event["name"] for event in captured_calls.events("score")] == ["quality"]
+
+
 @pytest.mark.parametrize(
     "bad", [{"type": "deploy"}, {"type": "banana"}, {}, 5, {"type": "score", "target_id": "x", "name": "n", "value": "high"}]
 )

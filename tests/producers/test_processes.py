@@ -41,9 +41,9 @@ def address(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 SERVED = """
-import os, signal, sys
+import asyncio, os, signal, sys, threading
 import llmtower, uvicorn
-address, folder = sys.argv[1:3]
+address, folder, besides = sys.argv[1:4]
 async def app(scope, receive, send):
     for stage in ("startup", "shutdown"):
         await receive()
@@ -52,21 +52,30 @@ async def app(scope, receive, send):
             for _ in range(20):
                 with llmtower.call(provider="openai", model="m"):
                     pass
+            if besides == "a thread":
+                threading.Thread(target=threading.Event().wait).start()
+            if besides == "a worker":
+                asyncio.get_running_loop().run_in_executor(None, threading.Event().wait)
             os.kill(os.getpid(), signal.SIGTERM)
         await send({"type": f"lifespan.{stage}.complete"})
 uvicorn.run(app, port=0, ws="none", log_level="warning")
 """
 
 
-def script(body: str, address: str, folder: Path, prelude: str = PRELUDE) -> "subprocess.Popen[str]":
+def script(body: str, address: str, folder: Path, prelude: str = PRELUDE, *more: str) -> "subprocess.Popen[str]":
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("LLMTOWER", "PYTEST"))}
-    command = [sys.executable, "-W", "error", "-c", prelude + body, address, str(folder)]
+    command = [sys.executable, "-W", "error", "-c", prelude + body, address, str(folder), *more]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
 
 def finished(process: "subprocess.Popen[str]", seconds: float = 30) -> str:
     """Give what it printed; that it ends at all is half of each test: nobody answers it, and a wait for an answer takes a minute."""
-    out, err = process.communicate(timeout=seconds)
+    try:
+        out, err = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        raise
     assert "Traceback" not in err, err
     return out
 
@@ -132,13 +141,37 @@ def test_sigterm_delivers_and_then_kills(address: str, tmp_path: Path) -> None:
     assert on_disk(tmp_path).total() == 40
 
 
-def test_uvicorn_ends_and_nothing_is_lost(tmp_path: Path) -> None:
-    """Configured while uvicorn runs (lifespan, LiteLLM's proxy), which dies of the signal at last without running `atexit`."""
-    process = script("", "127.0.0.1:9", tmp_path, SERVED)
+@pytest.mark.parametrize("besides", ["nothing", "a thread", "a worker"])
+def test_uvicorn_ends_and_nothing_is_lost(tmp_path: Path, besides: str) -> None:
+    """Configured while uvicorn runs (lifespan, LiteLLM's proxy), which dies of the signal at last, whatever thread never ends."""
+    process = script("", "127.0.0.1:9", tmp_path, SERVED, besides)
     finished(process)
 
     assert process.returncode == -signal.SIGTERM
     assert on_disk(tmp_path).total() == 40
+
+
+UNDER_UVICORN = """
+import asyncio, os, signal, sys
+import llmtower, uvicorn
+signal.signal(signal.SIGTERM, lambda *_: (llmtower.record({"type": "deploy", "version": "2"}), sys.exit(7)))
+async def app(scope, receive, send):
+    for stage in ("startup", "shutdown"):
+        await receive()
+        if stage == "startup":
+            llmtower.configure(app="shop", bootstrap_servers=sys.argv[1], spool_dir=sys.argv[2])
+            os.kill(os.getpid(), signal.SIGTERM)
+        await send({"type": f"lifespan.{stage}.complete"})
+uvicorn.run(app, port=0, ws="none", log_level="warning")
+"""
+
+
+def test_a_handler_from_before_uvicorn_may_still_record(tmp_path: Path) -> None:
+    process = script("", "127.0.0.1:9", tmp_path, UNDER_UVICORN)
+    finished(process)
+
+    assert process.returncode == 7
+    assert on_disk(tmp_path).total() == 1
 
 
 def test_an_applications_own_handler_is_left_alone(tmp_path: Path) -> None:
