@@ -14,9 +14,10 @@ from tests.toxic.standins import Words
 from llmtower.testing import capture
 from llmtower_processors.cli.trials import Messages, Trial
 from llmtower_processors.errors import NotConfigured
-from llmtower_processors.judge.memory import MemoryEndpoint, MemoryTopic
+from llmtower_processors.judge.memory import MemoryEndpoint, MemoryRegistry, MemoryTopic
 from llmtower_processors.judge.model import Reply
 from llmtower_processors.judge.purse import Purse
+from llmtower_processors.judge.question import Said
 from llmtower_processors.pricing import PriceBook
 from llmtower_processors.prompts.cases import Row, read_cases
 from llmtower_processors.prompts.experiment import Cell, cells, read_outcomes
@@ -25,6 +26,7 @@ from llmtower_processors.prompts.referee import Referee
 from llmtower_processors.prompts.scorers import find_checks
 from llmtower_processors.toxic.cascade import Cascade
 from llmtower_processors.toxic.linear import load_linear
+from llmtower_schemas.chains import RegistryRecord
 from llmtower_schemas.prompts import Prompt, Variable, Version
 from llmtower_schemas.settings import JudgeSettings
 
@@ -186,3 +188,79 @@ def test_a_judge_that_fails_and_a_model_that_is_down_spoil_nothing(tmp_path: Pat
     assert (down.error, down.scores) == ("ConnectionError", {})
     assert topic.records[-1].value == b'{"nano_usd": 600}'
     assert b"secret" not in (tmp_path / "out").read_bytes()
+
+
+class Silent(Client):
+    """A provider that never answers."""
+
+    async def create(self, **request: Any) -> Any:
+        self.asked.append(request)
+        await asyncio.Event().wait()
+
+
+async def interrupted(one: Trial, client: Client, count: int) -> None:
+    """Run it until so many are asked, then interrupt it as Ctrl-C does."""
+    running = asyncio.create_task(one.run(asked(9), client, count, lambda *_: None))
+    while len(client.asked) < count:  # noqa: ASYNC110 - what it waits for has no event
+        await asyncio.sleep(0)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+
+def test_who_interrupts_it_leaves_nothing_promised(tmp_path: Path) -> None:
+    topic = MemoryTopic()
+    asyncio.run(interrupted(trial(tmp_path / "out", referee=referee(topic)), Silent(), 3))
+    assert (topic.records[0].value, topic.records[-1].value) == (b'{"nano_usd": 2000}', b'{"nano_usd": 0}')
+
+
+def test_a_judge_who_is_interrupted_may_have_cost_one_ask_at_its_dearest() -> None:
+    class Stuck(MemoryEndpoint):
+        async def ask(self, messages: Any, form: Any) -> Reply:
+            begun.set()
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    async def story() -> None:
+        promise = await judge.promise()
+        assert promise is not None
+        asking = asyncio.create_task(judge.judge(Said("Where?", "There."), promise))
+        await begun.wait()
+        asking.cancel()
+        await asyncio.wait([asking])
+        await judge.settle(promise)
+
+    begun, topic = asyncio.Event(), MemoryTopic()
+    purse = Purse(topic.open(), "run", 10**9)
+    judge = Referee(JudgeSettings(), (HELPFULNESS, FAITHFULNESS), Stuck(lambda _: GOOD, 500), purse, HandClock())
+    asyncio.run(story())
+    assert topic.records[-1].value == b'{"nano_usd": 1000}'
+
+
+def test_a_promise_that_is_interrupted_is_taken_back() -> None:
+    class Slow(MemoryRegistry):
+        async def poll(self) -> list[RegistryRecord]:
+            raise asyncio.CancelledError
+
+    topic = MemoryTopic()
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(Purse(Slow(topic), "run", 10**9).promise("2026-11-26", 500))
+    assert [one.value for one in topic.records] == [b'{"nano_usd": 500}', b'{"nano_usd": 0}']
+
+
+def test_a_full_disk_leaves_promised_what_was_spent(tmp_path: Path) -> None:
+    topic = MemoryTopic()
+    with pytest.RaisesGroup(OSError):
+        run(trial(Path("/dev/full"), referee=referee(topic)), asked(1), Client())
+    assert topic.records[-1].value == b'{"nano_usd": 300}'
+
+
+def test_scorers_that_break_leave_nothing_promised(tmp_path: Path) -> None:
+    class Broken(Production):
+        def score(self, event: Any) -> Any:
+            raise MemoryError
+
+    topic = MemoryTopic()
+    with pytest.RaisesGroup(MemoryError):
+        run(trial(tmp_path / "out", referee=referee(topic), production=Broken((), Cascade(load_linear))), asked(1), Client())
+    assert topic.records[-1].value == b'{"nano_usd": 0}'

@@ -63,7 +63,11 @@ class Trial:
                 promise = await self._allowed()
                 if self.stopped and promise is None:
                     return
-                self._keep(await self._ask(cell, messages, client, promise))
+                try:
+                    self._keep(await self._ask(cell, messages, client, promise))
+                finally:
+                    if self.referee is not None and promise is not None:
+                        await self.referee.settle(promise)
                 told(len(self.done), len(left))
 
         async with asyncio.TaskGroup() as group:
@@ -92,7 +96,6 @@ class Trial:
             with _recorded(cell, {"experiment": self.name, "dataset": self.dataset, "case": cell.case.key}):
                 answer = await client.chat.completions.create(model=cell.model, messages=messages, **parameters, **tools)
         except Exception as error:
-            await self._judged("", messages, cell, promise)
             return Outcome(cell.key, cell.arm, cell.case.key, error=type(error).__name__, seconds=time.monotonic() - began)
         return await self._scored(cell, messages, answer, promise, time.monotonic() - began)
 

@@ -25,13 +25,15 @@ class Purse:
         `stored` is what the stored calls of judges have cost that day.
         """
         async with self._turn:
-            before = self._mine.get(day, 0)
-            await self._write(day, before + lump)
-            if max(self.book.total(day), stored + lump) <= self._budget:
-                self._mine[day] = before + lump
-                return True
-            await self._registry.write(spend_key(day, self._run), _amount(before))
-            return False
+            before, allowed = self._mine.get(day, 0), False
+            try:
+                await self._write(day, before + lump)
+                allowed = max(self.book.total(day), stored + lump) <= self._budget
+            finally:
+                if not allowed:
+                    await self._registry.write(spend_key(day, self._run), _amount(before))
+            self._mine[day] = before + lump if allowed else before
+            return allowed
 
     async def settle(self, day: str, lump: int, cost: int) -> None:
         """Give back what was promised and not spent."""

@@ -17,12 +17,13 @@ from llmtower_schemas.settings import JudgeSettings
 _NOBODY: Final = Pick("", "", "", "", "", "", "", 0)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Promise:
-    """What one answer's verdicts may cost at most (nano-USD), on which day."""
+    """What one answer's verdicts may cost at most (nano-USD), on which day; whoever holds it settles it, whatever happens."""
 
     day: str
     lump: int
+    spent: int = 0
 
 
 class Referee:
@@ -32,7 +33,8 @@ class Referee:
         self.settings, self.rubrics = settings, rubrics
         self._purse, self._clock = purse, clock
         self._interview = Interview(endpoint, settings)
-        self._lump = sum(most_of(endpoint, rubric, settings) for rubric in rubrics)
+        self._most = {rubric.score: most_of(endpoint, rubric, settings) for rubric in rubrics}
+        self._lump = sum(self._most.values())
 
     async def promise(self) -> Promise | None:
         """Reserve what judging one answer costs at most; None when the day's budget of all judges together does not allow it."""
@@ -40,12 +42,17 @@ class Referee:
         return Promise(day, self._lump) if await self._purse.promise(day, self._lump) else None
 
     async def judge(self, said: Said, promise: Promise) -> list[tuple[Rubric, Verdict]]:
-        """Ask every rubric that applies, and give back what was promised and not spent."""
+        """Ask every rubric that applies; what it costs is written on the promise."""
         found: list[tuple[Rubric, Verdict]] = []
-        try:
-            for rubric in self.rubrics if said.answer else ():
-                if said.documents or not rubric.documents:
-                    found += [(rubric, one) async for one in self._interview.hold(rubric, [Material(_NOBODY, said)])]
-        finally:
-            await self._purse.settle(promise.day, promise.lump, sum(one.cost for _, one in found))
+        for rubric in self.rubrics if said.answer else ():
+            if said.documents or not rubric.documents:
+                most = self._most[rubric.score]
+                promise.spent += most  # so much an ask may cost that is interrupted
+                async for one in self._interview.hold(rubric, [Material(_NOBODY, said)]):
+                    promise.spent += one.cost - most
+                    found.append((rubric, one))
         return found
+
+    async def settle(self, promise: Promise) -> None:
+        """Give back what was promised and not spent."""
+        await self._purse.settle(promise.day, promise.lump, promise.spent)
