@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 KNOCK_S = 2.0
+_OR = "; or it is still starting, or the address that it advertises cannot be reached from here"
 _SETTING = "LLMTOWER_KAFKA__"
 
 
@@ -29,21 +30,31 @@ async def _knock(address: str, options: Mapping[str, Any]) -> str:
     try:
         if context:
             await _connect(address, context)
-    except ssl.SSLCertVerificationError as error:
+    except (OSError, TimeoutError) as error:
+        return _no_handshake(address, error, options)
+    if "sasl_mechanism" in options:
+        return (
+            f"{address} answers, but does not let user {options['sasl_plain_username']!r} in by {options['sasl_mechanism']}: "
+            f"are {_SETTING}SASL_USERNAME, {_SETTING}SASL_PASSWORD and {_SETTING}SASL_MECHANISM right?{_OR}"
+        )
+    if context:
+        return f"{address} speaks TLS, but ends the connection: does it want {_SETTING}SSL_CERT_FILE and {_SETTING}SSL_KEY_FILE, or SASL?"
+    return f"{address} listens, but does not answer as Kafka does in the clear: is {_SETTING}SECURITY_PROTOCOL right?{_OR}"
+
+
+def _no_handshake(address: str, error: Exception, options: Mapping[str, Any]) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
         return (
             f"the certificate that {address} shows is not trusted ({error.verify_message}): "
             f"is {_SETTING}SSL_CA_FILE the authority that signed it, and is it made out to this name?"
         )
-    except (OSError, TimeoutError):
-        return f"{address} does not speak TLS: is {_SETTING}SECURITY_PROTOCOL={options['security_protocol']} right?"
-    if "sasl_mechanism" in options:
+    if isinstance(error, ssl.SSLError) and "ALERT" in (error.reason or ""):  # up to TLS 1.2 a certificate is missed in the handshake
         return (
-            f"{address} answers, but does not let user {options['sasl_plain_username']!r} in by {options['sasl_mechanism']}: "
-            f"are {_SETTING}SASL_USERNAME, {_SETTING}SASL_PASSWORD and {_SETTING}SASL_MECHANISM right?"
+            f"{address} speaks TLS, but refuses us ({error.reason}): "
+            f"does it want {_SETTING}SSL_CERT_FILE and {_SETTING}SSL_KEY_FILE, signed by an authority that it trusts?"
         )
-    if context:
-        return f"{address} speaks TLS, but ends the connection: does it want {_SETTING}SSL_CERT_FILE and {_SETTING}SSL_KEY_FILE, or SASL?"
-    return f"{address} listens, but does not answer as Kafka does in the clear: is {_SETTING}SECURITY_PROTOCOL right?"
+    late = "; or it is still starting" if isinstance(error, TimeoutError) else ""
+    return f"{address} does not speak TLS: is {_SETTING}SECURITY_PROTOCOL={options['security_protocol']} right?{late}"
 
 
 async def _connect(address: str, context: ssl.SSLContext | None) -> None:
