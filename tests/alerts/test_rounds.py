@@ -15,6 +15,7 @@ from llmtower_processors.alerts.route import SendingRouter
 from llmtower_processors.alerts.rules import Route
 from llmtower_processors.alerts.send.build import build_senders
 from llmtower_processors.alerts.service import AlertService
+from llmtower_processors.local.ports import PortReservation
 from llmtower_schemas.alerts import Transition, group_text
 from llmtower_schemas.metrics import SOURCES
 from llmtower_schemas.settings import AlertSettings
@@ -234,9 +235,7 @@ def test_a_receiver_that_is_down_for_hours_gets_the_newest_words_once() -> None:
     world = World(RULES)
 
     async def story() -> None:
-        with receiving() as past:
-            port = int(past.url.split(":")[2].partition("/")[0])
-        routes = {"default": Route(url=f"http://127.0.0.1:{port}/hook")}
+        routes = {"default": Route(url=f"http://{reserved.address}/hook")}
         router = SendingRouter(routes, build_senders(routes, AlertSettings(), {}), world.clock, first_wait_s=0.01)
         service = world.service(router=router)
         await play(world, service, SCRIPT)
@@ -245,7 +244,7 @@ def test_a_receiver_that_is_down_for_hours_gets_the_newest_words_once() -> None:
         assert service._term is not None
         owed = len(service._term._incidents.unsent)
         assert owed >= 2
-        with receiving(port=port) as receiver:
+        with receiving(port=reserved.port) as receiver:
             async with asyncio.timeout(20):
                 while service._term._incidents.unsent:  # noqa: ASYNC110 - the receiver is another thread
                     await asyncio.sleep(0.02)
@@ -254,6 +253,10 @@ def test_a_receiver_that_is_down_for_hours_gets_the_newest_words_once() -> None:
         await play(world, service, QUIET)
         await service.resign()
 
-    run(story)
+    reserved = PortReservation(0, purpose="a receiver", option="-")
+    try:
+        run(story)
+    finally:
+        reserved.release()
     outcomes = Counter(row["outcome"] for row in world.tables.rows["alert_sends"])
     assert outcomes["superseded"] >= 1

@@ -10,6 +10,7 @@ from llmtower_processors.alerts.model import LeadershipLostError, Notification
 from llmtower_processors.alerts.route import SendingRouter
 from llmtower_processors.alerts.rules import Route
 from llmtower_processors.alerts.send.build import build_senders
+from llmtower_processors.local.ports import PortReservation
 from llmtower_processors.runtime.edges import SystemClock
 from llmtower_schemas.alerts import Sent
 from llmtower_schemas.settings import AlertSettings
@@ -66,26 +67,28 @@ def test_a_receiver_that_refuses_for_a_while_gets_everything_once_it_takes_again
 
 
 def test_a_receiver_that_is_down_holds_up_nobody_else_and_hears_only_the_newest_words() -> None:
-    with receiving() as past:
-        port = int(past.url.split(":")[2].partition("/")[0])
+    reserved = PortReservation(0, purpose="a receiver", option="-")
     with receiving() as good:
 
         async def story() -> None:
             book = Book()
-            it = router(bad=Route(url=f"http://127.0.0.1:{port}/hook"), good=Route(url=good.url))
+            it = router(bad=Route(url=f"http://{reserved.address}/hook"), good=Route(url=good.url))
             told = [notification(route=route) for route in ("bad", "good")]
             await it.dispatch(told, book)
             await until(lambda: len(good.taken) == 1)
             await until(lambda: it.states()["bad"].attempts >= 2)
             assert it.states()["bad"].trouble == "The webhook at 127.0.0.1 cannot be reached (ConnectError)."
             await it.dispatch([notification(sequence=2, route="bad"), notification(sequence=3, state="resolved", route="bad")], book)
-            with receiving(port=port) as late:
+            with receiving(port=reserved.port) as late:
                 await until(lambda: Counter(one.route for one in book.sent)["bad"] == 3)
                 assert [request.value["status"] for request in late.taken] == ["resolved"]
             await it.close()
             assert book.outcomes() == {"superseded": 2, "sent": 2}
 
-        run(story)
+        try:
+            run(story)
+        finally:
+            reserved.release()
 
 
 def test_what_will_never_be_taken_is_recorded_as_refused_and_the_next_goes_on() -> None:
