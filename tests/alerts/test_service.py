@@ -82,10 +82,9 @@ def test_a_frozen_leader_that_wakes_up_after_it_was_replaced_tells_nothing_new(d
         await play(world, heir, QUIET)
 
     async def zombie_is_struck(zombie: AlertService, frozen: asyncio.Task[None]) -> None:
-        for _ in range(200):
-            await asyncio.sleep(0.005)
-            if frozen.done() or zombie._journal._fate.struck.is_set():  # type: ignore[attr-defined]  # the test's own journal
-                return
+        struck = asyncio.create_task(zombie._journal._fate.struck.wait())  # type: ignore[attr-defined]  # the test's own journal
+        await asyncio.wait((frozen, struck), return_when=asyncio.FIRST_COMPLETED)
+        struck.cancel()
 
     run(story)
     check(world)

@@ -14,6 +14,12 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
+def settings(settings: dict[str, str]) -> dict[str, str]:
+    """Nothing expires: the calls are of a day that is ever longer ago."""
+    return settings | {"LLMTOWER_RETENTION__CALLS_DAYS": "0", "LLMTOWER_RETENTION__CONTENTS_DAYS": "0"}
+
+
+@pytest.fixture
 def client(writer: Client) -> Client:
     """The writer, beside the commands; forty calls are there, of which four are rated badly."""
     ids = [f"00000000-0000-7000-8000-{number:012}" for number in range(40)]
