@@ -14,6 +14,7 @@ from tests.toxic.standins import Words
 from llmtower.testing import capture
 from llmtower_processors.cli.trials import Messages, Trial
 from llmtower_processors.errors import NotConfigured
+from llmtower_processors.judge.interview import FAILURES
 from llmtower_processors.judge.memory import MemoryEndpoint, MemoryRegistry, MemoryTopic
 from llmtower_processors.judge.model import Reply
 from llmtower_processors.judge.purse import Purse
@@ -176,6 +177,13 @@ def test_a_spent_budget_of_the_judge_ends_it_before_anybody_is_asked(tmp_path: P
     run(one, asked(5), client, concurrency=1)
     assert len(client.asked) == 2, "two rubrics cost 2 x 1,000 at most; 300 were spent of it each time"
     assert "LLMTOWER_JUDGE__BUDGET_USD" in one.stopped
+
+
+def test_a_judge_that_does_not_answer_ends_it_and_the_rest_is_left_for_a_second_run(tmp_path: Path) -> None:
+    one = trial(tmp_path / "out", referee=referee(MemoryTopic(), Reply("", "timeout")))
+    run(one, asked(10), Client(), concurrency=1)
+    assert (len(one.done), one.stopped[:37]) == (FAILURES + 1, "The judge's endpoint does not answer:")
+    assert all(outcome.failed_scorers == ("judge_helpfulness",) for outcome in one.done)
 
 
 def test_a_judge_that_fails_and_a_model_that_is_down_spoil_nothing(tmp_path: Path) -> None:

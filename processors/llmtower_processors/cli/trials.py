@@ -117,11 +117,15 @@ class Trial:
         )  # fmt: skip
 
     async def _judged(self, text: str, messages: Messages, cell: Cell, promise: "Promise | None") -> "list[tuple[Rubric, Verdict]]":
+        from llmtower_processors.judge.interview import DOWN
         from llmtower_processors.judge.question import Said
 
         if self.referee is None or promise is None:
             return []
-        return await self.referee.judge(Said(messages[-1]["content"], text, cell.case.documents), promise)
+        verdicts = await self.referee.judge(Said(messages[-1]["content"], text, cell.case.documents), promise)
+        if any(one.reason == DOWN for _, one in verdicts):
+            self.stopped = "The judge's endpoint does not answer: run again when it does; --judge none asks none"
+        return verdicts
 
     def _keep(self, outcome: Outcome) -> None:
         self.spent_nano_usd += (outcome.nano_usd or 0) + outcome.judge_nano_usd

@@ -15,6 +15,8 @@ from llmtower_schemas.settings import JudgeSettings
 
 FAILURES: Final = 3
 """So many failures of the endpoint in a row end a round."""
+DOWN: Final = "endpoint down"
+"""Reason of a score that was not asked for since the endpoint had failed so often."""
 OVER_BUDGET: Final = "over budget"
 """Reason of a score that nobody was paid for."""
 
@@ -44,7 +46,7 @@ class Interview:
 
     async def _judge(self, rubric: Rubric, one: Material) -> Verdict:
         if self._failures >= FAILURES:
-            return Verdict(one.pick, reason="endpoint down", skipped=True)
+            return Verdict(one.pick, reason=DOWN, skipped=True)
         if not one.said.answer:
             return Verdict(one.pick, reason="no text", skipped=True)
         most = most_of(self._endpoint, rubric, self._settings)
