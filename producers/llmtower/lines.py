@@ -12,10 +12,10 @@ from llmtower.classification import Failure
 from llmtower.contents import Limits, Policy, documents, figures, message, parameters, prepare, stages
 from llmtower.estimate import estimate
 from llmtower.outbox import Item
+from llmtower.places import ANYWHERE, LAST
 from llmtower.redaction import redact, suspicious
 from llmtower.scope import label, name
 from llmtower.snapshot import NEWLINE, dump_safely
-from llmtower.transport import ANYWHERE, LAST
 from llmtower.truncation import MAX_EVENT_BYTES, walk
 from llmtower.usage import convert
 

@@ -7,16 +7,12 @@ from typing import Protocol
 from zlib import crc32
 
 from llmtower.errors import Rejected, Undelivered
+from llmtower.places import ANYWHERE, LAST
 from llmtower.truncation import MAX_EVENT_BYTES
 from llmtower_schemas.codec import EnvelopeHeaders, encode
 
 THREAD = "llmtower"
 """Name of the courier's thread."""
-
-ANYWHERE = -1
-"""Place of an envelope that any partition may take; its number says which."""
-LAST = -2
-"""Place of events of long ago: all in the last partition, so that a history that is sent in never stands before what happens now."""
 
 MAX_EVENTS = 500
 MAX_BYTES = 512_000
