@@ -174,7 +174,8 @@ def _listen(handler: Any) -> None:
     """Close at SIGTERM: where nobody else listens to it, and where uvicorn does, which dies of it once its requests have ended."""
     if handler is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, _on_term)
-    elif getattr(handler, "__module__", "") == "uvicorn.server":
+    elif any(kind.__module__ == "uvicorn.server" for kind in type(getattr(handler, "__self__", None)).__mro__):
+        # of a server, or of a kind of one: where the method itself comes from says nothing, others put theirs there (sse_starlette)
         signal.signal(signal.SIGTERM, lambda number, frame: handler(_LastWord(number), frame))
 
 

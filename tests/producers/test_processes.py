@@ -44,6 +44,9 @@ SERVED = """
 import asyncio, os, signal, sys, threading
 import llmtower, uvicorn
 address, folder, besides = sys.argv[1:4]
+own = uvicorn.Server.handle_exit
+if besides == "a handler over uvicorn's":
+    uvicorn.Server.handle_exit = lambda *given: own(*given)
 async def app(scope, receive, send):
     for stage in ("startup", "shutdown"):
         await receive()
@@ -141,9 +144,12 @@ def test_sigterm_delivers_and_then_kills(address: str, tmp_path: Path) -> None:
     assert on_disk(tmp_path).total() == 40
 
 
-@pytest.mark.parametrize("besides", ["nothing", "a thread", "a worker"])
+@pytest.mark.parametrize("besides", ["nothing", "a thread", "a worker", "a handler over uvicorn's"])
 def test_uvicorn_ends_and_nothing_is_lost(tmp_path: Path, besides: str) -> None:
-    """Configured while uvicorn runs (lifespan, LiteLLM's proxy), which dies of the signal at last, whatever thread never ends."""
+    """Configured while uvicorn runs (lifespan, LiteLLM's proxy), which dies of the signal at last, whatever thread never ends.
+
+    sse_starlette, which LiteLLM's proxy loads, puts a handler of its own over uvicorn's.
+    """
     process = script("", "127.0.0.1:9", tmp_path, SERVED, besides)
     finished(process)
 
