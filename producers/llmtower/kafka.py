@@ -88,21 +88,29 @@ class KafkaTransport:
         await _acknowledged(answer)
 
     async def stop(self) -> None:
-        """Disconnect; aiokafka's own stop waits for deliveries for ever, so it is bounded."""
+        """Disconnect; aiokafka's own stop waits for deliveries for ever, so it is bounded. Cancelled, it leaves no connection either."""
         producer, self._producer = self._producer, None
         if producer is None:
             return
-        stopping = asyncio.ensure_future(producer.stop())
-        done, _ = await asyncio.wait({stopping}, timeout=_STOP_S)
-        if not done:
-            stopping.cancel()
-            sender = producer._sender
-            if sender is not None and sender.sender_task is not None:
-                sender.sender_task.cancel()
-            with suppress(Exception, asyncio.CancelledError):
-                await asyncio.wait_for(producer.client.close(), _STOP_S)
+        try:
+            await _stopped(producer)
+        finally:
+            for connection in list(producer.client._conns.values()):
+                connection.close()
+
+
+async def _stopped(producer: AIOKafkaProducer) -> None:
+    stopping = asyncio.ensure_future(producer.stop())
+    done, _ = await asyncio.wait({stopping}, timeout=_STOP_S)
+    if not done:
+        stopping.cancel()
+        sender = producer._sender
+        if sender is not None and sender.sender_task is not None:
+            sender.sender_task.cancel()
         with suppress(Exception, asyncio.CancelledError):
-            await stopping
+            await asyncio.wait_for(producer.client.close(), _STOP_S)
+    with suppress(Exception, asyncio.CancelledError):
+        await stopping
 
 
 async def _partitions_of(producer: AIOKafkaProducer, topic: str) -> int:

@@ -198,7 +198,9 @@ def followed(step: Step, command: Command) -> str:
 
 
 def assert_told(told: Receiver) -> None:
-    (message,) = [request.value for request in told.taken if request.value.get("rule") == "pii_leak"]
+    messages = [request.value for request in told.taken if request.value.get("rule") == "pii_leak"]
+    assert len({message["transition_id"] for message in messages}) == len(messages), "each step is told once"
+    message = messages[0]  # it may have grown graver since
     assert (message["status"], message["group"]["app"]) == ("firing", "shop")
     assert "support/answer production 1 → 2" in [change["what"] for change in message["changes"]]
     assert "171" not in json.dumps(message["text"]), "no text of an answer"

@@ -109,6 +109,23 @@ def test_a_transport_can_be_stopped_at_any_time(opened: OpenTransport) -> None:
     asyncio.run(main())
 
 
+def test_a_stop_that_is_cancelled_leaves_no_connection(node: KafkaProcess) -> None:
+    """What is left open would be found by the garbage collector, long after its loop is closed: a warning in the host."""
+
+    async def main() -> None:
+        transport = KafkaTransport({"bootstrap_servers": node.bootstrap_servers})
+        await transport.start()
+        assert transport._producer is not None
+        client = transport._producer.client
+        stopping = asyncio.ensure_future(transport.stop())
+        await asyncio.sleep(0)
+        stopping.cancel()
+        await asyncio.wait([stopping])
+        assert not any(connection.connected() for connection in client._conns.values())
+
+    asyncio.run(main())
+
+
 def test_what_was_sent_is_what_stands_in_kafka(node: KafkaProcess) -> None:
     sent = [envelope(number, 77).placed(4) for number in range(5)]
 
