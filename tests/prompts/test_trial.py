@@ -22,9 +22,10 @@ from llmtower_processors.judge.question import Said
 from llmtower_processors.pricing import PriceBook
 from llmtower_processors.prompts.cases import Row, read_cases
 from llmtower_processors.prompts.experiment import Cell, cells, read_outcomes
-from llmtower_processors.prompts.production import Production, response, without_models
+from llmtower_processors.prompts.production import Production, response
 from llmtower_processors.prompts.referee import Referee
 from llmtower_processors.prompts.scorers import find_checks
+from llmtower_processors.quality import quality_scorers
 from llmtower_processors.toxic.cascade import Cascade
 from llmtower_processors.toxic.linear import load_linear
 from llmtower_schemas.chains import RegistryRecord
@@ -66,6 +67,7 @@ class Client:
         return ChatCompletion.model_validate(answer)
 
 
+WITHOUT_MODELS = Production(quality_scorers(), Cascade(load_linear))
 PAID = 1_000 * 150 + 1_000 * 600
 """Nano-USD: gpt-4o-mini is $0.15 and $0.60 per million tokens."""
 
@@ -78,7 +80,7 @@ def asked(count: int, model: str = "gpt-4o-mini", **beside: Any) -> dict[str, tu
 
 def trial(out: Path, *, referee: Referee | None = None, budget: float = 0.0, production: Production | None = None) -> Trial:
     checks = find_checks(["contains", "json"])
-    return Trial("e", "openai", checks, production or without_models(), referee, PriceBook(), budget, out)
+    return Trial("e", "openai", checks, production or WITHOUT_MODELS, referee, PriceBook(), budget, out)
 
 
 def run(one: Trial, left: dict[str, tuple[Cell, Messages]], client: Client, concurrency: int = 3) -> list[tuple[int, int]]:
@@ -135,7 +137,7 @@ def test_answers_are_scored_as_in_production(tmp_path: Path) -> None:
 
 
 def _toxicity(answer: str) -> float:
-    scores, _ = without_models().score(response({"started_at_ns": 0, "duration_us": 0, "input": "Hi", "output": answer}))
+    scores, _ = WITHOUT_MODELS.score(response({"started_at_ns": 0, "duration_us": 0, "input": "Hi", "output": answer}))
     return scores["toxicity"]
 
 

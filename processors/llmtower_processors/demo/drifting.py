@@ -12,7 +12,7 @@ from llmtower_processors.drift.evaluate import judge_all
 from llmtower_processors.drift.judge import INSUFFICIENT
 from llmtower_processors.drift.metrics import EMBEDDING
 
-from .figures import read_unscored
+from .figures import await_scores
 from .numbers import count, significant
 from .scenario import PHASES
 
@@ -21,7 +21,6 @@ WINDOWS = (10, 60)
 """Minutes; of each model the one that says most is shown."""
 PATIENCE_S = 30.0
 """Scoring runs at low priority: it may be so far behind the calls when the demo ends."""
-POLL_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +48,7 @@ class Unjudged:
 
 def read_drift(client: Client) -> list[Moved] | Unjudged:
     """Wait for the scoring process, then judge the questions of the drifting app now: a demo may end before the timer's next minute."""
-    deadline = time.monotonic() + PATIENCE_S
-    while (behind := read_unscored(client)) > 0 and time.monotonic() < deadline:
-        time.sleep(POLL_S)
+    behind = await_scores(client, lambda scored: scored.unsketched, PATIENCE_S).unsketched
     verdicts, _ = judge_all(
         client, int(time.time()) // 60 * 60 + 60, lambda key: (key.app, key.direction) == (APP, "input"), metrics=(EMBEDDING,)
     )

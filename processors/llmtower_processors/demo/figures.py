@@ -1,6 +1,7 @@
 """What the demo reads from ClickHouse, as the dashboards' reader: figures of the live view and the stored side of the books."""
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -10,6 +11,7 @@ import clickhouse_connect
 from clickhouse_connect.driver.client import Client
 
 WINDOW_S = 60
+POLL_S = 0.5
 _SQL = Path(__file__).with_name("sql")
 
 
@@ -41,6 +43,8 @@ class Scored:
     """Events that are stored as calls and not scored."""
     newest_age_s: float | None
     """Seconds since the newest scored call began; None when none of the last ten minutes is scored."""
+    unsketched: int = 0
+    """Events that are stored as calls and not summed up for drift."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,14 +132,17 @@ def read_scored(client: Client) -> Scored:
     return Scored(**_ask(client, "scored", {})[0])
 
 
+def await_scores(client: Client, behind: Callable[[Scored], int], patience_s: float) -> Scored:
+    """Read how far the scores are once nothing is `behind`, or when patience ends: scoring runs at low priority."""
+    deadline = time.monotonic() + patience_s
+    while behind(scored := read_scored(client)) > 0 and time.monotonic() < deadline:
+        time.sleep(POLL_S)
+    return scored
+
+
 def read_moved(client: Client, names: Sequence[str], began: int) -> list[dict[str, Any]]:
     """Read the sums of scores and of feedback since `began` (Unix seconds) and of the week before."""
     return _ask(client, "moved", {"names": list(names), "began": began})
-
-
-def read_unscored(client: Client) -> int:
-    """Count the events that the sketches of drift are behind."""
-    return int(_ask(client, "unscored", {})[0]["unscored"])
 
 
 def _ask(client: Client, name: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:

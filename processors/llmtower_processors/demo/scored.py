@@ -1,6 +1,5 @@
 """What the demo says of scores: how far scoring is behind, and how the rates of the script's apps lie beside their own week of history."""
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
@@ -8,12 +7,11 @@ from typing import Any, Final
 from clickhouse_connect.driver.client import Client
 from rich.text import Text
 
-from .figures import Scored, read_moved, read_scored
+from .figures import Scored, await_scores, read_moved
 from .numbers import count, percent, significant
 
 PATIENCE_S: Final = 15.0
 """Scoring runs at low priority: it may be so far behind the calls when the demo ends."""
-POLL_S: Final = 0.5
 TIMES: Final = 2.0
 """A rate that has moved is so many times that of the week, and more than `LEAST` beside it."""
 LEAST: Final = 0.01
@@ -70,9 +68,7 @@ class Moved:
 
 def read_moves(client: Client, began: float) -> tuple[Scored, list[Moved]]:
     """Wait for the scoring process for a while; give how far it is then, and the rates since `began` (Unix seconds)."""
-    deadline = time.monotonic() + PATIENCE_S
-    while (scored := read_scored(client)).behind > 0 and time.monotonic() < deadline:
-        time.sleep(POLL_S)
+    scored = await_scores(client, lambda scored: scored.behind, PATIENCE_S)
     return scored, moves(read_moved(client, [one.score for one in WATCHED], int(began)))
 
 

@@ -7,13 +7,11 @@ from typing import Any, Final
 import msgspec
 import orjson
 
-from llmtower_processors.quality import quality_scorers
 from llmtower_processors.scoring.model import Score, Scorer, Spoken
 from llmtower_processors.scoring.process import score_all
 from llmtower_processors.scoring.spoken import spoken
 from llmtower_processors.structs import STRUCTS
 from llmtower_processors.toxic.cascade import Cascade
-from llmtower_processors.toxic.linear import load_linear
 from llmtower_schemas.events import ResponseEvent
 
 _DECODER: Final = msgspec.json.Decoder(STRUCTS[ResponseEvent])
@@ -41,8 +39,3 @@ class Production:
         found: list[Score] = [*said, *toxic]
         scores = {one.name: one.value for one in found if one.status == "ok" and one.value is not None}
         return scores, tuple(one.name for one in found if one.status == "error")
-
-
-def without_models() -> Production:
-    """Give the scorers that need no download."""
-    return Production(quality_scorers(), Cascade(load_linear))
