@@ -1,6 +1,6 @@
 """The `sketches` processor: what is asked and answered, as sums per segment and minute, from which any two slices can be compared."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from hashlib import blake2b
 from operator import attrgetter
@@ -13,12 +13,15 @@ from llmtower_processors.drift.embedders import Embedder, HashedNgrams
 from llmtower_processors.drift.said import answered, asked, calls_tools
 from llmtower_processors.drift.sums import Said, Segment, Sums, rows, sum_up
 from llmtower_processors.runtime.model import Batch, Block, Processor
+from llmtower_processors.scoring.late import late_calls
 from llmtower_processors.scoring.refusals import refuses
 from llmtower_processors.structs import NOTHING, STRUCTS
 from llmtower_schemas import topics
 from llmtower_schemas.events import RequestEvent, ResponseEvent, StepEvent
 
 NAME = "sketches"
+TOPICS = (topics.CALLS, topics.SIGNALS)
+"""Calls with their texts, and texts that travel apart from their calls."""
 TABLES = ("drift_ranges",)
 
 _RESPONSE = STRUCTS[ResponseEvent]
@@ -29,28 +32,35 @@ _HOUR_NS = 60 * _MINUTE_NS
 
 def sketches_processor(embedder: Embedder | None = None) -> Processor:
     """Build the processor; without an embedder it hashes words."""
-    return Processor(NAME, (topics.CALLS,), TABLES, partial(process_sketches, embedder=embedder or HashedNgrams()))
+    return Processor(NAME, TOPICS, TABLES, partial(process_sketches, embedder=embedder or HashedNgrams()))
 
 
 def process_sketches(batch: Batch, *, embedder: Embedder) -> Sequence[Block]:
-    """Turn one batch of `llmtower.calls` into at most one block: a row per segment and minute.
+    """Turn one batch into at most one block: a row per segment and minute.
 
     A row stands for many events, so its place in Kafka is the range's end and its number within the range: a replay of the range makes the
-    same rows. What cannot be read is in the dead letters of the processor `calls`.
+    same rows. What cannot be read is in the dead letters of the processors `calls` and `signals`.
     """
     into: dict[Segment, Sums] = {}
+    if batch.topic == topics.SIGNALS:
+        late = late_calls(batch)
+        sum_up(list(_said_apart(late.events if late else ())), embedder, into)
+        return _blocks(batch, into)
     for portion in portions(batch):
         arrivals, _ = sort_events(portion, _TYPES)
         if _RESPONSE in arrivals:
             sum_up(list(_said(arrivals[_RESPONSE].events)), embedder, into)
+    return _blocks(batch, into)
+
+
+def _blocks(batch: Batch, into: dict[Segment, Sums]) -> Sequence[Block]:
     return [Block("drift_ranges", rows(into) | _place(batch, len(into)))] if into else []
 
 
-def _said(events: Iterable[Any]) -> Iterable[Said]:
+def _said(events: Iterable[Any]) -> Iterator[Said]:
     for event in events:
         hidden = event.capture != "full"
-        who = (event.project, event.app, event.environment, event.request_model, event.prompt_name, event.prompt_version)
-        minute = event.started_at_ns // _MINUTE_NS * 60
+        who, minute = _who(event), event.started_at_ns // _MINUTE_NS * 60
         usage = event.usage
         failed = event.status != "ok"
         read = 0 if usage is None else usage.input_tokens + usage.cache_read_tokens + usage.cache_write_tokens + usage.cache_write_1h_tokens
@@ -69,6 +79,21 @@ def _said(events: Iterable[Any]) -> Iterable[Said]:
             failed=failed,
             finish_reasons=event.finish_reasons,
         )
+
+
+def _said_apart(events: Iterable[Any]) -> Iterator[Said]:
+    """Give the texts that came without their call. The call itself is counted where it says how it went."""
+    for event in events:
+        minute = event.started_at_ns // _MINUTE_NS * 60
+        question, answer = ("", "") if event.capture != "full" else (_safely(asked, event.input), _safely(answered, event.output))
+        if question:
+            yield Said(minute, _who(event), "input", question, None, "", calls=0)
+        if answer:
+            yield Said(minute, _who(event), "output", answer, None, "", calls=0, refusal=refuses(answer))
+
+
+def _who(event: Any) -> tuple[str, str, str, str, str, str]:
+    return event.project, event.app, event.environment, event.request_model, event.prompt_name, event.prompt_version
 
 
 def session_hash(session_id: str, hour: int) -> int:

@@ -13,6 +13,7 @@ from llmtower_processors.drift.sums import Said, Segment, Sums, sum_up
 from llmtower_processors.sketches import process_sketches, sketches_processor
 from llmtower_schemas.codec import encode, encode_event
 from llmtower_schemas.examples import AT_NS, EXAMPLES
+from llmtower_schemas.topics import SIGNALS
 from tests.processors.batches import batch, record
 
 CHAT = orjson.loads(encode_event(EXAMPLES["openai_chat"]))
@@ -70,6 +71,45 @@ def test_a_session_counts_once_an_hour_whatever_ranges_its_calls_come_in() -> No
     assert total(found, "session_calls", direction="input") == 16
     assert total(found, "session_calls", direction="output") == 0
     assert sessions(rows(*lines[:5])) | sessions(rows(*lines[5:])) == sessions(found)
+
+
+QUESTION, ANSWER = (orjson.loads(encode_event(EXAMPLES[name])) for name in ("late_question", "late_answer"))
+
+
+def late(*events: dict[str, object]) -> list[dict[str, object]]:
+    """Rows of texts that came apart from their calls."""
+    made = batch(record(encode(list(map(orjson.dumps, events))), offset=9, topic=SIGNALS), processor="sketches")
+    blocks = process_sketches(made, embedder=WORDS)
+    return [dict(zip(block.columns, row, strict=True)) for block in blocks for row in zip(*block.columns.values(), strict=True)]
+
+
+def test_texts_that_come_apart_add_what_they_would_have_within_their_call() -> None:
+    """But the call is counted where it says what it used; so the two together are what one event would have been."""
+    refused = {"message": {"role": "assistant", "content": "I'm sorry, but I can't help with that."}, "finish_reason": "stop"}
+    apart = late(QUESTION, ANSWER | {"output": refused})
+    assert {(row["kafka_topic"], row["kafka_offset"]) for row in apart} == {(SIGNALS, 9)}
+    silent = rows(line(input=None, output=None))
+    told = rows(line(input="Where is my parcel?", output="I'm sorry, but I can't help with that."))
+    for name in ("calls", "texts", "characters", "refusals", "tokens", "timed_tokens", "features", "mean", "tool_calls", "session_calls"):
+        for direction in ("input", "output"):
+            assert total(silent + apart, name, direction=direction) == total(told, name, direction=direction), (name, direction)
+    assert sum(sum(row["lengths"].values()) for row in apart) == total(apart, "texts") == 2  # type: ignore[attr-defined]
+    assert {row["minute"] for row in apart} == {int(row["at_ns"]) // 60_000_000_000 * 60 for row in (QUESTION, ANSWER)}
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        QUESTION | {"capture": "hash", "input": {"sha256": "0" * 64, "bytes": 3}},
+        QUESTION | {"capture": "off", "input": None},
+        QUESTION | {"input": {"role": "system", "content": "You are kind."}},
+        ANSWER | {"output": {"message": {"role": "assistant", "tool_calls": [{"id": "1"}]}}},
+        orjson.loads(encode_event(EXAMPLES["heartbeat"])),
+    ],
+    ids=["hashed", "off", "system prompt", "tool call", "no text at all"],
+)
+def test_what_came_apart_and_is_no_text_adds_nothing(event: dict[str, object]) -> None:
+    assert late(event) == []
 
 
 def test_a_replay_gives_the_same_rows() -> None:
@@ -182,6 +222,7 @@ GOLDEN = (-3.2060032, -0.9300342)
 def test_the_processor_is_named_and_has_one_table() -> None:
     processor = sketches_processor()
     assert (processor.name, processor.tables) == ("sketches", ("drift_ranges",))
+    assert processor.topics == ("llmtower.calls", "llmtower.signals")
 
 
 def gaussian(rng: np.random.Generator, count: int, shift: float = 0.0) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:

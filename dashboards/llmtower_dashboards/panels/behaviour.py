@@ -14,7 +14,10 @@ _SKETCHES: Final = (
     Resolution("drift_sketches", "minute", 60, f"{SPAN} <= {DAY}"),
     Resolution("drift_hours", "hour", 3_600, f"{SPAN} > {DAY}"),
 )
-_ANSWERED: Final = "nullIf(sum(calls) - sum(without_text), 0)"
+_ANSWERED: Final = "nullIf(arraySum(mapValues(sumMap(lengths))), 0)"
+"""Every text has a length, whether it came with its call or apart from it."""
+_SUCCEEDED: Final = "nullIf(sum(calls) - sum(failed), 0)"
+"""A model that calls a tool may well say nothing."""
 
 
 def _texts(values: dict[str, str], by: dict[str, str], where: str) -> str:
@@ -55,7 +58,12 @@ LENGTH = _behaviour(
     "length", "Length of answers", "Did answers become shorter or longer?", f"sum(tokens) / {_ANSWERED}", "tokens", "Tokens per answer"
 )
 TOOLS = _behaviour(
-    "tools", "Tool calls", "Do models call tools more or less often?", f"sum(tool_calls) / {_ANSWERED}", "ratio", "Answers that call a tool"
+    "tools",
+    "Tool calls",
+    "Do models call tools more or less often?",
+    f"sum(tool_calls) / {_SUCCEEDED}",
+    "ratio",
+    "Calls that end in a tool call",
 )
 LANGUAGES = Panel(
     name="drift_languages",
@@ -75,7 +83,7 @@ _INPUTS: Final = {"characters per input": "sum(characters) / nullIf(sum(texts), 
 _OUTPUTS: Final = {
     "tokens per answer": f"sum(tokens) / {_ANSWERED}",
     "refusals, %": f"100 * sum(refusals) / {_ANSWERED}",
-    "answers with a tool call, %": f"100 * sum(tool_calls) / {_ANSWERED}",
+    "answers with a tool call, %": f"100 * sum(tool_calls) / {_SUCCEEDED}",
     "ms per token": "sum(timed_us) / 1e3 / nullIf(sum(timed_tokens), 0)",
 }
 

@@ -48,7 +48,7 @@ LEVEL: Final = 0.01
 def missing(found: Sequence[Comparison]) -> str:
     """Say in a sentence why nothing can be compared; '' where something can."""
     embedders = {side: sorted({one.embedder for one in found if one.counts[f"texts_{side}"]}) for side in "ab"}
-    empty = [side for side in "ab" if not any(one.counts[f"calls_{side}"] for one in found)]
+    empty = [side for side in "ab" if not any(one.counts[f"calls_{side}"] or one.counts[f"texts_{side}"] for one in found)]
     if empty:
         known = "`llmtower query 'SELECT DISTINCT app, request_model, prompt_name, prompt_version FROM drift_hours'` shows what there is."
         which = "Neither slice has" if len(empty) == 2 else f"Slice {empty[0]} does not have"

@@ -10,6 +10,7 @@ import msgspec
 from llmtower_processors.drift.said import answered, asked
 from llmtower_processors.drift.slices import Slice, sources
 from llmtower_processors.drift.witness import Moved, Term, moved, terms
+from llmtower_schemas.late import messages, texts_of
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
@@ -74,19 +75,42 @@ def _where(one: Slice) -> tuple[str, dict[str, Any]]:
 
 
 def _texts(client: "Client", one: Slice, direction: str) -> tuple[list[str], list[str]]:
-    """Draw calls and give their ids and texts, where there is any text."""
-    where, values = _where(one)
+    """Draw calls and give their ids and texts, where there is any text: their own, or what came apart from them."""
     column = "output" if direction == "output" else "input"
+    read = answered if direction == "output" else asked
+    asks = [ask(one, column) for ask in (_apart, _with_calls)]
+    drawn = [row for sql, values in asks for row in client.query(sql, parameters=values).result_rows]
+    found = {str(call): (draw, text) for draw, call, raw in drawn if (text := _read(read, str(raw)))}
+    order = sorted(found, key=found.__getitem__)[:TEXTS]
+    return order, [found[call][1] for call in order]
+
+
+_DRAW: Final = "cityHash64(call_id)"
+
+
+def _with_calls(one: Slice, column: str) -> tuple[str, dict[str, Any]]:
+    where, values = _where(one)
     of = "".join(f" AND {name} = {{{name}:String}}" for name in ("project", "app") if name in one.where)
     sql = (
-        f"SELECT toString(call_id), {column} FROM contents WHERE kind = 'call' AND {column} != ''{of}"  # noqa: S608 - names from literals, values bound
+        f"SELECT {_DRAW}, toString(call_id), {column} FROM contents WHERE kind = 'call' AND {column} != ''{of}"  # noqa: S608 - names from literals, values bound
         " AND started_at >= toDateTime({start:UInt32}, 'UTC') AND started_at < toDateTime({end:UInt32}, 'UTC') AND call_id IN"
-        f" (SELECT call_id FROM calls WHERE {where} ORDER BY cityHash64(call_id) LIMIT {TEXTS}) ORDER BY cityHash64(call_id)"
+        f" (SELECT call_id FROM calls WHERE {where} ORDER BY {_DRAW} LIMIT {TEXTS}) ORDER BY {_DRAW}"
     )
-    read = answered if direction == "output" else asked
-    found = [(str(call), _read(read, str(raw))) for call, raw in client.query(sql, parameters=values).result_rows]
-    spoken = [(call, text) for call, text in found if text]
-    return [call for call, _ in spoken], [text for _, text in spoken]
+    return sql, values
+
+
+def _apart(one: Slice, column: str) -> tuple[str, dict[str, Any]]:
+    """Late texts seldom name a model and never a prompt: a slice that names one has those of its calls, any other its app's."""
+    where, values = _where(one)
+    within = "at >= toDateTime({start:UInt32}, 'UTC') AND at < toDateTime({end:UInt32}, 'UTC')"
+    within += "".join(f" AND {name} = {{{name}:String}}" for name in ("project", "app") if name in one.where)
+    named = any(one.where.get(name) for name in ("request_model", "prompt_name", "prompt_version"))
+    of_calls = f"call_id IN (SELECT call_id FROM calls WHERE {where} ORDER BY {_DRAW} LIMIT {TEXTS})"  # noqa: S608 - names from literals, values bound
+    sql = (
+        f"SELECT {_DRAW}, toString(call_id), {messages(column)} AS text FROM ({texts_of(of_calls if named else '1', within)})"  # noqa: S608 - as above
+        f" GROUP BY call_id HAVING text != '' ORDER BY {_DRAW} LIMIT {TEXTS}"
+    )
+    return sql, values
 
 
 def _read(read: Any, raw: str) -> str:

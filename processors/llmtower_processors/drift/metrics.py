@@ -54,8 +54,11 @@ METRICS: Final[Mapping[str, Metric]] = {
 
 _NUMBER: Final = {language: number for number, language in enumerate(LANGUAGES)}
 _OF_TEXTS: Final = ("texts", "features", "answered", "refusals", "tool_calls", "lengths", "token_times", "finish_reasons", "languages")
-COLUMNS: Final = (*_OF_TEXTS, "calls", "session_calls", "sessions")
+COLUMNS: Final = (*_OF_TEXTS, "calls", "session_calls", "sessions", "succeeded")
 """What a row of sums must have, in this order."""
+
+_SHARE_OF: Final = {"refusals": "answered", "tool_calls": "succeeded"}
+"""A refusal is a text; a model that calls a tool may well say nothing."""
 
 
 def vector(metric: str, row: Mapping[str, Any]) -> tuple[Reals, float]:
@@ -71,9 +74,9 @@ def vector(metric: str, row: Mapping[str, Any]) -> tuple[Reals, float]:
 
 
 def _categories(metric: str, row: Mapping[str, Any]) -> Sequence[tuple[int, float]]:
-    if metric in ("refusals", "tool_calls"):
+    if metric in _SHARE_OF:
         some = float(row[metric])
-        return [(0, max(0.0, float(row["answered"]) - some)), (1, some)]
+        return [(0, max(0.0, float(row[_SHARE_OF[metric]]) - some)), (1, some)]
     if metric == "sessions":
         opening = min(float(row["sessions"]), float(row["session_calls"]))
         return [(0, float(row["session_calls"]) - opening), (1, opening)]
@@ -98,7 +101,8 @@ def moved_share(metric: str, residual: Reals, texts: float, known: Profile) -> f
         apart = float(residual @ residual) / (FEATURES / 2) / texts**2 - known.variance / texts
         return float(min(1.0, np.sqrt(max(0.0, apart) / 2)))
     shares = known.sums.sum(axis=0) / _ONE / max(1.0, float(known.counts.sum()))
-    by_chance = np.sqrt(2 / np.pi * shares * (1 - shares) * (1 / texts + 1 / max(1.0, float(known.counts.sum()))))
+    uncertain = np.maximum(0.0, shares * (1 - shares))  # a single category's share may be a little more than 1
+    by_chance = np.sqrt(2 / np.pi * uncertain * (1 / texts + 1 / max(1.0, float(known.counts.sum()))))
     return float(min(1.0, max(0.0, np.abs(residual).sum() / _ONE / texts - by_chance.sum()) / 2))
 
 

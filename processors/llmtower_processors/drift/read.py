@@ -19,12 +19,14 @@ _KEY: Final = ", ".join(Key._fields)
 _FAMILY: Final = ", ".join(name for name in Key._fields if name not in ("prompt_version", "request_model"))
 _SUMS: Final = """
     sum(found.texts) AS texts_sum, sumForEachMerge(found.features) AS features_sum,
-    sum(found.calls) - sum(found.without_text) AS answered_sum, sum(found.refusals) AS refusals_sum,
+    arraySum(mapValues(sumMap(found.lengths))) AS answered_sum, sum(found.refusals) AS refusals_sum,
     sum(found.tool_calls) AS tool_calls_sum, sumMap(found.lengths) AS lengths_sum, sumMap(found.token_times) AS token_times_sum,
     sumMap(found.finish_reasons) AS finish_reasons_sum,
-    sumMap(map(found.language, found.calls - least(found.calls, found.without_text))) AS languages_sum, sum(found.calls) AS calls_sum,
-    sum(found.session_calls) AS session_calls_sum, uniqCombinedArrayMerge(12)(found.sessions) AS sessions_sum
+    sumMap(map(found.language, arraySum(mapValues(found.lengths)))) AS languages_sum, sum(found.calls) AS calls_sum,
+    sum(found.session_calls) AS session_calls_sum, uniqCombinedArrayMerge(12)(found.sessions) AS sessions_sum,
+    sum(found.calls) - sum(found.failed) AS succeeded_sum
 """
+"""Every text has a length, whether it came with its call or apart from it."""
 _MINUTES: Final = f"""
 SELECT {_KEY}, toUnixTimestamp(found.minute) AS at, {_SUMS} FROM drift_sketches AS found
 WHERE minute >= toDateTime({{start:UInt32}}, 'UTC') AND minute < toDateTime({{end:UInt32}}, 'UTC')

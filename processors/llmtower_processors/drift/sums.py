@@ -69,6 +69,8 @@ class Said(NamedTuple):
     finish_reasons: Sequence[str] = ()
     session: int = 0
     """Hash of the call's session and hour; 0 where it names none."""
+    calls: int = 1
+    """0 for a text that came apart from its call, which is counted where it stands."""
 
 
 @dataclass(slots=True)
@@ -206,7 +208,7 @@ def _add(
 
 def _count(sums: Sums, one: Said) -> None:
     counts = sums.counts
-    counts["calls"] += 1
+    counts["calls"] += one.calls
     counts["tokens"] += one.tokens
     counts["timed_us"] += one.timed_us
     counts["timed_tokens"] += one.timed_tokens

@@ -184,7 +184,7 @@ EXPECTED: Final[Mapping[str, Rows | Calls | Apart]] = {
     "drift_unjudged": Rows(("reason", "app"), rest.unjudged),
     "drift_length": Rows(("time", "app"), lambda look: rest.behaviour(look, rest.per_answer("tokens"))),
     "drift_refusals": Rows(("time", "app"), lambda look: rest.behaviour(look, rest.per_answer("refusals"))),
-    "drift_tools": Rows(("time", "app"), lambda look: rest.behaviour(look, rest.per_answer("tool_calls"))),
+    "drift_tools": Rows(("time", "app"), lambda look: rest.behaviour(look, rest.per_answer("tool_calls", without="failed"))),
     "drift_languages": Rows(("time", "language"), rest.languages),
     "drift_moved": Apart("test_what_moved"),
     "pipeline_freshness": Rows((), lambda look: rest.mark(look, _behind)),

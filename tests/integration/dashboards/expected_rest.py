@@ -358,8 +358,8 @@ def behaviour(look: Look, figure: Callable[[Sequence[Row]], float]) -> Found:
     return grouped(rows, lambda row: (at(row["minute"] * 1_000_000, seconds), row["app"]), lambda found: {"value": figure(found)})
 
 
-def per_answer(column: str) -> Callable[[Sequence[Row]], float]:
-    return lambda rows: sum(row[column] for row in rows) / sum(row["calls"] - row["without_text"] for row in rows)
+def per_answer(column: str, without: str = "without_text") -> Callable[[Sequence[Row]], float]:
+    return lambda rows: sum(row[column] for row in rows) / sum(row["calls"] - row[without] for row in rows)
 
 
 def languages(look: Look) -> Found:

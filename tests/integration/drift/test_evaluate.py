@@ -1,6 +1,7 @@
 """A week of traffic on the real engine is learnt from, and what comes after it is judged: once per token, drift told from none."""
 
 import random
+from collections import Counter
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,6 +16,7 @@ from llmtower_processors.drift.evaluate import evaluate_drift
 from llmtower_processors.drift.judge import Verdict
 from llmtower_processors.drift.models import What
 from llmtower_processors.drift.slices import Slice
+from llmtower_processors.drift.sums import bucket
 from llmtower_processors.leader import token
 
 pytestmark = pytest.mark.integration
@@ -46,9 +48,9 @@ def week(send: Send, **more: Any) -> None:
 
 
 def fire(client: Client, at: datetime) -> list[tuple[What, Verdict]]:
-    """Evaluate, as the timer does."""
+    """Evaluate, as the timer does, but take all the time there is to learn: how much that is depends on the machine."""
     end_ms = int(at.timestamp() * 1_000) + 60_000
-    return evaluate_drift(client, end_ms, token("drift", "test", end_ms))
+    return evaluate_drift(client, end_ms, token("drift", "test", end_ms), clock=lambda: 0.0)
 
 
 def said(found: list[tuple[What, Verdict]], app: str, version: str = "4") -> dict[tuple[str, str, int], tuple[str, str]]:
@@ -134,9 +136,11 @@ def people(client: Client, app: str, *, days: int = 9, change: dict[str, Any]) -
         for language, count in (("de", german), ("en", calls - german)):
             sessions = [int(one) for one in rng.integers(1, 1 << 62, int(rng.binomial(count, how["first_share"])))]
             features = [16_384 * count + int(one) for one in rng.normal(0, 9_000 * np.sqrt(count), 256)]
-            rows.append([at, app, "input", language, "e@1:256", count, count, count, sessions, features, features, "i", 2 * number])
+            rows.append(
+                [at, app, "input", language, "e@1:256", count, count, count, sessions, features, features, {20: count}, "i", 2 * number]
+            )
     names = ["minute", "app", "direction", "language", "embedder", "calls", "texts", "session_calls", "sessions", "features", "mean"]
-    client.insert("drift_ranges", rows, [*names, "incarnation", "kafka_offset"], settings={"insert_deduplication_token": app})
+    client.insert("drift_ranges", rows, [*names, "lengths", "incarnation", "kafka_offset"], settings={"insert_deduplication_token": app})
 
 
 CHANGES: dict[str, dict[str, Any]] = {"sessions": {"first_share": 0.4}, "hours": {"later": 4}, "language": {"german": 0.5}}
@@ -154,6 +158,51 @@ def test_users_who_change_are_an_alarm_and_those_who_do_not_are_none(client: Cli
         assert loud == {(name, name) for name in CHANGES}, reference
         assert all(found[reference, name, name].moved > 0.1 for name in CHANGES)
         assert {found[reference, "as-ever", name].status for name in (*CHANGES, "embedding")} == {"ok"}
+
+
+FIVE_S = 300
+USUAL = {"refusing": 0.02, "tooling": 0.2, "cut_off": 0.03, "ms_per_token": 20.0}
+FRESH: dict[str, dict[str, float]] = {
+    "refusals": {"refusing": 0.1},
+    "tool_calls": {"tooling": 0.4},
+    "finish_reasons": {"cut_off": 0.15},
+    "token_time": {"ms_per_token": 30.0},
+}
+"""By the metric that must see it: answers refuse more, call tools more, are cut off more, come more slowly."""
+
+
+def answers(client: Client, app: str, *, days: int = 8, change: dict[str, float], apart: bool = False) -> None:
+    """Store what an app answers, every five minutes; the last hour may be different. Texts may come apart from their calls."""
+    rng = np.random.default_rng(11)
+    begin, end = int((END - timedelta(days=days)).timestamp()), int(END.timestamp())
+    rows: list[list[Any]] = []
+    for at in range(begin, end, FIVE_S):
+        how = USUAL | (change if at >= end - HOUR_S else {})
+        calls = int(rng.poisson(30 * (1.2 + np.sin((at / HOUR_S - 6) / 24 * 2 * np.pi))))
+        refused, tools, cut = (int(rng.binomial(calls, how[name])) for name in ("refusing", "tooling", "cut_off"))
+        paces = bucket_counts(how["ms_per_token"] * 1_000 * rng.lognormal(0, 0.4, calls))
+        ended = {"stop": calls - cut, "length": cut}
+        silent = [calls, calls, 0, tools, {}, paces, ended] if apart else []
+        told = [0, 0, refused, 0, {20: calls}, {}, {}] if apart else [calls, 0, refused, tools, {20: calls}, paces, ended]
+        rows += [[at, app, "output", "en", "e@1:256", *sums, "i", len(rows)] for sums in (silent, told) if sums]
+    names = ["minute", "app", "direction", "language", "embedder", "calls", "without_text", "refusals", "tool_calls"]
+    more = ["lengths", "token_times", "finish_reasons", "incarnation", "kafka_offset"]
+    client.insert("drift_ranges", rows, names + more, settings={"insert_deduplication_token": app})
+
+
+def bucket_counts(times_us: np.ndarray[Any, Any]) -> dict[int, int]:
+    """Give calls by the bucket of their microseconds per token."""
+    return dict(Counter(bucket(int(one)) for one in times_us))
+
+
+def test_answers_that_change_are_an_alarm_within_the_hour_and_those_that_do_not_are_none(client: Client) -> None:
+    apps = {"as-ever": {}, "as-ever-apart": {}, **FRESH, "refusals-apart": FRESH["refusals"]}
+    for app, change in apps.items():
+        answers(client, app, change=change, apart=app.endswith("-apart"))
+    found = {(what.key.app, what.metric, what.window): one for what, one in fire(client, END) if what.window <= 60}
+    assert {found[app, name, 60].status for app in ("as-ever", "as-ever-apart") for name in FRESH} == {"ok"}
+    loud = {(app, metric) for (app, metric, _), one in found.items() if one.status == "drift"}
+    assert loud == {*((name, name) for name in FRESH), ("refusals-apart", "refusals")}
 
 
 def test_a_minute_without_any_traffic_writes_nothing(client: Client) -> None:

@@ -19,8 +19,18 @@ from llmtower_processors.drift.models import What
 from llmtower_processors.drift.slices import read_slice
 from llmtower_processors.pricing import PriceBook
 from llmtower_processors.runtime.clickhouse import ClickHouseStore
+from llmtower_processors.signals import signals_processor
+from llmtower_schemas.codec import encode_event
+from llmtower_schemas.examples import EXAMPLES
+from llmtower_schemas.topics import SIGNALS
 
 pytestmark = pytest.mark.integration
+
+LATE = orjson.loads(encode_event(EXAMPLES["late_question"]))
+
+
+def ns(at: datetime) -> int:
+    return int(at.timestamp()) * 10**9
 
 
 def store_all(send: Send, store: ClickHouseStore, fresh_at: datetime) -> dict[str, str]:
@@ -53,6 +63,31 @@ def test_the_new_topic_its_calls_and_what_went_live_are_named(client: Client, se
     assert {(share.what, share.value) for share in found.shares} >= {("prompt_version", "1"), ("prompt_version", "2")}
     assert [(app, version) for _, app, version in found.deploys] == [("support-chat", "9.9")]
     assert explain(client, b, a, "output").moved.share < 0.1
+
+
+def test_texts_that_came_apart_from_their_calls_are_read(client: Client, store: ClickHouseStore) -> None:
+    chance = random.Random(6)
+    for offset, (texts, at) in enumerate([(ORDERS, NOON), ([*ORDERS, *DOCTORS], NOON + timedelta(hours=2))]):
+        said = {
+            f"019e70a2-0002-7000-8000-{number:012d}": f"{chance.choice(texts)}, {chance.choice(texts)}"
+            for number in range(300 * offset, 300 * offset + 300)
+        }
+        lines = [
+            orjson.dumps(
+                LATE | {"content_id": call, "call_id": call, "at_ns": ns(at), "input": {"role": "user", "content": text}, "app": "apart"}
+            )
+            for call, text in said.items()
+        ]
+        batch = replace(made(lines, first=offset, at=at), topic=SIGNALS, processor="signals")
+        for block in signals_processor().function(batch):
+            store.insert(block, f"signals:{block.table}:{offset}")
+    a, b = (read_slice("app=apart", NOON + timedelta(hours=hours), NOON + timedelta(hours=hours + 1)) for hours in (0, 2))
+    found = explain(client, a, b, "input")
+    assert found.texts == (300, 300)
+    assert 0.4 < found.moved.share < 0.95
+    assert all(any(text in said[example] for text in DOCTORS) for example in found.examples)
+    named = read_slice("app=apart,model=gpt-4o", NOON, NOON + timedelta(hours=1))
+    assert explain(client, named, b, "input").texts == (0, 300), "of a model are the texts of its calls, and there are none"
 
 
 def test_an_alarm_is_explained_once_an_hour_by_ids_and_shares(client: Client, send: Send, store: ClickHouseStore) -> None:
