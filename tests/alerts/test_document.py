@@ -27,7 +27,7 @@ COMMANDS = [line for block in blocks("sh") for line in block.splitlines() if lin
 
 
 def test_every_file_can_be_read(tmp_path: Path) -> None:
-    found = [parse_rules(block) for block in blocks("yaml") if "incidents.yaml" not in block]
+    found = [parse_rules(block) for block in blocks("yaml") if "incidents.yaml" not in block and "$schema" not in block]
     assert [rule.name for rules in found for rule in rules.rules] == ["support_slow", "cost_of_a_ticket", "budget_search"]
     (labels,) = (block for block in blocks("yaml") if "incidents.yaml" in block)
     path = tmp_path / "incidents.yaml"

@@ -34,10 +34,13 @@ def faults(text: str) -> list[str]:
         (HEAD, "f.yaml:2:5: rule a: levels is missing"),
         (HEAD + "    levels: {}\n", "f.yaml:4:13: rule a: levels needs warning, critical or both"),
         (HEAD + "    levels: {warning: {}}\n", "f.yaml:4:23: rule a: a level needs exactly one of above, below"),
-        (HEAD + "    levels: {warning: {above: 0.1, recover: 0.2}}\n", "f.yaml:4:23: rule a: recover (0.2) must not be greater than above"),
+        (HEAD + "    levels: {warning: {above: 0.1, recover: 0.2}}\n", "f.yaml:4:45: rule a: recover (0.2) must not be greater than above"),
         (HEAD + "    levels: {warning: {above: 0.3}, critical: {above: 0.2}}\n", "rule a: critical must be further out than warning"),
         (HEAD + "    levels: {warning: {above: 0.3}, critical: {below: 0.2}}\n", "rule a: warning and critical must look the same way"),
-        (HEAD + "    levels: {warning: {above: 1.5}}\n", "rule a: warning: no value of error_rate is ever above 1.5 here (the most is 1)"),
+        (
+            HEAD + "    levels: {warning: {above: 1.5}}\n",
+            "f.yaml:4:23: rule a: warning: no value of error_rate is ever above 1.5 here (the most is 1)",
+        ),
         (HEAD + "    levels: {warning: {below: 0}}\n", "rule a: warning: no value of error_rate is ever below 0"),
         (HEAD + "    levels: {warning: {above: .inf}}\n", "f.yaml:4:31: rule a: above: Input should be a finite number"),
         (
@@ -86,6 +89,19 @@ def faults(text: str) -> list[str]:
             "rules:\n  - name: a\n    sql: SELECT 1 AS value\n    except: {app: [x]}\n    levels: {warning: {above: 0.1}}\n",
             "rule a: except: sql must say itself where it leaves out app ({except_app:Array(String)})",
         ),
+        (HEAD + "    group_by: [app, app]\n    levels: {warning: {above: 0.5}}\n", "f.yaml:4:15: rule a: group_by names a dimension twice"),
+        (HEAD + "    where: {app: []}\n    levels: {warning: {above: 0.5}}\n", "f.yaml:4:12: rule a: where: app has no value"),
+        (HEAD + "    window: 60d\n    levels: {warning: {above: 0.5}}\n", "f.yaml:4:13: rule a: window must be longer than nothing"),
+        (
+            HEAD + "    levels: {warning: {above: 0.5}}\n    routes: [pagr]\nroutes: {pager: {url_env: PAGER}}\n",
+            "f.yaml:5:14: rule a: no route is called 'pagr'; did you mean pager?",
+        ),
+        (
+            f"rules: [{{name: a, metric: {BLIND}, baseline: {{}}, levels: {{warning: {{above: 9}}}}}}]\n",
+            f"f.yaml:1:27: rule a: metric {BLIND} is about the evaluator itself",
+        ),
+        ("routes:\n  r: {kind: webhook}\n", "f.yaml:2:6: route r has no address: give it url_env"),
+        ("routes:\n  r: {url: 'https://h.example/', url_env: R}\n", "f.yaml:2:12: route r has url and url_env"),
         ("routes:\n  r: {kind: carrier-pigeon}\n", "f.yaml:2:13: kind: Input should be 'webhook', 'alertmanager' or 'apprise'"),
     ],
 )
@@ -104,7 +120,38 @@ def test_all_faults_are_told_at_once_in_order() -> None:
 
 def test_two_rules_of_one_name_are_refused() -> None:
     text = "rules:\n" + "  - {name: a, metric: calls, levels: {warning: {above: 1}}}\n" * 2
-    assert "two rules are called a" in faults(text)[0]
+    assert faults(text) == ["f.yaml:3:12: two rules are called a; a name is part of every incident's key"]
+
+
+@pytest.mark.parametrize(
+    ("route", "sentence"),
+    [
+        ("url: 'https://anna:S3CRET@h.example/x'", "holds a user or password (before the @)"),
+        ("url: 'https://h.example/x?Token=S3CRET'", "holds a secret (parameter Token)"),
+        ("url: 'https://hooks.slack.com/services/T0/S3CRET'", "of hooks.slack.com is a secret as a whole"),
+        ("url: 'https://acme.webhook.office.com/S3CRET'", "of acme.webhook.office.com is a secret as a whole"),
+        ("kind: apprise, url: 'slack://tokenA/S3CRET/c'", "of slack:// is a secret as a whole"),
+        ("kind: apprise, url: 'S3CRET'", "must be an address of apprise"),
+        ("url: 'ftp://h.example/S3CRET'", "must be an address like https://host/path"),
+        ("kind: alertmanager, url: S3CRET", "must be an address like https://host/path"),
+        ("url: 'http://[S3CRET/'", "is no address"),
+    ],
+)
+def test_an_address_that_leads_nowhere_or_holds_a_secret_is_refused_and_not_repeated(route: str, sentence: str) -> None:
+    (found,) = faults(f"routes:\n  r: {{{route}}}\n")
+    assert found.startswith(f"f.yaml:2:{8 + route.index('url: ') + 4}: route r: url {sentence}")
+    assert "S3CRET" not in found
+    assert "url_env" in found or "must be" in found or "no address" in found
+
+
+def test_addresses_without_a_secret_may_stand_in_the_file() -> None:
+    known = (
+        "url: 'http://127.0.0.1:9093'",
+        "kind: apprise, url: 'json://127.0.0.1:8/hook'",
+        "kind: apprise, url_env: CHAT",
+        "url_env: HOOK",
+    )
+    assert len(parse_rules("routes:\n" + "\n".join(f"  r{number}: {{{one}}}" for number, one in enumerate(known))).routes) == 4
 
 
 def test_an_alias_bomb_is_refused() -> None:

@@ -147,6 +147,7 @@ class PagerAndChat(FatefulRouter):
 
 def test_the_end_is_told_wherever_the_incident_was_told_and_nowhere_else() -> None:
     rules = parse_rules("""
+routes: {pager: {url_env: PAGER}, chat: {url_env: CHAT}}
 rules: [{name: errors, metric: error_rate, group_by: [app], window: 1m, recover_for: 0s, routes: [pager, chat],
          levels: {warning: {above: 0.1}, critical: {above: 0.5}}}]
 """)

@@ -19,9 +19,7 @@ rules:
 
 
 def alerts(*words: str, data_dir: Path, **env: str) -> Result:
-    if words[0] != "check" or "--ask" in words:
-        words = (*words, "--data-dir", str(data_dir))
-    return CliRunner().invoke(build(), ["alerts", *words], env={"COLUMNS": "200", **env})
+    return CliRunner().invoke(build(), ["alerts", *words, "--data-dir", str(data_dir)], env={"COLUMNS": "200", **env})
 
 
 def test_a_wrong_file_is_a_fault_with_line_and_column(tmp_path: Path) -> None:
@@ -37,8 +35,15 @@ def test_a_route_that_no_file_has_is_a_fault(tmp_path: Path) -> None:
     path = tmp_path / "alerts.yaml"
     path.write_text("rules: [{name: a, metric: cost, levels: {warning: {above: 1}}, routes: [pagr]}]", "utf-8")
     found = alerts("check", "--file", str(path), data_dir=tmp_path)
+    assert str(found.exception) == f"{path}:1:73: rule a: no route is called 'pagr'; there are default"
+
+
+def test_a_panel_that_there_is_not_is_a_fault_with_line_and_column(tmp_path: Path) -> None:
+    path = tmp_path / "alerts.yaml"
+    path.write_text("rules: [{name: a, metric: cost, levels: {warning: {above: 1}}, panel: cost_by_ap}]", "utf-8")
+    found = alerts("check", "--file", str(path), data_dir=tmp_path)
     assert found.exit_code == 1
-    assert "FAIL route pagr is named by rules and is not in the file" in found.output
+    assert f"FAIL {path}:1:71: rule a: no panel is called 'cost_by_ap'; did you mean cost_by_app?" in found.output
 
 
 def test_the_shipped_rules_are_sound(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Read a file of rules, and say of every fault in which line and column it is and what to do."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
@@ -11,7 +11,9 @@ import orjson
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from llmtower_processors.alerts.across import contradictions
 from llmtower_processors.alerts.levels import Baseline, Budget, BurnRate, Level, Levels
+from llmtower_processors.alerts.places import Fault, Places
 from llmtower_processors.alerts.rules import Route, Rule, Rules
 from llmtower_processors.errors import LlmtowerError
 
@@ -30,15 +32,6 @@ _MODELS: Final[dict[str, type[BaseModel]]] = {
     "burn_rate": BurnRate,
     "budget": Budget,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One thing that is wrong with a file; line and column count from 1."""
-
-    line: int
-    column: int
-    message: str
 
 
 class RulesError(LlmtowerError):
@@ -72,7 +65,8 @@ def parse_rules(text: str, name: str = "alerts.yaml") -> Rules:
         if root is None:
             return Rules()
         _count(root)
-        faults = list(_doubled(root))
+        places = Places(text, root)
+        faults = list(places.doubled_keys())
         values: Any = yaml.load(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         raise RulesError(name, [_broken(error)]) from error
@@ -83,9 +77,12 @@ def parse_rules(text: str, name: str = "alerts.yaml") -> Rules:
     if not isinstance(values, dict):
         raise RulesError(name, [Fault(1, 1, "must be a mapping with the keys version, routes, rules")])
     try:
-        return Rules.model_validate(values)
+        rules = Rules.model_validate(values)
     except ValidationError as error:
-        raise RulesError(name, sorted(_faults(error, root, values), key=lambda fault: (fault.line, fault.column))) from error
+        raise RulesError(name, _in_order(_faults(error, places, values))) from error
+    if found := _in_order(places.fault(location, sentence) for location, sentence in contradictions(rules)):
+        raise RulesError(name, found)
+    return rules
 
 
 def rules_schema() -> dict[str, Any]:
@@ -132,45 +129,17 @@ def _count(root: yaml.Node) -> None:
             open_nodes += [part for pair in node.value for part in pair]
 
 
-def _doubled(node: yaml.Node) -> Iterator[Fault]:
-    """YAML lets a later key overwrite an earlier one in silence."""
-    if isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            yield from _doubled(item)
-    if isinstance(node, yaml.MappingNode):
-        seen: dict[str, int] = {}
-        for key, value in node.value:
-            text = str(key.value)
-            if text in seen:
-                yield Fault(
-                    key.start_mark.line + 1, key.start_mark.column + 1, f"{text!r} stands here a second time (first in line {seen[text]})"
-                )
-            seen.setdefault(text, key.start_mark.line + 1)
-            yield from _doubled(value)
+def _in_order(faults: Iterable[Fault]) -> list[Fault]:
+    return sorted(faults, key=lambda fault: (fault.line, fault.column))
 
 
-def _faults(error: ValidationError, root: yaml.Node, values: Mapping[str, Any]) -> Iterator[Fault]:
+def _faults(error: ValidationError, places: Places, values: Mapping[str, Any]) -> Iterator[Fault]:
     for fault in error.errors():
-        location = fault["loc"]
+        location, of_rule = fault["loc"], _of_rule(fault["loc"], values)
         extra = fault["type"] == "extra_forbidden"
-        node = _find(root, location, key=extra)
-        yield Fault(node.start_mark.line + 1, node.start_mark.column + 1, _sentence(fault, _of_rule(location, values), extra=extra))
-
-
-def _find(root: yaml.Node, location: Sequence[int | str], *, key: bool) -> yaml.Node:
-    """Walk down as far as the file goes; what is missing is shown where it should be."""
-    node = root
-    for depth, step in enumerate(location):
-        if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
-            node = node.value[step]
-        elif isinstance(node, yaml.MappingNode):
-            pair = next((pair for pair in node.value if str(pair[0].value) == str(step)), None)
-            if pair is None:
-                break
-            node = pair[0] if key and depth == len(location) - 1 else pair[1]
-        else:
-            break
-    return node
+        sentence = _sentence(fault, extra=extra)
+        found = places.about(location, sentence) if fault["type"] == "value_error" else places.fault(location, sentence, key=extra)
+        yield replace(found, message=f"{of_rule}{found.message}")
 
 
 def _of_rule(location: Sequence[int | str], values: Mapping[str, Any]) -> str:
@@ -182,15 +151,15 @@ def _of_rule(location: Sequence[int | str], values: Mapping[str, Any]) -> str:
     return f"rule {name}: " if isinstance(name, str) else f"rule {location[1] + 1}: "
 
 
-def _sentence(fault: Any, of_rule: str, *, extra: bool) -> str:
+def _sentence(fault: Any, *, extra: bool) -> str:
     path = [str(part) for part in fault["loc"] if isinstance(part, str) and not part.startswith("function-")]
     field = path[-1] if path and path[-1] not in ("rules", "routes") else ""
     if extra:
-        return f"{of_rule}{field!r} is no key here{_nearest(field, path)}"
+        return f"{field!r} is no key here{_nearest(field, path)}"
     if fault["type"] == "missing":
-        return f"{of_rule}{field} is missing"
+        return f"{field} is missing"
     message = str(fault["msg"]).removeprefix("Value error, ")
-    return f"{of_rule}{field}: {message}" if field and fault["type"] != "value_error" else f"{of_rule}{message}"
+    return f"{field}: {message}" if field and fault["type"] != "value_error" else message
 
 
 def _nearest(field: str, path: Sequence[str]) -> str:

@@ -181,6 +181,17 @@ def baseline_spans(rule: Rule) -> list[Span]:
     return [Span(rule.window, days_back=day, later_s=later) for later in offsets for day in range(1, rule.baseline.days + 1)]
 
 
+def longest_look(rule: Rule) -> tuple[str, float]:
+    """Give the table that a metric's rule reads, and how many seconds it looks back at most; SQL of one's own may look anywhere."""
+    if rule.measured is None:
+        return "", 0.0
+    looks = [*spans(rule), *baseline_spans(rule)]
+    finest = rule.measured.source.resolutions[0][0]
+    table, _ = resolution(rule.measured.source, max(finest, *(span.bucket_s for span in looks)))
+    period_s = {"": 0.0, "day": DAY_US / 1e6, "month": 31 * DAY_US / 1e6}
+    return table, max(span.seconds + span.days_back * DAY_US / 1e6 - min(0.0, span.later_s) + period_s[span.period] for span in looks)
+
+
 Pair = tuple[Rule, Span]
 
 

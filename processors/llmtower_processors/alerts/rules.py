@@ -87,6 +87,12 @@ class Rule(Part):
             raise ValueError("a rule has at most one of baseline, burn_rate, budget")
         if not 0 < self.window <= MAX_WINDOW_S:
             raise ValueError("window must be longer than nothing and at most 31d")
+        if len(set(self.group_by)) < len(self.group_by):
+            raise ValueError("group_by names a dimension twice")
+        if nothing := next((name for name, values in self.where.items() if not values), None):
+            raise ValueError(f"where: {nothing} has no value, so no row could be meant; name one, or leave it out")
+        if not self.queried and (self.where or self.baseline or self.burn_rate or self.budget):
+            raise ValueError(f"metric {BLIND} is about the evaluator itself: no where, baseline, burn_rate or budget applies")
         if self.measured:
             self._fits_source(self.measured.source)
         if self.sql and (lacking := (self.except_ or {}).keys() - _EXCEPT.findall(self.sql)):
@@ -114,13 +120,14 @@ class Rule(Part):
 
     def _fits_source(self, source: Source) -> None:
         finest = source.resolutions[0][0]
-        for name in [*self.group_by, *self.where, *(self.except_ or {})]:
-            if name not in source.dimensions:
-                raise ValueError(f"{self.metric} has no dimension {name!r}; there are {', '.join(source.dimensions)}")
+        for field, names in (("group_by", self.group_by), ("where", self.where), ("except", self.except_ or {})):
+            if lacking := next((name for name in names if name not in source.dimensions), None):
+                raise ValueError(f"{field}: {self.metric} has no dimension {lacking!r}; there are {', '.join(source.dimensions)}")
         windows = [self.burn_rate.short, self.burn_rate.long] if self.burn_rate else [] if self.budget else [self.window]
         for window in windows:
             if window < finest:
-                raise ValueError(f"{self.metric} is kept in buckets of {finest} s: a window of {window:g} s is too short")
+                field = "burn_rate" if self.burn_rate else "window"
+                raise ValueError(f"{field}: {self.metric} is kept in buckets of {finest} s: a window of {window:g} s is too short")
 
     def without(self, left_out: Chosen) -> Self:
         """Leave these out where the rule does not say itself what it leaves out, or asks for them."""
@@ -210,13 +217,6 @@ class Rules(Part):
             if name not in known:
                 raise ValueError(f"no metric has a dimension {name!r}; there are {', '.join(known)}")
         return left_out
-
-    @model_validator(mode="after")
-    def _names_are_unique(self) -> Self:
-        names = [rule.name for rule in self.rules]
-        if doubled := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"two rules are called {', '.join(doubled)}; a name is part of every incident's key")
-        return self
 
     def settled(self) -> Self:
         """Tell every rule what the file leaves out."""

@@ -26,6 +26,31 @@ Rows = Sequence[Sequence[Any]]
 class QuestionRefusedError(LlmtowerError):
     """ClickHouse answers, but not this question."""
 
+    def __init__(self, message: str, *, word: str = "", position: int | None = None) -> None:
+        """`word` of the question is not known there; at `position` (from 0) it cannot be read."""
+        super().__init__(message)
+        self.word = word
+        self.position = position
+
+
+_UNKNOWN_NAME: Final = (16, 46, 47, 60)
+"""Codes of a column, a function, an identifier or a table that is not there."""
+_NAMED: Final = re.compile(r"DB::Exception: [^.]*?[`']([^`']+)[`']")
+_PLACED: Final = re.compile(r"DB::Exception: Syntax error[^:]*: failed at position (\d+)")
+
+
+def refusal(code: int, name: str, said: str, sql: str) -> QuestionRefusedError:
+    """Say of an answer what it is about. Of its text only a word that the question holds itself: all else may be data."""
+    sentence = f"ClickHouse refuses the question: error {code} {name}".rstrip()
+    named, placed = _NAMED.search(said), _PLACED.search(said)
+    if code in _UNKNOWN_NAME and named and named[1] in sql:
+        return QuestionRefusedError(f"{sentence} ({named[1]})", word=named[1])
+    if placed:
+        position = int(placed[1]) - 1
+        near = re.match(r"\w+|\S", sql[position:])
+        return QuestionRefusedError(f"{sentence} (at {near[0]!r})" if near else f"{sentence} (at its end)", position=position)
+    return QuestionRefusedError(sentence)
+
 
 class Tables(Protocol):
     """The tables. Methods block and may be called from several threads."""
@@ -92,9 +117,7 @@ class ClickHouseTables:
             code = getattr(error, "code", None)
             if not code:
                 raise Unreachable(f"ClickHouse does not answer ({root(error)}).") from error
-            raise QuestionRefusedError(
-                f"ClickHouse refuses the question: error {code} {getattr(error, 'name', '') or ''}".rstrip()
-            ) from error
+            raise refusal(code, getattr(error, "name", "") or "", str(error), query.sql) from error
         except OSError as error:
             raise Unreachable(f"ClickHouse does not answer ({root(error)}).") from error
         return list(answer.column_names), answer.result_rows

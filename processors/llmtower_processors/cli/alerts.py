@@ -12,7 +12,6 @@ import typer
 
 from llmtower_processors.cli.options import DATA_DIR, DataDir, Format
 from llmtower_processors.connection import clickhouse_client, kafka_settings, load_settings
-from llmtower_schemas.settings import Settings
 
 RulesFile = Annotated[
     Path | None,
@@ -29,43 +28,14 @@ def alerts_check(
 ) -> None:
     """Read a file of rules and say of every fault in which line and column it is. Exit code 1 when there is one.
 
+    Broken YAML, names that are not known, levels that no value passes, windows that reach back further than rows are kept, routes and
+    panels that are not there, secrets in addresses; with `--ask` SQL that ClickHouse refuses.
+
     Example: `llmtower alerts check --file alerts.yaml --ask`
     """
-    from llmtower_processors.alerts.load import load_rules
+    from llmtower_processors.cli.alert_checks import run_check
 
-    rules = load_rules(file)
-    active, off = rules.active(), len(rules.rules) - len(rules.active())
-    unknown = sorted({route for rule in active for route in rule.routes} - set(rules.routes) - {"default"})
-    typer.echo(
-        f"{len(active)} rules are judged" + (f", {off} are switched off" if off else "") + f"; routes: {', '.join(rules.routes) or 'none'}"
-    )
-    left_out = ", ".join(f"{name}={value}" for name, values in rules.except_.items() for value in values)
-    typer.echo(f"rows that no rule looks at, unless it says so itself (`except`): {left_out or 'none'}")
-    for route in unknown:
-        typer.echo(f"FAIL route {route} is named by rules and is not in the file", err=True)
-    failed = _ask_all(load_settings(data_dir), file) if ask else {}
-    for name, sentence in failed.items():
-        typer.echo(f"FAIL rule {name}: {sentence}", err=True)
-    raise typer.Exit(1 if unknown or failed else 0)
-
-
-def _ask_all(settings: Settings, file: Path | None) -> dict[str, str]:
-    from llmtower_processors.alerts.load import load_rules
-    from llmtower_processors.alerts.measure import Meter
-    from llmtower_processors.alerts.questions import Moment
-    from llmtower_processors.alerts.tables import ClickHouseTables
-
-    clickhouse_client(settings).close()  # says in a sentence when it is away
-    rules = load_rules(file).active()
-    meter = Meter(ClickHouseTables(settings.clickhouse.client_options()), rules, period_s=settings.alerts.period_s)
-    try:
-        measured = meter.measure([rule for rule in rules if rule.queried], Moment(time.time_ns() // 1_000))
-    finally:
-        meter.close()
-    typer.echo(f"{len(measured.readings)} rules are answered, {measured.queries} queries")
-    for rule in (rule for rule in rules if rule.name in measured.cut):
-        typer.echo(f"rule {rule.name} has more than {rule.top} groups; those with the largest sample are judged")
-    return measured.failed
+    raise typer.Exit(run_check(load_settings(data_dir), file, ask=ask))
 
 
 def alerts_list(
