@@ -31,9 +31,15 @@ AT_ONCE: Final = 128
 """Pieces worked on together: their words stay in the processor's cache."""
 
 _words = re.compile(r"(?u)\b\w\w+\b").findall
-_typography = re.compile("[\u00a0\u00ab\u00bb\u2010-\u201f\u2022\u2026]").sub
-_LOWER: Final = bytes(byte if chr(byte).isalnum() or byte == 95 else 32 for byte in bytes(range(128)).lower()) + bytes(range(128, 256))
-"""Upper case to lower case, and what parts words to spaces."""
+_LATIN: Final = b"".join(chr(i).lower().encode("latin-1") if _words(2 * chr(i)) else b" " for i in range(256))
+"""Upper case to lower case, and what parts words to spaces, of ASCII and the letters of western Europe."""
+_SIGNS: Final = "\u2000-\u206f\u20a0-\u20bf\u2122\u2190-\u23ff\u2500-\u2775\u2794-\u27bf\U0001f300-\U0001faff"
+"""Typographic marks, currencies, arrows, emoji: no letters."""
+_may_be_letters = re.compile(f"[^\u0000-\u00ff{_SIGNS}]").search
+_further_letters = re.compile("[\u0100-\u012f\u0131-\u017f]").sub
+"""Letters of central Europe (without \u0130, of which lower case makes two): in no word of the list."""
+_ANY_LETTER: Final = "\u00aa"
+"""Stands for them: a letter in no word of the list, either."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +47,7 @@ class LinearModel:
     """A word list with the rarity of each word, and five calibrated linear classifiers (columns)."""
 
     places: Mapping[str | bytes, int]
-    """Each word's row, as text and as ASCII."""
+    """Each word's row, as text and as Latin-1."""
     rarity: Reals
     weights: Reals
     """Word by classifier, rarity multiplied in."""
@@ -74,15 +80,20 @@ class LinearModel:
 
 
 def _split(text: str) -> Sequence[str | bytes]:
-    """Give all words that may be in the list. English, typographic marks aside, is split as bytes, in a third of the time.
+    """Give all words that may be in the list. Latin letters are split as bytes, in a third of the time.
 
+    What is none of them, and no other letter, becomes a question mark: it parts words, too.
     Splitting also gives words of one character, which the package leaves out: the list has none.
     """
-    if not text.isascii():
-        text = _typography(" ", text)
-        if not text.isascii():
+    if text.isascii():
+        return list[str | bytes](text.encode().translate(_LATIN).split())
+    raw = text.encode("latin-1", "replace")
+    if raw.decode("latin-1") != text and _may_be_letters(text):
+        text = _further_letters(_ANY_LETTER, text)
+        if _may_be_letters(text):
             return list[str | bytes](_words(text.lower()))
-    return list[str | bytes](text.encode().translate(_LOWER).split())
+        raw = text.encode("latin-1", "replace")
+    return list[str | bytes](raw.translate(_LATIN).split())
 
 
 @cache
@@ -99,5 +110,5 @@ def from_arrays(arrays: Mapping[str, npt.NDArray[Any]]) -> LinearModel:
     weights = np.asfortranarray(arrays["weights"].astype(np.float64) * rarity[:, None])
     intercepts, slopes, offsets = arrays["classifiers"].astype(np.float64)
     places: dict[str | bytes, int] = {word: place for place, word in enumerate(words)}
-    places |= {word.encode(): place for word, place in list(places.items()) if isinstance(word, str)}
+    places |= {word.encode("latin-1"): place for place, word in enumerate(words) if max(word) < "\u0100"}
     return LinearModel(places, rarity, weights, intercepts, slopes, offsets)
