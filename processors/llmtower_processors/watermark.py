@@ -27,7 +27,8 @@ SHOWN_MS: Final = 3_600_000
 FETCH_S: Final = 5.0
 
 _HEARTBEATS: Final = """
-SELECT project, producer, toUnixTimestamp64Milli(max(at)), argMax(tuple(toUnixTimestamp64Milli(oldest_unsent_at)), at).1, max(closing)
+SELECT project, toUnixTimestamp64Milli(max(at)), argMax(tuple(toUnixTimestamp64Milli(oldest_unsent_at)), at).1, max(closing), any(app),
+    any(environment)
 FROM heartbeats WHERE at >= fromUnixTimestamp64Milli({since:Int64}) GROUP BY project, producer
 """
 
@@ -40,6 +41,8 @@ class Heartbeat:
     at_ms: int
     oldest_unsent_ms: int | None
     closing: bool
+    app: str = ""
+    environment: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +61,14 @@ class Watermark:
     project: str
     watermark_ms: int
     live_producers: int
-    silent_producers: int
+    silent_of: tuple[tuple[str, str], ...]
+    """App and environment of each silent producer, in alphabetical order."""
     lag_records: int
+
+    @property
+    def silent_producers(self) -> int:
+        """How many there are."""
+        return len(self.silent_of)
 
 
 def watermarks(heartbeats: Iterable[Heartbeat], backlogs: Iterable[Backlog], now_ms: int) -> list[Watermark]:
@@ -82,15 +91,17 @@ def watermarks(heartbeats: Iterable[Heartbeat], backlogs: Iterable[Backlog], now
 def _watermark(project: str, heartbeats: Sequence[Heartbeat], limit: int, silent_before: int, lag: int) -> Watermark:
     running = [heartbeat for heartbeat in heartbeats if not heartbeat.closing]
     live = [heartbeat for heartbeat in running if heartbeat.at_ms >= silent_before]
+    silent = sorted((heartbeat.app, heartbeat.environment) for heartbeat in running if heartbeat.at_ms < silent_before)
     held = [h.at_ms if h.oldest_unsent_ms is None else min(h.at_ms, h.oldest_unsent_ms) for h in live]
-    return Watermark(project, min([limit, *held]), len(live), len(running) - len(live), lag)
+    return Watermark(project, min([limit, *held]), len(live), tuple(silent), lag)
 
 
 def read_heartbeats(client: "Client", now_ms: int) -> list[Heartbeat]:
     """Give the last heartbeat of every run of the last hour."""
     rows = client.query(_HEARTBEATS, parameters={"since": now_ms - SHOWN_MS}).result_rows
     return [
-        Heartbeat(str(project), int(at), None if oldest is None else int(oldest), bool(closing)) for project, _, at, oldest, closing in rows
+        Heartbeat(str(project), int(at), None if oldest is None else int(oldest), bool(closing), str(app), str(environment))
+        for project, at, oldest, closing, app, environment in rows
     ]
 
 
@@ -104,6 +115,7 @@ def write_watermarks(client: "Client", marks: Sequence[Watermark], now_ms: int, 
         "watermark": [mark.watermark_ms * 1_000 for mark in marks],
         "live_producers": [mark.live_producers for mark in marks],
         "silent_producers": [mark.silent_producers for mark in marks],
+        "silent_of": [list(mark.silent_of) for mark in marks],
         "lag_records": [mark.lag_records for mark in marks],
     }
     insert(client, Block("watermarks", columns), token)

@@ -211,7 +211,7 @@ def test_the_shipped_rules_leave_out_experiments_and_the_judge_but_for_money_and
     assert parse_rules(text).except_ == EXCEPT == {"environment": ["experiment"], "app": [APP]}
     sees_all = {rule.name for rule in load_rules().rules if not rule.conditions and not rule.left_out}
     money, ours = {"budget_project", "budget_app"}, {"dead_letters", "events_dropped", "events_missing", "evaluator_blind"}
-    without_app = {"budget_judge", "judge_blind", "producers_silent", "pipeline_behind"}
+    without_app = {"budget_judge", "judge_blind", "pipeline_behind"}
     assert sees_all == money | ours | without_app
     (by_user,) = (rule for rule in load_rules().rules if rule.name == "budget_user")
     assert by_user.conditions == [("user_id", "NOT IN", ("",))], "calls that name no user are nobody's budget"

@@ -41,6 +41,14 @@ def test_watermark(heartbeats: list[Heartbeat], backlogs: list[Backlog], seconds
     assert (ago(mark), mark.live_producers, mark.silent_producers) == (seconds, live, silent)
 
 
+def test_it_is_known_whose_the_silent_producers_are() -> None:
+    apps = (("b", "prod"), ("a", "experiment"))
+    gone = [Heartbeat("p", NOW - 40_000, None, closing=False, app=app, environment=stage) for app, stage in apps]
+    (mark,) = watermarks([*gone, Heartbeat("p", NOW, None, closing=False, app="c"), gone[0]], [], NOW)
+    assert mark.silent_of == (("a", "experiment"), ("b", "prod"), ("b", "prod"))
+    assert mark.silent_producers == 3
+
+
 def test_projects_stand_apart_and_share_the_backlog() -> None:
     marks = watermarks([beat(3, project="b"), beat(9, project="a")], [Backlog(CALLS, 5, NOW - 2_000), Backlog(SIGNALS, 1, NOW)], NOW)
     assert [(mark.project, ago(mark), mark.lag_records) for mark in marks] == [("a", 9, 6), ("b", 3, 6)]

@@ -4,19 +4,22 @@ import asyncio
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from llmtower_processors.alerts.levels import Budget
 from llmtower_processors.alerts.listing import alerts, silences
 from llmtower_processors.alerts.load import load_rules, parse_rules
+from llmtower_processors.alerts.measure import Meter
 from llmtower_processors.alerts.model import MemoryRouter
 from llmtower_processors.alerts.news import News
+from llmtower_processors.alerts.questions import Moment
 from llmtower_processors.alerts.rules import Rules
 from llmtower_processors.alerts.silences import publish_silence
 from llmtower_processors.alerts.tables import ClickHouseTables
 from llmtower_processors.leader import Firing
+from llmtower_processors.watermark import Backlog, KafkaBacklog, update_watermarks
 from llmtower_schemas.silences import Silence
 
 pytestmark = pytest.mark.integration
@@ -153,5 +156,40 @@ def test_experiments_and_the_judges_own_calls_page_nobody_but_cost_money(place: 
             money_alone = {("budget_project", ""), ("budget_app", "try-out"), ("budget_app", "llmtower-judge")}
             assert await told(money(load_rules()), it) == money_alone
             assert {("error_rate", "try-out"), ("error_rate", "llmtower-judge")} <= await told(load_rules(own), it)
+
+    asyncio.run(run())
+
+
+class NoBacklog:
+    """Nothing waits in Kafka."""
+
+    async def read(self) -> list[Backlog]:
+        """Give nothing."""
+        return []
+
+
+def test_a_run_of_prompts_test_that_was_killed_is_no_silent_producer_that_pages(place: Callable[[], Any], tmp_path: Path) -> None:
+    """From heartbeats by watermarks to the shipped rule's figure, and to the same rule's with the switch off."""
+    own = tmp_path / "alerts.yaml"
+    own.write_text("include_defaults: true\nexcept: {}\n")
+
+    def figure(rules: Rules, it: Any) -> float | None:
+        (rule,) = (rule for rule in rules.rules if rule.name == "producers_silent")
+        meter = Meter(ClickHouseTables(it.clickhouse), [rule], period_s=2)
+        try:
+            return meter.measure([rule], Moment(time.time_ns() // 1_000)).readings[rule.name]["default",].value
+        finally:
+            meter.close()
+
+    async def run() -> None:
+        async with place() as it:
+            silent_us = time.time_ns() // 1_000 - 60_000_000
+            names = ["project", "producer", "app", "environment", "at"]
+            killed = [["default", "p1", "experiment", "experiment", silent_us], ["default", "p2", "llmtower-judge", "", silent_us]]
+            for rows, told, counted in ((killed, 0, 2), ([["default", "p3", "chat", "production", silent_us]], 1, 3)):
+                it.client.insert("heartbeats", rows, column_names=names)
+                (mark,) = await update_watermarks(it.client, cast(KafkaBacklog, NoBacklog()), time.time_ns() // 1_000_000, f"token {told}")
+                assert mark.silent_producers == counted, "panels show all"
+                assert (figure(load_rules(), it), figure(load_rules(own), it)) == (told, counted)
 
     asyncio.run(run())

@@ -31,14 +31,15 @@ def test_the_last_heartbeat_of_each_run_counts_and_rows_are_written_once(world: 
     ]
     world.store([world.send([beat], topic=SIGNALS, producer=beat.producer) for beat in beats])
     assert sorted(read_heartbeats(world.client, NOW_MS), key=lambda beat: beat.at_ms) == [
-        Heartbeat("default", NOW_MS - 50_000, NOW_MS - 60_000, closing=False),
-        Heartbeat("default", NOW_MS - 4_000, None, closing=False),
-        Heartbeat("default", NOW_MS - 3_000, None, closing=True),
+        Heartbeat("default", NOW_MS - 50_000, NOW_MS - 60_000, closing=False, app="app0", environment="production"),
+        Heartbeat("default", NOW_MS - 4_000, None, closing=False, app="app0", environment="production"),
+        Heartbeat("default", NOW_MS - 3_000, None, closing=True, app="app0", environment="production"),
     ]
     for _ in range(2):  # a leader and its successor
         marks = asyncio.run(update_watermarks(world.client, cast(KafkaBacklog, Still()), NOW_MS, "watermark:g:1"))
     assert [(mark.project, NOW_MS - mark.watermark_ms) for mark in marks] == [("default", 4_000)]
     rows = world.client.query(
-        "SELECT project, toUnixTimestamp64Milli(watermark), live_producers, silent_producers, lag_records FROM watermarks"
+        "SELECT project, toUnixTimestamp64Milli(watermark), live_producers, silent_producers, silent_of, lag_records FROM watermarks"
     )
-    assert [tuple(row) for row in rows.result_rows] == [("default", NOW_MS - 4_000, 1, 1, 3)]
+    silent = [{"app": "app0", "environment": "production"}]
+    assert [tuple(row) for row in rows.result_rows] == [("default", NOW_MS - 4_000, 1, 1, silent, 3)]
