@@ -20,6 +20,8 @@ _FILTERS = {"project": "project", "environment": "environment", "app": "app", "r
 _FILTERS |= {"prompt_name": "prompt", "user_id": "user", "model": "model", "prompt": "prompt", "user": "user"}
 
 _FIGURE_AT = 4
+_NAMED = 4
+"""Groups of a rule that the overview names."""
 TIMES = "\u00d7 "
 _KNOWN = frozenset(get_args(Unit))
 
@@ -67,6 +69,20 @@ def listed(found: Sequence[Alert], look: Look, *, limit: int = 100) -> Html:
     )
 
 
+def by_rule(found: Sequence[Alert], look: Look, *, limit: int) -> Html:
+    """The alerts by rule: one line for a rule that fires in several groups, its worst figure first, so an incident reads as one."""
+    together: dict[tuple[Any, ...], list[Alert]] = {}
+    for alert in found:
+        together.setdefault((alert.row["rule"], alert.row["state"], alert.row["severity"], alert.silence is None), []).append(alert)
+    lines = list(together.values())
+    if all(len(line) == 1 for line in lines):
+        return listed(found, look, limit=limit)
+    items = [_item(line[0], look) if len(line) == 1 else _several(line, look) for line in lines[:limit]]
+    more = sum(map(len, lines[limit:]))
+    rest = tag("p", tag("a", f"and {more} more", href=look.view.link("/alerts")), class_="note") if more else EMPTY
+    return join(tag("ul", items, class_="alerts"), rest)
+
+
 def silenced(answer: Answer, look: Look) -> Html:
     """The silences that hold now, each with its end."""
     rows = []
@@ -89,29 +105,52 @@ def found_silence(answer: Answer, silence_id: str) -> Silence | None:
 
 def _item(alert: Alert, look: Look) -> Html:
     row = alert.row
+    before = f"shortly before: {row['coincident']}" if row["coincident"] else ""
+    head = _head(alert, look, _panel(alert, look), _group(alert), since=row["since"])
+    return _entry(alert, head, tag("div", tag("span", _sample(row), before, class_="why"), _told(alert, look), class_="line"))
+
+
+def _several(found: Sequence[Alert], look: Look) -> Html:
+    """A rule in several groups: the worst figure, how long it has gone on, and each group with its own, which leads to its calls."""
+    ranked = sorted(found, key=_excess, reverse=True)
+    worst, each = ranked[0], look.view.choosing(rule=str(ranked[0].row["rule"])).link("/alerts")
+    head = _head(worst, look, each, "", since=min(alert.row["since"] for alert in found))
+    links = [tag("a", f"{_group(alert) or 'all'} {_value(alert.row)}", href=_around(alert, look).link(CALLS_PATH)) for alert in ranked]
+    said = join(*(part for link in links[:_NAMED] for part in (" · ", link)))
+    rest = f" · {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+    before = f" · shortly before: {worst.row['coincident']}" if worst.row["coincident"] else ""
+    quiet = tag("span", tag("a", "silence, acknowledge", href=each, class_="to-silence"), class_="actions")
+    return _entry(worst, head, tag("div", tag("span", f"{len(found)} groups", said, rest, before, class_="why"), quiet, class_="line"))
+
+
+def _entry(alert: Alert, *lines: Html) -> Html:
+    return tag("li", *lines, data_row="", tabindex="-1", class_="alert is-quiet" if alert.silence else "alert")
+
+
+def _head(alert: Alert, look: Look, href: str, group: str, *, since: datetime) -> Html:
+    """The first line of an entry: how grave, what, where, its figure, since when."""
+    row = alert.row
     state = "warn" if row["state"] == "pending" or row["severity"] == "warning" else "bad"
     word = "pending" if row["state"] == "pending" else str(row["severity"])
     mark = tag("span", "● " if row["state"] == "firing" else "◌ ", word, class_=f"state is-{state}")
-    group = " · ".join(str(value) for name, value in sorted(alert.group.items()) if value and (name, value) != ("project", "default"))
-    head = tag(
-        "div",
-        mark,
-        tag("a", str(row["title"] or row["rule"]), href=_panel(alert, look), class_="name"),
-        tag("span", group, class_="group"),
-        class_="who",
-    )
-    since = tag("span", f"for {age((look.now - row['since']).total_seconds())}", class_="since", title=f"since {look.at(row['since'])}")
-    now = tag("div", tag("span", _figures(row), class_="value"), since, class_="now")
-    before = f"shortly before: {row['coincident']}" if row["coincident"] else ""
-    told = _told(alert, look)
-    return tag(
-        "li",
-        tag("div", head, now, class_="line"),
-        tag("div", tag("span", _sample(row), before, class_="why"), told, class_="line"),
-        data_row="",
-        tabindex="-1",
-        class_="alert is-quiet" if alert.silence else "alert",
-    )
+    name = tag("a", str(row["title"] or row["rule"]), href=href, class_="name")
+    lasts = tag("span", f"for {age((look.now - since).total_seconds())}", class_="since", title=f"since {look.at(since)}")
+    who = tag("div", mark, name, tag("span", group, class_="group"), class_="who")
+    return tag("div", who, tag("div", tag("span", _figures(row), class_="value"), lasts, class_="now"), class_="line")
+
+
+def _group(alert: Alert) -> str:
+    return " · ".join(str(value) for name, value in sorted(alert.group.items()) if value and (name, value) != ("project", "default"))
+
+
+def _excess(alert: Alert) -> float:
+    """How far a figure lies beyond its threshold, whichever side is the bad one; no data is the worst."""
+    value, threshold = alert.row["value"], alert.row["threshold"]
+    return float("inf") if value is None else abs(value - (threshold or 0.0))
+
+
+def _value(row: Mapping[str, Any]) -> str:
+    return "no data" if row["value"] is None else _amount(row["value"], str(row["unit"]))
 
 
 def history(answer: Answer, look: Look) -> Html:

@@ -144,6 +144,26 @@ def test_an_alert_says_figure_group_since_and_what_can_be_done() -> None:
     assert alerts.count([found]) == 1
 
 
+def test_a_rule_that_fires_in_several_groups_is_one_line_of_the_overview() -> None:
+    """Worst first, each group leads to its own calls; what is alone keeps its buttons; what is left out is counted in alerts."""
+    apps = {"chat": 2.3, "search": 9.9, "batch": 1.6}
+    same = [firing(value=value, group_text=f"app={app}", group_json=json.dumps({"app": app})) for app, value in apps.items()]
+    alone = [firing(rule=f"rule{number}", group_text="app=chat") for number in range(5)]
+    found = alerts.alerts(answer(FIRING, *same, *alone), silences(), NOW)
+    html = str(alerts.by_rule(found, LOOK, limit=4))
+    assert html.count("<li") == 4
+    assert "3 groups" in html
+    assert f"9.9{THIN}s &gt; 1.5{THIN}s" in html
+    assert html.index("search 9.9") < html.index("chat 2.3") < html.index("batch 1.6")
+    assert all(f"app={app}" in html for app in apps), "each leads to its calls"
+    assert html.count("acknowledge</button>") == 3
+    assert "/alerts?rule=latency_p95" in html
+    assert "and 2 more" in html
+    low = alerts.alerts(answer(FIRING, *(row | {"value": 1.5 - row["value"], "threshold": 1.5} for row in same)), silences(), NOW)
+    html = str(alerts.by_rule(low, LOOK, limit=4))
+    assert html.index("search") < html.index("chat") < html.index("batch"), "below the threshold the lowest is the worst"
+
+
 def test_a_silence_covers_its_alert_alone_and_takes_the_buttons_away() -> None:
     made = silence("silence", "latency_p95", {"app": "chat"}, NOW)
     other = firing(rule="latency_p95_slow", group_text="x")

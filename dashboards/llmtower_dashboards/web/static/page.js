@@ -235,8 +235,8 @@
     else row?.querySelector("a[href]")?.click();
   };
   const quiet = () => {
-    const row = selected()?.querySelector("[data-do=silence]") ? selected() : document.querySelector("[data-do=silence]")?.closest("li");
-    row?.querySelector("[data-do=silence]")?.click();
+    const row = selected()?.closest(".alert") ?? document.querySelector("[data-do=silence]")?.closest("li");
+    row?.querySelector("[data-do=silence], .to-silence")?.click();
   };
   const PAGES = { o: "/", c: "/cost", l: "/latency", d: "/drift", a: "/alerts", p: "/pipeline", q: "/quality" };
   let leading = 0;
