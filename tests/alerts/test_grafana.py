@@ -10,9 +10,13 @@ from llmtower_dashboards.grafana.push import MemoryGrafana, plan, push
 from llmtower_dashboards.grafana.resources import Resource
 from llmtower_processors.alerts.conditions import bound
 from llmtower_processors.alerts.durations import duration
-from llmtower_processors.alerts.grafana import Compiled, grafana_alerts, grafana_sql
+from llmtower_processors.alerts.grafana import Compiled, Stage, grafana_alerts
+from llmtower_processors.alerts.grafana_facts import grafana_facts
 from llmtower_processors.alerts.grafana_file import provisioning_file
+from llmtower_processors.alerts.grafana_sql import grafana_sql
+from llmtower_processors.alerts.grafana_words import Shown, annotations, message_template
 from llmtower_processors.alerts.load import load_rules, parse_rules
+from llmtower_processors.alerts.message import LISTED
 from llmtower_processors.alerts.rules import Rules
 
 FILE = """
@@ -37,11 +41,11 @@ rules:
     grafana: true
   - {name: ours, metric: cost, levels: {warning: {above: 1}}}
 """
-PLACE = {"folder_uid": "llmtower", "source_uid": "llmtower-clickhouse", "source_type": "grafana-clickhouse-datasource"}
+STAGE = Stage("llmtower", "llmtower-clickhouse", "grafana-clickhouse-datasource", {"errors_rate": Shown("llmtower-latency", 7)})
 
 
 def compiled(rules: Rules) -> dict[str, Compiled]:
-    found = grafana_alerts(rules.rules, rules.routes, {"pager": "http://am.example"}, **PLACE)
+    found = grafana_alerts(rules.rules, rules.routes, {"pager": "http://am.example"}, STAGE)
     return {f"{one.kind} {one.name}": one for one in found}
 
 
@@ -63,7 +67,8 @@ def test_a_rule_keeps_its_patience_its_hysteresis_and_its_labels() -> None:
     critical, warning, heartbeat = compiled(parse_rules(FILE))["alert rules llmtower/llmtower-alerts"].body["rules"]
     assert warning["labels"] == {"severity": "warning", "source": "llmtower", "rule": "errors", "route_pager": "yes", "route_chat": "yes"}
     assert (warning["for"], warning["keep_firing_for"], warning["noDataState"], warning["condition"]) == ("2m", "5m", "KeepLast", "B")
-    question, threshold = warning["data"]
+    question, threshold, facts = warning["data"]
+    assert (facts["refId"], facts["model"]["rawSql"]) == ("C", grafana_facts(parse_rules(FILE).rules[0]))
     assert question["datasourceUid"] == "llmtower-clickhouse"
     assert question["model"]["format"] == 1
     assert question["relativeTimeRange"] == {"from": 600, "to": 0}
@@ -80,6 +85,7 @@ def test_a_rule_keeps_its_patience_its_hysteresis_and_its_labels() -> None:
 def test_routes_become_contact_points_and_policies_but_for_those_grafana_cannot_reach() -> None:
     found = compiled(parse_rules(FILE))
     assert {name for name in found if not name.startswith("alert rules")} == {
+        "message template llmtower",
         "contact point llmtower-default",
         "contact point llmtower-pager",
         "notification policy llmtower-default",
@@ -107,8 +113,8 @@ def test_values_are_quoted_and_the_window_ends_now() -> None:
 
 @pytest.mark.parametrize("rule", [rule for rule in load_rules().rules if rule.queried], ids=lambda rule: rule.name)
 def test_every_shipped_rule_has_a_question_for_grafana_without_a_parameter(rule: object) -> None:
-    assert "{start" not in grafana_sql(rule)  # type: ignore[arg-type]  # a Rule
-    assert "{end" not in grafana_sql(rule)  # type: ignore[arg-type]
+    assert "{start" not in grafana_sql(rule) + grafana_facts(rule)  # type: ignore[arg-type]  # a Rule
+    assert "{end" not in grafana_sql(rule) + grafana_facts(rule)  # type: ignore[arg-type]
 
 
 def test_a_long_name_still_fits_grafana() -> None:
@@ -144,9 +150,41 @@ def test_the_same_as_a_file_for_grafanas_provisioning() -> None:
     assert "$ " not in text.replace("$$", "")
     assert (found["apiVersion"], found["groups"][0]["interval"], len(found["groups"][0]["rules"])) == (1, "1m", 3)
     assert found["contactPoints"][1]["receivers"][0]["settings"] == {"url": "http://am.example"}
+    assert found["templates"][0]["template"] == message_template()
+    assert f"lt $index {LISTED} " in message_template()
     assert [route["receiver"] for route in found["policies"][0]["routes"]] == ["llmtower-default", "llmtower-pager"]
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0s"), (90, "1m30s"), (300, "5m"), (5_400, "1h30m"), (86_400, "1d"), (90_000, "25h")])
 def test_durations_are_written_as_grafana_gives_them_back(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_a_rule_is_tied_to_its_panel_in_the_api_and_in_a_file() -> None:
+    rules = parse_rules(FILE.replace("    grafana: true", "    panel: errors_rate\n    grafana: true"))
+    made = compiled(rules)
+    said = made["alert rules llmtower/llmtower-alerts"].body["rules"][0]["annotations"]
+    assert (said["__dashboardUid__"], said["__panelId__"]) == ("llmtower-latency", "7")
+    assert "/d/llmtower-latency?orgId=1&viewPanel=7" in said["panel"]
+    rule = yaml.safe_load(provisioning_file(made.values(), "Llmtower"))["groups"][0]["rules"][0]
+    assert (rule["dashboardUid"], rule["panelId"]) == ("llmtower-latency", 7)
+    assert not [name for name in rule["annotations"] if name.startswith("__")]
+
+
+@pytest.mark.parametrize(
+    ("unit", "value", "level"),
+    [
+        ("ratio", "{{ humanizePercentage .Value }}", "10%"),
+        ("usd", "{{ if ge .Value 1.0 }}{{ printf `%.2f USD` .Value }}{{ else }}{{ printf `%.4f USD` .Value }}{{ end }}", "0.1000 USD"),
+        ("seconds", "{{ printf `%.3g s` .Value }}", "0.1 s"),
+        ("x budget", "{{ printf `%.3gx budget` .Value }}", "0.1x budget"),
+        ("% of it", "{{ printf `%.3g %% of it` .Value }}", "0.1 % of it"),
+        ("", "{{ printf `%.3g` .Value }}", "0.1"),
+    ],
+)
+def test_a_value_has_its_unit(unit: str, value: str, level: str) -> None:
+    rule = parse_rules("rules: [{name: own, sql: SELECT 1 AS value, group_by: [], levels: {warning: {above: 0.1}}}]").rules[0]
+    said = annotations(rule.model_copy(update={"unit": unit}), rule.levels.graded()[0][1], {})
+    assert value in said["description"]
+    assert f", level {level}{{{{ with .Values.C }}}}" in said["description"]
+    assert "$" not in json.dumps(said)

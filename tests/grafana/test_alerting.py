@@ -9,11 +9,13 @@ import pytest
 import yaml
 
 from llmtower_dashboards.grafana.client import HttpGrafana
+from llmtower_dashboards.grafana.dashboards import panel_places
 from llmtower_dashboards.grafana.errors import GrafanaError
 from llmtower_dashboards.grafana.push import plan, push
 from llmtower_dashboards.grafana.resources import Reader, Resource, resources
-from llmtower_processors.alerts.grafana import grafana_alerts
+from llmtower_processors.alerts.grafana import Stage, grafana_alerts
 from llmtower_processors.alerts.grafana_file import provisioning_file
+from llmtower_processors.alerts.grafana_words import Shown
 from llmtower_processors.alerts.load import load_rules
 from llmtower_processors.alerts.rules import Rule
 from tests.grafana.test_push import run
@@ -21,7 +23,7 @@ from tests.standins.grafana import TOKEN, Standin, serve
 from tests.standins.grafana_alerting import faults_of_file
 
 READER = Reader(host="127.0.0.1", port=8123, database="llmtower", user="dashboards", password="s3cret")
-PLACE = {"folder_uid": "llmtower", "source_uid": "llmtower-clickhouse", "source_type": "grafana-clickhouse-datasource"}
+STAGE = Stage("llmtower", "llmtower-clickhouse", "grafana-clickhouse-datasource", {name: Shown(*at) for name, at in panel_places().items()})
 OWN = """
 include_defaults: true
 routes:
@@ -59,7 +61,7 @@ def compiled(path: Path, change: Callable[[Rule], Rule] = lambda rule: rule) -> 
     rules = load_rules(path)
     told = [change(rule.model_copy(update={"grafana": True})) for rule in rules.rules]
     addresses = {name: route.url or "http://am.example:9093" for name, route in rules.routes.items()}
-    return grafana_alerts(told, rules.routes, addresses, **PLACE)
+    return grafana_alerts(told, rules.routes, addresses, STAGE)
 
 
 def wanted(path: Path, change: Callable[[Rule], Rule] = lambda rule: rule) -> list[Resource]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 
-from tests.standins.grafana_alerting import faults_of_contact, faults_of_group, faults_of_policy
+from tests.standins.grafana_alerting import faults_of_contact, faults_of_group, faults_of_policy, faults_of_template
 
 TOKEN: Final = "glsa_a-token-of-a-service-account"
 Answer = tuple[int, Any]
@@ -28,6 +28,7 @@ class Standin:
     places: dict[str, str] = field(default_factory=dict)
     groups: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     contacts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    templates: dict[str, dict[str, Any]] = field(default_factory=dict)
     policy: dict[str, Any] = field(default_factory=lambda: {"receiver": "grafana-default-email", "routes": []})
     written: list[str] = field(default_factory=list)
     failing: dict[str, int] = field(default_factory=dict)
@@ -154,6 +155,13 @@ def _put_contact(grafana: Standin, rest: list[str], body: Any) -> Answer:
     return 202, {"message": "contactpoint updated"}
 
 
+def _put_template(grafana: Standin, rest: list[str], body: Any) -> Answer:
+    if refused := _refused(faults_of_template(rest[0], body)):
+        return refused
+    grafana.templates[rest[0]] = {"name": rest[0], "template": body["template"], "provenance": "", "version": "5d41402a"}
+    return 202, grafana.templates[rest[0]]
+
+
 def _put_policy(grafana: Standin, _rest: list[str], body: Any) -> Answer:
     known = {contact["name"] for contact in grafana.contacts.values()} | {"grafana-default-email", "somebody else"}
     if refused := _refused(faults_of_policy(body, known)):
@@ -176,6 +184,8 @@ _ROUTES: Final[dict[tuple[str, str], Callable[[Standin, list[str], Any], Answer]
     ("GET", "v1/provisioning/contact-points"): lambda grafana, _rest, _body: (200, list(grafana.contacts.values())),
     ("POST", "v1/provisioning/contact-points"): _new_contact,
     ("PUT", "v1/provisioning/contact-points"): _put_contact,
+    ("GET", "v1/provisioning/templates"): lambda grafana, rest, _body: _known(grafana.templates, rest),
+    ("PUT", "v1/provisioning/templates"): _put_template,
     ("GET", "v1/provisioning/policies"): lambda grafana, _rest, _body: (200, grafana.policy),
     ("PUT", "v1/provisioning/policies"): _put_policy,
 }

@@ -5,6 +5,7 @@ Facts from https://grafana.com/docs/grafana/latest/developer-resources/api-refer
 silence. `orgID` is documented as required and taken from the token's organisation.
 """
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -35,7 +36,9 @@ POLICY_MORE: Final = frozenset(
 NO_DATA: Final = ("Alerting", "NoData", "OK", "KeepLast")
 FAILED: Final = ("OK", "Alerting", "Error", "KeepLast")
 SETTINGS: Final = {
-    "webhook": frozenset({"url", "httpMethod", "username", "password", "authorization_scheme", "authorization_credentials", "maxAlerts"}),
+    "webhook": frozenset(
+        {"url", "httpMethod", "username", "password", "authorization_scheme", "authorization_credentials", "maxAlerts", "title", "message"}
+    ),
     "prometheus-alertmanager": frozenset({"url", "basicAuthUser", "basicAuthPassword"}),
 }
 INVERSE: Final = {"gt": "lt", "lt": "gt"}
@@ -72,14 +75,34 @@ def faults_of_policy(body: Mapping[str, Any], known: set[str]) -> Iterator[str]:
     yield from _routes(body.get("routes", ()), known)
 
 
+def faults_of_template(name: str, body: Mapping[str, Any]) -> Iterator[str]:
+    """Of the body of PUT /api/v1/provisioning/templates/{name}. Without a version nobody asks whether it was changed meanwhile."""
+    yield from _keys(body, frozenset({"template"}), frozenset({"version"}), f"template {name}")
+    text = body.get("template")
+    if not isinstance(text, str) or not text.strip():
+        yield f"template {name}: template must have content"
+    elif text != text.strip() or f'define "{name}' not in text:
+        yield f"template {name}: it would be stored otherwise than it was sent"
+
+
 def faults_of_file(whole: Mapping[str, Any]) -> Iterator[str]:
     """Of a file in provisioning/alerting, variables replaced but for questions' models."""
-    yield from _keys(whole, frozenset({"apiVersion"}), frozenset({"groups", "contactPoints", "policies"}), "file")
+    yield from _keys(whole, frozenset({"apiVersion"}), frozenset({"groups", "templates", "contactPoints", "policies"}), "file")
+    for template in whole.get("templates", ()):
+        yield from _keys(template, frozenset({"name", "template"}), frozenset({"orgId"}), "template")
+        yield from faults_of_template(template.get("name", ""), {"template": template.get("template")})
+    used = {name.partition(".")[0] for name in _named(whole.get("contactPoints", ()))}
+    if missing := used - {template.get("name") for template in whole.get("templates", ())}:
+        yield f"templates that are not there: {', '.join(sorted(missing))}"
     for group in whole.get("groups", ()):
         yield from _keys(group, frozenset({"name", "folder", "interval", "rules"}), frozenset({"orgId"}), "group")
         yield from _durations(group, ("interval",), "group")
         for rule in group["rules"]:
             yield from _keys(rule, FILE_RULE, FILE_RULE_MORE, str(rule.get("title")))
+            if "$" in json.dumps(rule.get("annotations", {})):
+                yield f"{rule.get('title')}: versions of Grafana differ in what they make of a $ in annotations"
+            if ("panelId" in rule) != ("dashboardUid" in rule) or not isinstance(rule.get("panelId", 0), int):
+                yield f"{rule.get('title')}: dashboardUid and panelId go together"
         yield from _rules(group["rules"], "keepFiringFor")
     for contact in whole.get("contactPoints", ()):
         yield from _keys(contact, frozenset({"name", "receivers"}), frozenset({"orgId"}), "contact point")
@@ -111,6 +134,9 @@ def _rules(rules: Any, keep: str) -> Iterator[str]:
         yield from _durations(rule, ("for", keep), of)
         if any(not isinstance(value, str) for name in ("labels", "annotations") for value in rule.get(name, {}).values()):
             yield f"{of}: labels and annotations are texts"
+        place = rule.get("annotations", {})
+        if ("__dashboardUid__" in place) != ("__panelId__" in place) or not place.get("__panelId__", "0").isdecimal():
+            yield f"{of}: __dashboardUid__ and __panelId__ go together"
         yield from _data(rule, of)
 
 
@@ -118,6 +144,8 @@ def _data(rule: Mapping[str, Any], of: str) -> Iterator[str]:
     references = [one.get("refId") for one in rule.get("data", ())]
     if rule.get("condition") not in references:
         yield f"{of}: condition {rule.get('condition')} is no query"
+    if len(set(references)) < len(references):
+        yield f"{of}: refId is used twice"
     for one in rule.get("data", ()):
         allowed = frozenset({"refId", "datasourceUid", "model", "relativeTimeRange"})
         yield from _keys(one, allowed, frozenset({"queryType"}), of)
@@ -126,12 +154,14 @@ def _data(rule: Mapping[str, Any], of: str) -> Iterator[str]:
             yield f"{of}: query {one.get('refId')}"
         if one.get("datasourceUid") == "__expr__":
             yield from _threshold(one["model"], references, of)
+            if one.get("refId") != rule.get("condition") and any("unloadEvaluator" in made for made in one["model"].get("conditions", ())):
+                yield f"{of}: recovery threshold '{one.get('refId')}' is only allowed to be the alert condition"
         elif span.get("from", 0) <= 0 or not one["model"].get("rawSql"):
             yield f"{of}: a question has SQL and a span of time"
 
 
 def _threshold(model: Mapping[str, Any], references: list[Any], of: str) -> Iterator[str]:
-    """Hysteresis: the way back must look the other way."""
+    """Hysteresis: the way back must look the other way, and only a condition may have one."""
     if model.get("type") != "threshold" or model.get("expression") not in references:
         yield f"{of}: expression"
     for condition in model.get("conditions", ()):
@@ -152,6 +182,11 @@ def _receiver(body: Mapping[str, Any], of: str) -> Iterator[str]:
         yield f"{of}: required field 'url' is not specified"
     else:
         yield from _keys(settings, frozenset({"url"}), SETTINGS[body["type"]], of)
+
+
+def _named(contacts: Any) -> Iterator[str]:
+    """Templates that contact points use."""
+    yield from re.findall(r'template \\?"([^"\\]+)', json.dumps(list(contacts)))
 
 
 def _routes(routes: Any, known: set[str]) -> Iterator[str]:

@@ -116,6 +116,18 @@ def _write_rules(api: Api, resource: Resource, _exists: bool) -> None:
     api.alertingprovisioning.update_rule_group(folder, group, dict(resource.body), disable_provenance=True)
 
 
+def _read_template(api: Api, resource: Resource) -> Body | None:
+    """grafana-client knows no templates of messages."""
+    found: Body = api.client.GET(f"/v1/provisioning/templates/{resource.name}")
+    return found
+
+
+def _write_template(api: Api, resource: Resource, _exists: bool) -> None:
+    """Without a version Grafana does not ask whether somebody has changed it meanwhile."""
+    headers = {"X-Disable-Provenance": "true"}
+    api.client.PUT(f"/v1/provisioning/templates/{resource.name}", json={"template": resource.body["template"]}, headers=headers)
+
+
 def _read_contact(api: Api, resource: Resource) -> Body | None:
     found: list[Body] = api.alertingprovisioning.get_contactpoints()
     return next((one for one in found if one.get("uid") == resource.name), None)
@@ -145,6 +157,7 @@ _READ: Final[Mapping[Kind, Callable[[Api, Resource], Body | None]]] = {
     "data source": _read_source,
     "dashboard": _read_dashboard,
     "alert rules": _read_rules,
+    "message template": _read_template,
     "contact point": _read_contact,
     "notification policy": _read_policy,
 }
@@ -153,6 +166,7 @@ _WRITE: Final[Mapping[Kind, Callable[[Api, Resource, bool], None]]] = {
     "data source": _write_source,
     "dashboard": _write_dashboard,
     "alert rules": _write_rules,
+    "message template": _write_template,
     "contact point": _write_contact,
     "notification policy": _write_policy,
 }

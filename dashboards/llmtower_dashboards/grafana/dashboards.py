@@ -83,6 +83,16 @@ def dashboards(uid: str = DATASOURCE_UID) -> dict[str, dict[str, Any]]:
     return {f"{UID_PREFIX}{name}": dashboard_json(dashboard, uid) for name, dashboard in DASHBOARDS.items()}
 
 
+def panel_places() -> dict[str, tuple[str, int]]:
+    """Say where each panel of the registry stands: the uid of its dashboard (the first that has it) and its number there."""
+    found: dict[str, tuple[str, int]] = {}
+    for name, dashboard in DASHBOARDS.items():
+        for row in dashboard.rows:
+            for panel in row.panels:
+                found.setdefault(panel.name, (f"{UID_PREFIX}{name}", panel_id(panel.name)))
+    return found
+
+
 def dashboard_json(dashboard: Dashboard, uid: str = DATASOURCE_UID) -> dict[str, Any]:
     """Give one dashboard as Grafana's JSON."""
     variables = used_variables(dashboard)

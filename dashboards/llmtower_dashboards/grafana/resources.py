@@ -10,9 +10,11 @@ from typing import Any, Final, Literal
 from llmtower_dashboards.grafana.dashboards import FOLDER, FOLDER_UID, dashboards
 from llmtower_dashboards.grafana.query import DATASOURCE_UID, PLUGIN
 
-Kind = Literal["folder", "data source", "dashboard", "alert rules", "contact point", "notification policy"]
-ORDER: Final[tuple[Kind, ...]] = ("folder", "data source", "dashboard", "contact point", "notification policy", "alert rules")
-"""Rules name contact points and folders: these come first."""
+Kind = Literal["folder", "data source", "dashboard", "alert rules", "message template", "contact point", "notification policy"]
+ORDER: Final[tuple[Kind, ...]] = (
+    *("folder", "data source", "dashboard", "message template", "contact point", "notification policy", "alert rules"),
+)
+"""What others name comes first."""
 
 RAISED: Final = frozenset({"schemaVersion"})
 """What Grafana raises by itself when it is newer than the form of a dashboard."""

@@ -1,7 +1,7 @@
 """The same rules, contact points and policies as one file for Grafana's own provisioning (JSON is YAML). Pure.
 
 The file names things otherwise than the API does: `keepFiringFor`, folders by title, contact points with receivers. Grafana replaces
-variables in it (`$NAME`, `${NAME}`; `$$` stands for `$`), but not within a question's model.
+variables in it (`$NAME`, `${NAME}`; `$$` stands for `$`), but neither within a question's model nor in a template of messages.
 """
 
 import json
@@ -12,6 +12,8 @@ from llmtower_processors.alerts.durations import duration
 from llmtower_processors.alerts.grafana import Compiled
 
 _RENAMED: Final = {"keep_firing_for": "keepFiringFor"}
+_PLACE: Final = {"__dashboardUid__": "dashboardUid", "__panelId__": "panelId"}
+"""Annotations of a rule that are fields of their own in a file."""
 _LEFT_OUT: Final = ("ruleGroup", "folderUID")
 """Of a rule; the group says them."""
 
@@ -25,6 +27,7 @@ def provisioning_file(made: Iterable[Compiled], folder: str) -> str:
     whole: dict[str, Any] = {
         "apiVersion": 1,
         "groups": [_group(group, folder) for group in groups],
+        "templates": [{"orgId": 1, **one.body} for one in parts if one.kind == "message template"],
         "contactPoints": [_contact(one) for one in contacts],
     }
     if contacts:
@@ -40,6 +43,9 @@ def _group(group: Mapping[str, Any], folder: str) -> dict[str, Any]:
 def _rule(rule: Mapping[str, Any]) -> dict[str, Any]:
     """Its questions stay as they are: Grafana reads their models raw."""
     named = {_RENAMED.get(name, name): value for name, value in rule.items() if name not in _LEFT_OUT}
+    said = dict(named["annotations"])
+    place = {key: said.pop(name) for name, key in _PLACE.items() if name in said}
+    named |= {"annotations": said} | place | ({"panelId": int(place["panelId"])} if place else {})
     return {name: value if name == "data" else _escaped(value) for name, value in named.items()}
 
 

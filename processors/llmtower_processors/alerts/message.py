@@ -8,6 +8,7 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict
 
 from llmtower_processors.alerts.model import Notification
+from llmtower_processors.alerts.rules import Rule
 from llmtower_schemas.alerts import SEVERITIES, Change, Severity, Transition, digest, group_text
 
 LONGEST: Final = 200
@@ -164,12 +165,16 @@ def amount(value: float | None, unit: str) -> str:
     return number if not unit else f"{number}{unit}" if unit.startswith("x") else f"{number} {unit}"
 
 
+def counted(rule: Rule | None) -> str:
+    """Name what the sample of a rule counts."""
+    measured = rule.measured if rule else None
+    return _SAMPLES.get(measured.source.name, "events") if measured else "events"
+
+
 def _measured(notification: Notification) -> str:
     told, rule = notification.transition, notification.rule
-    measured = rule.measured if rule else None
-    what = _SAMPLES.get(measured.source.name, "events") if measured else "events"
     level = f", level {amount(told.threshold, told.unit)}" if told.threshold is not None else ""
-    sample = f", from {told.sample:,.0f} {what}" if told.sample is not None else ""
+    sample = f", from {told.sample:,.0f} {counted(rule)}" if told.sample is not None else ""
     return f"Value {amount(told.value, told.unit)}{level}{sample}, {_clock(told.window_start_us)} to {_clock(told.window_end_us)}"
 
 

@@ -126,9 +126,10 @@ def _alerts(data_dir: Path) -> "list[Resource]":
 
 
 def _compiled(settings: AlertSettings, addresses: Mapping[str, str]) -> "list[Compiled]":
-    from llmtower_dashboards.grafana.dashboards import FOLDER_UID
+    from llmtower_dashboards.grafana.dashboards import FOLDER_UID, panel_places
     from llmtower_dashboards.grafana.query import DATASOURCE_UID, PLUGIN
-    from llmtower_processors.alerts.grafana import grafana_alerts
+    from llmtower_processors.alerts.grafana import Stage, grafana_alerts
+    from llmtower_processors.alerts.grafana_words import Shown
     from llmtower_processors.alerts.load import load_rules
     from llmtower_processors.alerts.send.build import routes_of
 
@@ -138,7 +139,8 @@ def _compiled(settings: AlertSettings, addresses: Mapping[str, str]) -> "list[Co
     typer.echo(f"Grafana tells of {', '.join(chosen) or 'no rule (mark some with `grafana: true`)'}, and when this system is silent.")
     for name in (name for name, route in routes.items() if route.kind == "apprise"):
         typer.echo(f"route {name} is left out: make a contact point named llmtower-{name} in Grafana by hand")
-    return grafana_alerts(rules.rules, routes, addresses, folder_uid=FOLDER_UID, source_uid=DATASOURCE_UID, source_type=PLUGIN)
+    panels = {name: Shown(*place) for name, place in panel_places().items()}
+    return grafana_alerts(rules.rules, routes, addresses, Stage(FOLDER_UID, DATASOURCE_UID, PLUGIN, panels))
 
 
 def _reader(data_dir: Path) -> "Reader":

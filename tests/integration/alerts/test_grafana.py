@@ -8,7 +8,8 @@ import pytest
 from clickhouse_connect.driver.client import Client
 from tests.benchmarks.bench_dashboard import MAKE
 
-from llmtower_processors.alerts.grafana import HEARTBEAT_SQL, grafana_sql
+from llmtower_processors.alerts.grafana import HEARTBEAT_SQL
+from llmtower_processors.alerts.grafana_sql import grafana_sql
 from llmtower_processors.alerts.load import load_rules
 from llmtower_processors.alerts.measure import Meter
 from llmtower_processors.alerts.questions import Moment

@@ -15,6 +15,8 @@ from llmtower_dashboards.ask import Answer
 from llmtower_dashboards.grafana.dashboards import dashboards
 from llmtower_dashboards.macros import Frame, literal
 from llmtower_dashboards.registry import PANELS
+from llmtower_processors.alerts.grafana import Stage, grafana_alerts
+from llmtower_processors.alerts.load import load_rules
 
 pytestmark = pytest.mark.integration
 
@@ -66,6 +68,22 @@ def test_every_statement_of_every_dashboard_is_answered(goclient: Path, places: 
                 if isinstance(value, (int, float))
             ]
             assert [one for one, _ in numbers] == [pytest.approx(other) for _, other in numbers], panel.name
+
+
+def test_every_question_of_every_alert_rule_is_numbers_with_labels(goclient: Path, places: dict[str, Place]) -> None:
+    """What the plugin gives, Grafana reads as one number a row; the rest is text. The dashboards' reader may ask all of it."""
+    rules = load_rules()
+    told = [rule.model_copy(update={"grafana": True}) for rule in rules.rules]
+    made = grafana_alerts(told, rules.routes, {}, Stage("llmtower", "llmtower-clickhouse", "grafana-clickhouse-datasource"))
+    (group,) = (one.body for one in made if one.kind == "alert rules")
+    queries = {one["model"]["rawSql"]: one["refId"] for rule in group["rules"] for one in rule["data"] if "rawSql" in one["model"]}
+    answers = plugin(goclient, places["many"], list(queries), "gzip")
+    assert len(queries) > 60
+    for (sql, ref), answer in zip(queries.items(), answers, strict=True):
+        rows = [[json.loads(text) for text in row] for row in answer["rows"] or []]
+        assert rows or ref == "A", f"a second question always has an answer: {sql}"
+        for row in rows:
+            assert [isinstance(value, str) for value in row] == [name != "value" for name in answer["columns"]], sql
 
 
 def test_filters_of_several_values_are_quoted(goclient: Path, places: dict[str, Place]) -> None:
