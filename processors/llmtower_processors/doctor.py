@@ -53,6 +53,7 @@ def examine(data_dir: Path) -> Iterator[Finding]:
     yield from _prices(settings)
     yield from _alerts(settings)
     yield _toxicity(settings)
+    yield _embedder(settings)
     yield _kafka(settings)
     yield from _clickhouse(settings)
 
@@ -105,6 +106,14 @@ def _toxicity(settings: Settings) -> Finding:
 
     choice = choose(settings.toxicity, settings.data_dir)
     return Finding("toxicity", not choice.failed, choice.sentence, "mend it, then: llmtower toxicity check" if choice.failed else "")
+
+
+def _embedder(settings: Settings) -> Finding:
+    from llmtower_processors.drift.examine import examine_embedder
+
+    sentence, wrong = examine_embedder(settings.worker.embedder)
+    remedy = "correct LLMTOWER_WORKER__EMBEDDER: the worker that scores does not start with it (unset: hashed-words, without a model)"
+    return Finding("embedder", not wrong, sentence, remedy if wrong else "")
 
 
 def _kafka(settings: Settings) -> Finding:

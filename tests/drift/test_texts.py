@@ -1,5 +1,7 @@
 """Texts out of content, words out of texts, languages and vectors out of words."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -153,15 +155,18 @@ def test_the_version_of_a_model_follows_from_its_weights_alone() -> None:
     assert fingerprint([one, other * 2]) != fingerprint([one, other])
 
 
-def test_a_model_that_cannot_be_loaded_is_one_sentence() -> None:
+def test_a_model_that_cannot_be_loaded_is_one_sentence(tmp_path: Path) -> None:
     def broken(path: str) -> None:
         raise OSError(f"no file in {path}\nand a long story")
 
     with pytest.raises(NotConfigured, match="LLMTOWER_WORKER__EMBEDDER=model2vec:FOLDER"):
         _loaded("model2vec", "", broken)
-    with pytest.raises(NotConfigured, match=r"cannot load './x' \(OSError: no file in ./x\)\. It must be a folder") as raised:
-        _loaded("model2vec", "./x", broken)
+    with pytest.raises(NotConfigured, match=r"cannot load '.*' \(OSError: no file in .*\)\. It must be a folder") as raised:
+        _loaded("model2vec", str(tmp_path), broken)
     assert "long story" not in str(raised.value)
+    for missing in (str(tmp_path / "x"), "./no/such/folder", "~/model"):
+        with pytest.raises(NotConfigured, match=f"finds no folder {missing!r}, seen from /"):
+            _loaded("model2vec", missing, broken)
 
 
 def test_bandwidths_belong_to_the_version_of_an_embedder() -> None:

@@ -1,6 +1,8 @@
 """A real sentence-transformers model (the MiniLM weights that come as a package) behind the drift embedder's protocol."""
 
 import random
+import shutil
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,27 @@ def test_minilm_sees_a_new_topic_through_its_features(minilm: Embedder) -> None:
     assert abs(mmd2(one, 60, same, 60)) < 0.02 < 0.1 < mmd2(one, 60, other, 60)
 
 
+def test_the_levels_of_relevance_and_groundedness_are_those_of_minilm(minilm: Embedder) -> None:
+    """Questions with their answers and with those of others, claims that documents support and such as they do not."""
+    from llmtower_processors.scoring.relevance import LEVELS, calibration
+    from llmtower_processors.scoring.support import by_meaning, claims
+
+    assert calibration(minilm) == ""
+    corpus = tomllib.loads(Path("tests/scoring/answers.toml").read_text("utf-8"))
+    asked, said = (minilm.embed([pair[side] for pair in corpus["pair"]]) for side in ("question", "answer"))
+    about = asked @ said.T >= LEVELS[minilm.label.partition("@")[2]]
+    own = np.eye(len(asked), dtype=bool)
+    assert about[own].mean() >= 0.95
+    assert about[~own].mean() <= 0.02
+    supported = by_meaning(minilm)
+    found = [
+        (supported([text], one["documents"])[0], number in one["unsupported"])
+        for one in corpus["grounded"]
+        for number, text in claims(one["answer"])
+    ]
+    assert not [rests for rests, unsupported in found if rests is unsupported]
+
+
 def test_a_static_model_is_named_by_its_weights(tmp_path: Path) -> None:
     """The vectors of MiniLM's words as a model of model2vec; a folder without one, and one that is damaged, are one sentence."""
     from model2vec import StaticModel
@@ -59,3 +82,16 @@ def test_a_static_model_is_named_by_its_weights(tmp_path: Path) -> None:
         load_embedder(f"model2vec:{tmp_path / 'static'}")
     with pytest.raises(NotConfigured, match="cannot load"):
         load_embedder(f"sentence-transformers:{tmp_path / 'static'}")
+
+
+def test_doctor_names_the_file_that_a_models_folder_lacks_and_what_a_whole_one_gives(minilm: Embedder, tmp_path: Path) -> None:
+    from llmtower_processors.drift.examine import examine_embedder
+
+    whole = Path(get_model_path())
+    said, wrong = examine_embedder(f"sentence-transformers:{whole}")
+    assert (said, wrong) == (f"{minilm.label} embeds texts", False)
+    shutil.copytree(whole, tmp_path / "half")
+    (tmp_path / "half" / "model.safetensors").unlink()
+    said, wrong = examine_embedder(f"sentence-transformers:{tmp_path / 'half'}")
+    assert wrong
+    assert "model.safetensors" in said

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmtower_processors.drift.embedders import HashedNgrams, ModelEmbedder
+from llmtower_processors.drift.embedders import Embedder, HashedNgrams, ModelEmbedder
 from llmtower_processors.scoring.model import Spoken
 from llmtower_processors.scoring.relevance import relevance
 from llmtower_processors.scoring.retrieval import of_step
@@ -86,6 +86,34 @@ def test_a_model_compares_meanings_and_still_minds_numbers() -> None:
     )
     ((score,),) = scorer.score([asked])
     assert score.positions == (1, 2)
+    assert score.reason == "uncalibrated"
+
+
+class Same:
+    """A stand-in for a model to which all texts are the same."""
+
+    def encode(self, texts: list[str]) -> Any:
+        return np.ones((len(texts), 384))
+
+
+@pytest.mark.parametrize(
+    ("embedder", "reason"),
+    [
+        (HashedNgrams(), ""),
+        (HashedNgrams(characters=True), ""),
+        (ModelEmbedder("any-folder", "63dad648", 384, Same()), ""),
+        (ModelEmbedder("all-MiniLM-L6-v2", "0badcafe", 384, Same()), "uncalibrated"),
+        (ModelEmbedder("hashed-words", "1", 384, Same()), "uncalibrated"),
+    ],
+    ids=["words", "characters", "MiniLM", "a model of its name", "a model of our name"],
+)
+def test_scores_at_levels_that_are_those_of_another_embedder_say_so(embedder: Embedder, reason: str) -> None:
+    long = "The lamp ships on Monday morning. " * 1_000
+    for answer, said in (("The lamp ships on Monday morning.", reason), (long, f"{reason}, cut" if reason else "cut")):
+        ((about,),) = relevance(embedder).score([call("When does the lamp ship?", answer)])
+        assert about.reason == said
+    ((rests,),) = groundedness(embedder).score([call("q", "The lamp ships on Monday.", documents=documents("The lamp ships on Monday."))])
+    assert (rests.reason, rests.value) == (reason, 1.0)
 
 
 class Jittering:

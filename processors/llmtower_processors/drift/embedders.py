@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -158,6 +159,10 @@ def _loaded(kind: str, path: str, load: Callable[[str], Any]) -> Any:
     """What these packages raise over a folder that is missing, damaged or of another kind is of many kinds."""
     if not path:
         raise NotConfigured(f"The embedder {kind} needs a model: LLMTOWER_WORKER__EMBEDDER={kind}:FOLDER")
+    if path.startswith((".", "/", "~")) and not Path(path).is_dir():
+        raise NotConfigured(
+            f"The embedder {kind} finds no folder {path!r}, seen from {Path.cwd()}. It must be a folder with a model of {kind}."
+        )
     try:
         return load(path)
     except Exception as error:

@@ -14,9 +14,12 @@ from llmtower_processors.drift.embedders import Embedder, HashedNgrams
 from llmtower_processors.drift.said import LONGEST
 from llmtower_processors.scoring.model import Score, Spoken, skipped
 
-LEVELS: Final = {"hashed-words": 0.055, "hashed-characters": 0.14}
-"""Cosine at which an answer begins to be about the question, by the embedder's name; `OF_MODELS` for all others."""
-OF_MODELS: Final = 0.35
+LEVELS: Final = {"hashed-words": 0.055, "hashed-characters": 0.14, "63dad648:384": 0.35}
+"""Cosine at which an answer begins to be about the question, by what tells an embedder: its name where it is ours, else version and
+dimension (all-MiniLM-L6-v2)."""
+OF_OTHERS: Final = 0.35
+"""For all others, whose scores say `uncalibrated`."""
+UNCALIBRATED: Final = "uncalibrated"
 DIGITS: Final = 6
 """Of a cosine that count: the last bits of a model's vectors depend on what else is in the batch, and a replay must not."""
 DIMENSION: Final = 1024
@@ -29,6 +32,8 @@ class Relevance:
 
     embedder: Embedder
     level: float
+    reason: str = ""
+    """Of each score: `uncalibrated` where nobody has looked where this embedder's level is."""
     version: str = "2"
     names: tuple[str, ...] = ("relevance",)
 
@@ -50,11 +55,27 @@ class Relevance:
         if not all(said):
             return skipped(self.names, "no words")[0]
         longest = max(len(call.question), len(call.answer))
-        return Score("relevance", min(1.0, max(0.0, alike / (2 * self.level))), reason="cut" if longest > LONGEST else "")
+        value = min(1.0, max(0.0, alike / (2 * self.level)))
+        return Score("relevance", value, reason=reasons(self.reason, "cut" if longest > LONGEST else ""))
+
+
+def reasons(*given: str) -> str:
+    """Join what there is to say of a score."""
+    return ", ".join(filter(None, given))
+
+
+def calibration(embedder: Embedder) -> str:
+    """Give `uncalibrated` where the levels of an embedder are those of another one; else nothing."""
+    return UNCALIBRATED if _known_as(embedder) is None else ""
+
+
+def _known_as(embedder: Embedder) -> str | None:
+    name, _, version = embedder.label.partition("@")
+    known = name if isinstance(embedder, HashedNgrams) else version
+    return known if known in LEVELS else None
 
 
 def relevance(embedder: Embedder) -> Relevance:
     """Score with this embedder at its level."""
-    name = embedder.label.partition("@")[0]
     wide = HashedNgrams(characters=embedder.characters, dimension=DIMENSION) if isinstance(embedder, HashedNgrams) else embedder
-    return Relevance(wide, LEVELS.get(name, OF_MODELS))
+    return Relevance(wide, LEVELS.get(_known_as(embedder) or "", OF_OTHERS), calibration(embedder))

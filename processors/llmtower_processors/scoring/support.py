@@ -16,7 +16,7 @@ import numpy as np
 from llmtower_processors.drift.embedders import Embedder, HashedNgrams
 from llmtower_processors.scoring.model import Score, Spoken, skipped
 from llmtower_processors.scoring.plain import folded, visible
-from llmtower_processors.scoring.relevance import DIGITS
+from llmtower_processors.scoring.relevance import DIGITS, calibration, reasons
 
 MOST_SENTENCES: Final = 64
 """Sentences of an answer that are looked at."""
@@ -27,7 +27,7 @@ KEPT_CHARACTERS: Final = 8_192
 ENOUGH_WORDS: Final = 0.6
 """Share of a sentence's words that one document must hold."""
 ENOUGH_ALIKE: Final = 0.6
-"""Cosine at which a sentence of a document means nearly the same."""
+"""Cosine at which a sentence of a document means nearly the same, of MiniLM; see `relevance.LEVELS`."""
 _STEM: Final = 5
 """Letters by which words are compared: endings differ."""
 _FEWEST: Final = 2
@@ -127,6 +127,8 @@ class Groundedness:
     support: Support = by_words
     label: str = "words"
     version: str = "1"
+    reason: str = ""
+    """Of each score: `uncalibrated` where nobody has looked at what `ENOUGH_ALIKE` means to this embedder."""
     names: tuple[str, ...] = ("groundedness",)
 
     def score(self, calls: Sequence[Spoken]) -> Sequence[Sequence[Score]]:
@@ -143,12 +145,12 @@ class Groundedness:
         room = MOST_CHARACTERS // len(texts)
         supported = self.support([text for _, text in claimed], [text[:room] for text in texts])
         missing = tuple(number for (number, _), good in zip(claimed, supported, strict=True) if not good)
-        reason = "cut" if len(call.answer) > MOST_CHARACTERS or any(len(text) > room for text in texts) else ""
-        return Score("groundedness", 1 - len(missing) / len(claimed), reason=reason, positions=missing)
+        cut = "cut" if len(call.answer) > MOST_CHARACTERS or any(len(text) > room for text in texts) else ""
+        return Score("groundedness", 1 - len(missing) / len(claimed), reason=reasons(self.reason, cut), positions=missing)
 
 
 def groundedness(embedder: Embedder) -> Groundedness:
     """Compare meanings where the embedder knows any, words where it only hashes them."""
     if isinstance(embedder, HashedNgrams):
         return Groundedness()
-    return Groundedness(by_meaning(embedder), embedder.label, "2")
+    return Groundedness(by_meaning(embedder), embedder.label, "2", calibration(embedder))
