@@ -23,10 +23,8 @@ def examine_embedder(name: str) -> tuple[str, bool]:
     try:
         good = bool(np.abs(embedder.embed([_TRIED])).max() > 0)
     except Exception as error:  # whatever a model raises
-        return (
-            f"{embedder.label} was loaded and fails over a text ({type(error).__name__}). Another model is needed, or this one anew.",
-            True,
-        )
+        raised = type(error).__name__
+        return f"{embedder.label} was loaded and fails over a text ({raised}). Get another model, or this one anew.", True
     if not good:
         return f"{embedder.label} was loaded and gives no vector. Get another model, or this one anew.", True
     return f"{embedder.label} embeds texts{_UNCALIBRATED if calibration(embedder) else ''}", False
