@@ -10,4 +10,4 @@ from tests import gotools
 def goclient(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The Go program in engine/goclient, built: clickhouse-go over HTTP, as Grafana's plugin uses it."""
     source = Path(__file__).parent / "engine" / "goclient"
-    return gotools.build(source, tmp_path_factory.mktemp("go") / "goclient", "clickhouse-go (so Grafana's plugin) against the engine")
+    return gotools.build(source, tmp_path_factory, "clickhouse-go (so Grafana's plugin) against the engine")

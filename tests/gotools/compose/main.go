@@ -10,7 +10,7 @@ import (
 )
 
 func main() {
-	options, err := cli.NewProjectOptions(os.Args[1:2], cli.WithOsEnv)
+	options, err := cli.NewProjectOptions(os.Args[1:2], cli.WithOsEnv, cli.WithEnvFiles(), cli.WithDotEnv)
 	check(err)
 	project, err := options.LoadProject(context.Background())
 	check(err)

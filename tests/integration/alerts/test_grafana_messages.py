@@ -47,9 +47,7 @@ rules:
 @pytest.fixture(scope="session")
 def renderer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The Go program in gotools/templates."""
-    return gotools.build(
-        gotools.HERE / "templates", tmp_path_factory.mktemp("go") / "templates", "messages of Grafana's rules by Go's templates"
-    )
+    return gotools.build(gotools.HERE / "templates", tmp_path_factory, "messages of Grafana's rules by Go's templates")
 
 
 def judged(client: Client, rule: Mapping[str, Any]) -> list[Alert]:
