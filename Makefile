@@ -125,7 +125,7 @@ bench: setup ## measure what the README claims
 faults: setup ## 200 seeded runs of kills, freezes and cuts (hours; goes on where it was interrupted)
 	@$(BIN)/python -m tests.faults $(FAULTS)
 
-# What the image of docker-compose.yml holds.
+# What the image of docker-compose.yml holds; that of its dashboards holds the extra `grafana`.
 IMAGE := server gateway web notify
 INTEGRATIONS := anthropic bedrock chroma gemini ollama openai
 
@@ -139,6 +139,8 @@ lock: setup ## resolve the dependencies and Kafka's jars anew
 	@$(BIN)/python -m tests.clients.table
 	@$(uv_like_pip); $(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --extra grafana --generate-hashes --no-emit-index-url \
 		--no-annotate --no-header pyproject.toml requirements/grafana.in -o requirements/clients-grafana.txt
+	@$(uv_like_pip); $(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --extra grafana --generate-hashes --no-emit-index-url \
+		--no-annotate --no-header -c requirements/clients-grafana.txt pyproject.toml -o requirements/grafana.txt
 	@$(uv_like_pip); $(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 $(IMAGE:%=--extra %) --generate-hashes --no-emit-index-url \
 		--no-annotate --no-header pyproject.toml -o requirements/server.txt
 	@$(uv_like_pip); $(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \

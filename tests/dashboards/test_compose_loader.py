@@ -26,7 +26,7 @@ def loader(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     docker = shutil.which("docker")
     if docker and not subprocess.run([docker, "compose", "version"], capture_output=True, check=False).returncode:
         return [docker, "compose", "--file", "{}", "config", "--format", "json"]
-    return [str(gotools.build(gotools.HERE / "compose", tmp_path_factory, "docker-compose.yml by `docker compose config`")), "{}"]
+    return [str(gotools.build(gotools.HERE / "compose", tmp_path_factory, "docker-compose.yml by `docker compose config`")), "load", "{}"]
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_it_is_read_as_our_other_tests_read_it(load: Load) -> None:
 @pytest.mark.parametrize(("chosen", "address"), [({}, "127.0.0.1"), (OPEN, "0.0.0.0")])
 def test_ports_are_open_beyond_this_machine_by_choice_alone(load: Load, chosen: Mapping[str, str], address: str) -> None:
     assert len(OPEN) == 5, "four *_BIND and the name that Kafka tells"
-    services = project(load, PASSWORDS | chosen)["services"]
+    services = project(load, {**PASSWORDS, **chosen})["services"]
     bound = {name: {port["host_ip"] for port in service["ports"]} for name, service in services.items() if service.get("ports")}
     expected = {name: {address} for name in ("kafka", "gateway", "page", "grafana")}
     assert bound == expected | {"clickhouse": {"127.0.0.1"}}
