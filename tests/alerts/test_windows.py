@@ -8,7 +8,7 @@ from tests.alerts.world import START_MS, World
 from llmtower_processors.alerts.load import parse_rules
 from llmtower_processors.alerts.model import Notification
 from llmtower_processors.alerts.questions import MINUTE_US, Moment
-from llmtower_processors.alerts.second import SECOND_LOOK_US
+from llmtower_processors.alerts.second import SECOND_LOOK_US, SecondLooks
 from llmtower_schemas.queries import Query
 from llmtower_schemas.settings import AlertSettings
 
@@ -96,3 +96,27 @@ def test_late_events_tell_of_what_was_missed() -> None:
     first = told[0].transition
     assert (first.cause, first.corrected, first.value) == ("late_events", True, 0.5)
     assert first.at_us - first.window_end_us >= MINUTE_US
+
+
+def test_a_minute_of_which_nothing_had_come_is_looked_at_again_as_soon_as_it_has() -> None:
+    looks = SecondLooks()
+    assert looks.ready(moment(3_600)) == []
+    later = Moment(NOW_US + 2 * S, {"default": NOW_US + S}, 30 * S)
+    assert [one.now_us for one in looks.ready(later)] == [NOW_US - MINUTE_US]
+
+
+def test_late_events_that_come_all_at_once_correct_in_that_round() -> None:
+    """The round before still saw four of ten fail; the watermark and what was missing arrive together."""
+    world = Late(RULES)
+
+    async def one_leader() -> None:
+        service = world.service()
+        for value, behind_s in [*[(0.4, 200)] * 61, (0.0, 0)]:
+            world.figures = {"error_rate": {GROUP: (value, 100.0)}}
+            world.marks = {"default": world.clock.now_ms() * 1_000 - behind_s * S}
+            await service.fire(world.firing())
+            world.clock.forward(2)
+        await service.resign()
+
+    asyncio.run(one_leader())
+    assert [one.transition.cause for one in world.received] == ["breach", "late_events"]

@@ -20,7 +20,8 @@ class SecondLooks:
         end = moment.end_us(None)
         minute = end // MINUTE_US * MINUTE_US
         if minute not in self._waiting and len(self._waiting) < MOST_LOOKS:
-            self._waiting[minute] = (moment.completeness(None, minute - MINUTE_US) or 1.0) < 1.0
+            share = moment.completeness(None, minute - MINUTE_US)
+            self._waiting[minute] = share is not None and share < 1.0  # of a minute of which nothing is there yet it is 0
         mark = min(moment.marks.values(), default=moment.now_us)
         ready = [
             at

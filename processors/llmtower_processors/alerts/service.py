@@ -198,7 +198,10 @@ class Term:
         return found
 
     async def _look(self, due: Sequence[Rule], now_us: int) -> list[Measured]:
-        """What the tables say now, after what they say once more of minutes that have closed. Raises Unreachable, QuestionRefusedError."""
+        """What the tables say now, then what they say once more of minutes that have closed. Raises Unreachable, QuestionRefusedError.
+
+        In this order, because late events often come all at once: what they correct must not look bad from the round before.
+        """
         marks = await asyncio.to_thread(self._meter.marks, now_us)
         moment = Moment(now_us, marks, round(self._settings.patience_s * 1e6))
         now = await asyncio.to_thread(self._meter.measure, due, moment)
@@ -209,7 +212,7 @@ class Term:
         self._say_cut(now)
         for name, sentence in now.failed.items():
             self._sight.failed(f"rule {name}", sentence)
-        return [*reversed(again), now]
+        return [now, *reversed(again)]
 
     def _say_cut(self, measured: Measured) -> None:
         """Say once of each rule that not all of its groups are judged, and once when they are again."""

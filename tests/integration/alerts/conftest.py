@@ -50,9 +50,11 @@ class Place:
             metrics=AlertMetrics(CollectorRegistry()),
         )
 
-    def calls(self, count: int, *, failed: int, ago_s: float = 5, app: str = "chat", model: str = "gpt-4o", environment: str = "") -> None:
-        """Store calls that ended a moment ago."""
-        at = int((time.time() - ago_s) * 1e6)
+    def calls(
+        self, count: int, *, failed: int, at_us: int | None = None, app: str = "chat", model: str = "gpt-4o", environment: str = ""
+    ) -> None:
+        """Store calls of that time, or that ended a moment ago."""
+        at = int((time.time() - 5) * 1e6) if at_us is None else at_us
         columns: dict[str, list[Any]] = {
             "project": ["default"] * count,
             "app": [app] * count,
