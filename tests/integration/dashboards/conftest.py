@@ -1,14 +1,15 @@
-"""Three databases on the session's engine: empty, one call, many rows. Panels of the last one are asked as the roles that will ask them."""
+"""Four databases on the session's engine: empty, one call, many, a million. The third is asked as the roles that will ask."""
 
 import asyncio
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import clickhouse_connect
 import pytest
 from clickhouse_connect.driver.client import Client
+from tests.integration.dashboards.widen import million
 from tests.integration.dashboards.world import World, many, single
 
 from llmtower_dashboards.ask import Answer, Asker, AskError
@@ -26,6 +27,7 @@ MAKERS: dict[str, tuple[str, Callable[[], World]]] = {
     "empty": (f"t{uuid.uuid4().hex[:12]}", World),
     "single": (f"t{uuid.uuid4().hex[:12]}", single),
     "many": (READABLE, many),
+    "million": (f"t{uuid.uuid4().hex[:12]}", million),
 }
 
 
@@ -83,23 +85,50 @@ async def _asked(asker: Asker, panel: Panel, frame: Frame) -> Answer | AskError:
         return error
 
 
-@pytest.fixture(scope="package")
-def places(engine: EngineProcess) -> Iterator[dict[str, Place]]:
-    """The databases, by the name of their world."""
-    made: dict[str, Place] = {}
-    with clickhouse_connect.get_client(**_address(engine, Role.WRITER)) as server:
-        for name, (database, make) in MAKERS.items():
+class Places(Mapping[str, Place]):
+    """The databases by the name of their world, each made when a test first asks for it."""
+
+    def __init__(self, engine: EngineProcess) -> None:
+        self._engine = engine
+        self._made: dict[str, Place] = {}
+
+    def __getitem__(self, name: str) -> Place:
+        if name not in self._made:
+            self._made[name] = self._make(*MAKERS[name])
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(MAKERS)
+
+    def __len__(self) -> int:
+        return len(MAKERS)
+
+    def _make(self, database: str, make: Callable[[], World]) -> Place:
+        with clickhouse_connect.get_client(**_address(self._engine, Role.WRITER)) as server:
             create_database(server, database)
-            world, writer = make(), _address(engine, Role.WRITER, database)
-            with clickhouse_connect.get_client(**writer) as client:
-                migrate(client, KEEP_ALL)
-                world.store(client)
-            roles = {"dashboards": Role.DASHBOARDS, "content": Role.CONTENT}
-            readers = {reader: _address(engine, role if database == READABLE else Role.WRITER, database) for reader, role in roles.items()}
-            made[name] = Place(world, writer, readers)
-        yield made
-        for database, _ in MAKERS.values():
-            server.command(f"DROP DATABASE {database}")
+        world, writer = make(), _address(self._engine, Role.WRITER, database)
+        with clickhouse_connect.get_client(**writer) as client:
+            migrate(client, KEEP_ALL)
+            world.store(client)
+        roles = {"dashboards": Role.DASHBOARDS, "content": Role.CONTENT}
+        readers = {
+            reader: _address(self._engine, role if database == READABLE else Role.WRITER, database) for reader, role in roles.items()
+        }
+        return Place(world, writer, readers)
+
+    def drop(self) -> None:
+        """Give their room back."""
+        with clickhouse_connect.get_client(**_address(self._engine, Role.WRITER)) as server:
+            for name in self._made:
+                server.command(f"DROP DATABASE {MAKERS[name][0]}")
+
+
+@pytest.fixture(scope="package")
+def places(engine: EngineProcess) -> Iterator[Places]:
+    """The databases, by the name of their world."""
+    made = Places(engine)
+    yield made
+    made.drop()
 
 
 def _address(engine: EngineProcess, role: Role, database: str = "default") -> dict[str, Any]:

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
-Row = dict[str, Any]
+from tests.integration.dashboards.columns import Row
+
 MINUTES: Final = 60
 SILENT: Final = 30
 """The second producer was last heard so many minutes ago."""

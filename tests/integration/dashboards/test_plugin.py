@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integration.dashboards.conftest import Place
+from tests.integration.dashboards.conftest import Place, Places
 from tests.integration.dashboards.world import END
 
 from llmtower_dashboards.ask import Answer
@@ -51,7 +51,7 @@ def plugin(binary: Path, place: Place, statements: list[str], compression: str) 
 
 
 @pytest.mark.timeout(300)
-def test_every_statement_of_every_dashboard_is_answered(goclient: Path, places: dict[str, Place]) -> None:
+def test_every_statement_of_every_dashboard_is_answered(goclient: Path, places: Places) -> None:
     place, statements = places["many"], sent()
     found = dict(zip(statements, plugin(goclient, place, [literal(sql, FRAME) for sql in statements], "gzip"), strict=True))
     plain = [panel for panel in PANELS.values() if panel.reader == "dashboards" and panel.sql in found]
@@ -70,7 +70,7 @@ def test_every_statement_of_every_dashboard_is_answered(goclient: Path, places: 
             assert [one for one, _ in numbers] == [pytest.approx(other) for _, other in numbers], panel.name
 
 
-def test_every_question_of_every_alert_rule_is_numbers_with_labels(goclient: Path, places: dict[str, Place]) -> None:
+def test_every_question_of_every_alert_rule_is_numbers_with_labels(goclient: Path, places: Places) -> None:
     """What the plugin gives, Grafana reads as one number a row; the rest is text. The dashboards' reader may ask all of it."""
     rules = load_rules()
     told = [rule.model_copy(update={"grafana": True}) for rule in rules.rules]
@@ -86,7 +86,7 @@ def test_every_question_of_every_alert_rule_is_numbers_with_labels(goclient: Pat
             assert [isinstance(value, str) for value in row] == [name != "value" for name in answer["columns"]], sql
 
 
-def test_filters_of_several_values_are_quoted(goclient: Path, places: dict[str, Place]) -> None:
+def test_filters_of_several_values_are_quoted(goclient: Path, places: Places) -> None:
     statements = [literal(PANELS[name].sql, FILTERED) for name in ("cost_by_model", "latency_by_app")]
     models, apps = plugin(goclient, places["many"], statements, "none")
     assert [row[0] for row in models["rows"]] == ['"gpt-4o"']

@@ -1,14 +1,17 @@
 """Rows of every table that panels read, drawn from a seed: plain dicts, from which the oracle computes what panels must say."""
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
+import numpy as np
 from clickhouse_connect.driver.client import Client
-from tests.integration.dashboards.pipeline import Row, audits, dead_letters, heartbeats, ledger, us, watermarks
+from tests.integration.dashboards.columns import Array, Row, Table, plain
+from tests.integration.dashboards.drifting import drift, explanations, texts
+from tests.integration.dashboards.pipeline import audits, dead_letters, heartbeats, ledger, us, watermarks
 
 END: Final = datetime(2025, 11, 20, 12, tzinfo=UTC)
 """In the past for every clock, so that `now()` never cuts a range."""
@@ -27,29 +30,41 @@ TOKENS: Final = (
 SOUND: Final = ("audio_input_tokens", "image_input_tokens")
 COSTS: Final = ("cost_input_nano_usd", "cost_cache_nano_usd", "cost_output_nano_usd", "cost_fees_nano_usd")
 ERRORS: Final = ("rate_limit", "timeout", "server")
+OF_SCORES: Final = ("names", "score_values", "weights", "statuses", "reasons", "scorers", "scorer_versions", "labels", "positions")
+"""Columns of `call_scores` that hold one value a score."""
+LATE: Final = 10
+AT_ONCE: Final = 100_000
+CALLS: Final = 4_500
+FIRST: Final = 0x1000
+"""Calls are numbered from here on."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class World:
-    """Rows by table."""
+    """What was put into a database, by table."""
 
-    tables: dict[str, list[Row]] = field(default_factory=dict)
+    tables: Mapping[str, Table] = field(default_factory=dict)
 
-    def __getitem__(self, table: str) -> list[Row]:
-        return self.tables.setdefault(table, [])
+    def __getitem__(self, table: str) -> Table:
+        return self.tables[table]
 
     def store(self, client: Client) -> None:
-        """Insert everything; every tenth call arrives late, in an insert of its own."""
+        """Insert everything, calls in the order of their beginning; every tenth comes late: after all else, and what is about it."""
+        calls = self.tables.get("calls", Table({}))
+        late = np.arange(len(calls)) % LATE == LATE - 1
         for table, rows in self.tables.items():
-            for part in (rows[::2], rows[1::2]) if table == "calls" else (rows,):
-                insert(client, table, part)
+            order = np.argsort(rows["started_at"], kind="stable") if table == "calls" else np.arange(len(rows))
+            insert(client, table, rows, order[~late[order]] if table == "calls" else order)
+        insert(client, "calls", calls, np.flatnonzero(late))
 
 
-def insert(client: Client, table: str, rows: Sequence[Row]) -> None:
-    """Insert rows that share their columns; moments are integers of the column's own unit."""
-    if rows:
-        names = list(rows[0])
-        client.insert(table, [[row[name] for row in rows] for name in names], column_names=names, column_oriented=True)
+def insert(client: Client, table: str, rows: Table, order: Array | None = None) -> None:
+    """Insert rows, as many at a time as a worker does; moments are integers of the column's own unit."""
+    names = rows.names()
+    picked = np.arange(len(rows)) if order is None else order
+    for start in range(0, len(picked), AT_ONCE):
+        part = rows.take(picked[start : start + AT_ONCE])
+        client.insert(table, [plain(part[name]) for name in names], column_names=names, column_oriented=True)
 
 
 def call(rng: random.Random, number: int, at: datetime) -> Row:
@@ -59,7 +74,7 @@ def call(rng: random.Random, number: int, at: datetime) -> Row:
     recent = at > END - timedelta(hours=3)
     duration = int(rng.lognormvariate(14, 1))
     row: Row = {
-        "call_id": UUID(int=0x1000 + number),
+        "call_id": UUID(int=FIRST + number),
         "started_at": us(at),
         "project": "default",
         "app": ("chat", "search")[rng.randrange(2)],
@@ -99,27 +114,28 @@ def _environment(number: int, *, staging: bool) -> str:
     return "experiment" if number % 40 in (7, 8, 12) else "staging" if staging else "production"
 
 
-def many(count: int = 4_500) -> World:
+def many(count: int = CALLS) -> World:
     """Calls of the mornings of nine days, more of them in the last six hours; scores, feedback, drift, the pipeline's books."""
     rng = random.Random(7)
-    world = World()
+    calls = []
     for number in range(count):
         hours = rng.uniform(0, 6) if number % 3 == 0 else rng.randrange(9) * 24 + rng.uniform(0, 12)
-        world["calls"].append(call(rng, number, END - timedelta(hours=hours) - timedelta(microseconds=1)))
-    world["requests"].extend(_requests(world["calls"]))
-    world["deploys"].extend(_deploy(END - timedelta(hours=hours), version) for hours, version in ((2, "1.1"), (30, "1.0")))
-    world["registry_events"].extend(_moves())
-    world["scores"].extend(_scores(rng, world["calls"]))
-    world["call_scores"].extend(_call_scores(rng, world["calls"]))
-    world["feedback"].extend(_feedback(rng, world["calls"]))
-    world["scores"].extend(_judged(random.Random(9), world["calls"]))
-    world["judge_rounds"].extend(_rounds())
-    world["drift"].extend(_drift())
-    world["drift_explanations"].extend(_explanations())
-    world["drift_ranges"].extend(_texts(rng))
-    for make in (heartbeats, watermarks, ledger, dead_letters, audits):
-        world[make.__name__].extend(make(END))
-    return world
+        calls.append(call(rng, number, END - timedelta(hours=hours) - timedelta(microseconds=1)))
+    rows: dict[str, Iterable[Row]] = {
+        "calls": calls,
+        "requests": _requests(calls),
+        "deploys": [_deploy(END - timedelta(hours=hours), version) for hours, version in ((2, "1.1"), (30, "1.0"))],
+        "registry_events": _moves(),
+        "scores": [*_scores(rng, calls), *_judged(random.Random(9), calls)],
+        "call_scores": _call_scores(rng, calls),
+        "feedback": _feedback(rng, calls),
+        "judge_rounds": _rounds(),
+        "drift": drift(END),
+        "drift_explanations": explanations(END),
+        "drift_ranges": texts(END, rng),
+        **{make.__name__: make(END) for make in (heartbeats, watermarks, ledger, dead_letters, audits)},
+    }
+    return World({table: Table.of(found, wide=OF_SCORES if table == "call_scores" else ()) for table, found in rows.items()})
 
 
 def _moves() -> Iterable[Row]:
@@ -153,7 +169,8 @@ def single() -> World:
     row = call(rng, 1, END - timedelta(minutes=30))
     for name in ("cost_nano_usd", *COSTS):
         row[name] = None
-    return World({"calls": [row | {"cost_status": "unknown_model", "status": "ok", "error_class": ""}]})
+    nothing = {name: table.take(slice(0)) for name, table in many(40).tables.items()}
+    return World(nothing | {"calls": Table.of([row | {"cost_status": "unknown_model", "status": "ok", "error_class": ""}])})
 
 
 def _requests(calls: Iterable[Row]) -> Iterable[Row]:
@@ -275,95 +292,3 @@ def _feedback(rng: random.Random, calls: Iterable[Row]) -> Iterable[Row]:
             yield first
             if number % 30 == 0:
                 yield first | {"at": first["at"] + 1_000, "score": 1.0, "label": ""}
-
-
-def _drift() -> Iterable[Row]:
-    for minutes in range(120):
-        for app, metric, statistic, status in (("chat", "embedding", 9.0 - minutes * 0.1, ""), ("search", "length", 0.0, "insufficient")):
-            yield {
-                "at": int((END - timedelta(minutes=minutes + 1)).timestamp()),
-                "window_minutes": 60,
-                "project": "default",
-                "app": app,
-                "environment": "production",
-                "request_model": "gpt-4o",
-                "prompt_name": "greet",
-                "prompt_version": "1",
-                "direction": "output",
-                "embedder": "hash@1:384",
-                "metric": metric,
-                "reference": "trailing",
-                "status": status or ("drift" if statistic > 5.0 else "ok"),
-                "reason": "too few texts" if status else "",
-                "statistic": statistic,
-                "threshold": 0.0 if status else 5.0,
-                "distance": 0.1,
-                "texts": 40 if not status else 3,
-                "rank": 0.9,
-                "moved": 0.0 if status else 0.1 + minutes / 1_000,
-            }
-
-
-def _explanations() -> Iterable[Row]:
-    """One with examples, a mix and a deploy, and one of a time in which no content was captured."""
-    for hours, examples, lengths in (
-        (1, ["019e70a2-0001-7000-8000-000000000001", "019e70a2-0001-7000-8000-000000000002"], 80.0),
-        (2, [], 0.0),
-    ):
-        yield {
-            "at": int((END - timedelta(hours=hours)).timestamp()),
-            "project": "default",
-            "app": "chat",
-            "environment": "production",
-            "request_model": "gpt-4o",
-            "prompt_name": "greet",
-            "prompt_version": "1",
-            "direction": "output",
-            "embedder": "hash@1:384",
-            "metric": "embedding",
-            "window_minutes": 60,
-            "reference": "trailing",
-            "moved": 0.31 if examples else 0.0,
-            "examples": examples,
-            "texts_before": 300,
-            "texts_now": 400,
-            "characters_before": lengths,
-            "characters_now": 2 * lengths,
-            "shares": [("language", "de", 0.1, 0.25)] if examples else [],
-            "deploys": ["chat 1.1"] if examples else [],
-        }
-
-
-def _texts(rng: random.Random) -> Iterable[Row]:
-    """Twice as long answers in the last six hours than in the same hours of the days before."""
-    for hours in [*range(6), *(day * 24 + hour for day in range(1, 9) for hour in range(6))]:
-        for direction, language in (("input", "en"), ("input", "de"), ("output", "en")):
-            calls = 60 + rng.randrange(20)
-            yield {
-                "minute": int((END - timedelta(hours=hours, minutes=30)).timestamp()),
-                "project": "default",
-                "app": "chat",
-                "environment": "production",
-                "request_model": "gpt-4o",
-                "prompt_name": "greet",
-                "direction": direction,
-                "language": language,
-                "embedder": "hash@1:384",
-                "calls": calls,
-                "texts": calls - 5,
-                "without_text": 5,
-                "characters": calls * 100,
-                "tokens": calls * (200 if hours < 6 else 100 + rng.randrange(5)),
-                "refusals": calls // 10,
-                "tool_calls": calls // 5,
-                "failed": 3,
-                "timed_us": calls * 1_000,
-                "timed_tokens": calls * 10,
-                "features": [1, 2],
-                "mean": [3],
-                "lengths": {3: calls - 5},
-                "token_times": {4: calls},
-                "finish_reasons": {"stop": calls},
-                "session_calls": calls if direction == "input" else 0,
-                "sessions": [hours * 100 + one for one in range(10 + hours % 3)] if direction == "input" else [],
-            }
