@@ -30,6 +30,7 @@ def test_what_the_worker_sends_arrives_with_how_soon_and_a_digest_counts_as_what
         assert inbox.told[0].title == "CRITICAL: Many calls fail (app=chat, project=default)"
         assert inbox.told[0].measured == "Value 43.2 %, level 30 %, from 1,234 events"
         assert 5 <= inbox.told[0].behind_s < 60
+        assert [(one.group, one.value, one.message) for one in inbox.told[:2]] == [("chat", "43.2 %", 1), ("a", "43.2 %", 2)]
         assert behind(inbox.told[:1]) == (inbox.told[0].behind_s,) * 2
     assert inbox.secret not in repr(inbox)
 

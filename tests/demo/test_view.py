@@ -212,10 +212,33 @@ def test_plain_lines_say_each_alert_once() -> None:
     ]
 
 
+def test_what_a_digest_says_of_one_rule_is_one_line() -> None:
+    def told(app: str, value: str, message: int) -> Told:
+        title = f"WARNING: Many calls fail (app={app})"
+        measured = f"Value {value}, level 10 %, from 90 calls"
+        more = {"rule": "error_rate", "group": app, "value": value, "message": message}
+        return Told(title, measured, firing=True, critical=False, behind_s=float(message), **more)  # type: ignore[arg-type]
+
+    found = (told("chat", "20 %", 1), told("search", "30 %", 1), told("batch", "40 %", 2))
+    console = Console(width=200, record=True, file=io.StringIO())
+    with PlainDisplay(console) as display:
+        display.show(replace(SCREEN, told=found))
+    lines = [line.split("ALERT  ")[1] for line in console.export_text().splitlines() if "ALERT" in line]
+    assert lines == [
+        "WARNING: Many calls fail  2 groups: chat 20 %, search 30 %, told 1.0 s after its window's end",
+        "WARNING: Many calls fail (app=batch)  Value 40 %, level 10 %, from 90 calls, told 2.0 s after its window's end",
+    ]
+    print_alerts(console, found, {})
+    text = console.export_text()
+    assert "told of 3 in 2 messages" in text
+    assert "none of them is over" in text
+    assert "3 groups: chat 20 %, search 30 %, batch 40 %, told 2.0 s after its window's end" in text
+
+
 def test_the_closing_words_say_how_soon_alerts_were_told() -> None:
     console = Console(width=140, record=True, file=io.StringIO())
     print_alerts(console, TOLD, {})
     print_alerts(console, (), {})
     text = console.export_text()
-    assert "told of 2, 6.0 s after its window's end at the median, 6.0 s at most; 1 of them are over." in text
+    assert "told of 2 in 1 message, 6.0 s after its window's end at the median, 6.0 s at most; 1 of them are over." in text
     assert "told of none" in text

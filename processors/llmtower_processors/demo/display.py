@@ -6,6 +6,7 @@ from typing import Protocol
 from rich.console import Console
 from rich.live import Live
 
+from .told import together
 from .view import Screen, alert_line, plain_line, render
 
 PLAIN_INTERVAL_S = 5.0
@@ -54,9 +55,9 @@ class PlainDisplay:
         return self
 
     def show(self, screen: Screen) -> None:
-        """Print a line for every new alert, and the figures if it is time."""
-        for one in screen.told[self._told :]:
-            self._console.print(alert_line(one, head=f"{screen.elapsed_s:4.0f} s  ALERT  "), highlight=False, soft_wrap=True)
+        """Print a line for every rule of a new message, and the figures if it is time."""
+        for some in together(screen.told[self._told :]):
+            self._console.print(alert_line(some, head=f"{screen.elapsed_s:4.0f} s  ALERT  "), highlight=False, soft_wrap=True)
         self._told = len(screen.told)
         state = (screen.phase.name, screen.live is not None and bool(screen.live.rows))
         if state == self._shown and screen.elapsed_s < self._next_s:

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from .books import AppBooks, Books
 from .numbers import count, dollars, seconds
-from .told import Told, behind, scenes_told
+from .told import Told, behind, scenes_told, together
 from .view import alert_line
 
 WIDE = 120
@@ -45,9 +45,17 @@ def render_alerts(told: Sequence[Told], began: Mapping[str, float]) -> Renderabl
         return Text("Alerts: the webhook was told of none.", style="dim")
     begun = sum(one.firing for one in told)
     soon = f"{times[0]:.1f} s after its window's end at the median, {times[1]:.1f} s at most"
-    head = Text(f"Alerts: the demo's webhook was told of {begun}, {soon}; {len(told) - begun} of them are over.", style="bold")
+    messages = len({one.message for one in told})
+    over = f"{len(told) - begun} of them are over" if begun < len(told) else "none of them is over"
+    head = Text(
+        f"Alerts: the demo's webhook was told of {begun} in {count(messages)} message{'s' * (messages > 1)}, {soon}; {over}.", style="bold"
+    )
     scenes = (f"  {name}: {_soon(seconds)}" for name, seconds in scenes_told(told, began).items())
-    return Group(head, *(alert_line(one, head="  ") for one in told if one.firing), *(Text(line, style="dim") for line in scenes))
+    return Group(
+        head,
+        *(alert_line(some, head="  ") for some in together([one for one in told if one.firing], whatever_message=True)),
+        *(Text(line, style="dim") for line in scenes),
+    )
 
 
 def print_alerts(console: Console, told: Sequence[Told], began: Mapping[str, float]) -> None:

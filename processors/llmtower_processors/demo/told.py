@@ -33,6 +33,10 @@ class Told:
     rule: str = ""
     arrived_s: float = 0.0
     """Seconds since the epoch."""
+    group: str = ""
+    value: str = ""
+    message: int = 0
+    """Which of all messages it came in: a digest brings several."""
 
 
 @dataclass(slots=True)
@@ -42,6 +46,7 @@ class Inbox:
     url: str = ""
     secret: str = field(default_factory=lambda: secrets.token_hex(16), repr=False)
     told: list[Told] = field(default_factory=list)
+    messages: int = 0
     refused: int = 0
 
     def environment(self) -> Mapping[str, str]:
@@ -54,13 +59,18 @@ class Inbox:
             self.refused += 1
             return False
         message = orjson.loads(body)
-        self.told += [_told(one, now_s) for one in message.get("alerts", [message])]
+        self.messages += 1
+        self.told += [_told(one, now_s, self.messages) for one in message.get("alerts", [message])]
         return True
 
 
-def _told(message: Mapping[str, Any], now_s: float) -> Told:
+def _told(message: Mapping[str, Any], now_s: float, number: int) -> Told:
     measured, _, _ = str(message["text"]).partition("\n")[0].rpartition(", ")
+    named = message["group"].items()
     return Told(
+        message=number,
+        group=" · ".join(value for name, value in sorted(named) if value and (name, value) != ("project", "default")) or "all",
+        value=measured.partition(",")[0].removeprefix("Value "),
         title=str(message["title"]),
         measured=measured,
         firing=message["status"] == "firing",
@@ -69,6 +79,15 @@ def _told(message: Mapping[str, Any], now_s: float) -> Told:
         arrived_s=now_s,
         behind_s=max(0.0, now_s - datetime.fromisoformat(message["window_end"]).timestamp()),
     )
+
+
+def together(told: Sequence[Told], *, whatever_message: bool = False) -> list[list[Told]]:
+    """What one message said of a rule, or with `whatever_message` all of them: so one incident reads as one."""
+    found: dict[tuple[Any, ...], list[Told]] = {}
+    for one in told:
+        apart = one.title if not one.rule else 0 if whatever_message else one.message
+        found.setdefault((one.rule, one.critical, one.firing, apart), []).append(one)
+    return list(found.values())
 
 
 def behind(told: Sequence[Told]) -> tuple[float, float] | None:

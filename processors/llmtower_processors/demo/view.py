@@ -13,7 +13,7 @@ from .numbers import count, dollars, percent, significant
 from .scenario import NORMAL, Phase
 from .scored import behind_line
 from .table import BAD, MUTED, failed, figures_table
-from .told import Told
+from .told import Told, together
 
 ACCENT, WARN = "cyan", "yellow"
 OTHER_LINES = 5
@@ -128,7 +128,7 @@ def _footer(screen: Screen, width: int) -> list[RenderableType]:
         lines.append(Text(f"Stored   {count(live.calls)} calls{_newest(live)}, {count(live.dead_letters)} dead letters", no_wrap=True))
         lines.append(behind_line(live.scored))
         lines.append(Text(f"Cost     {dollars(live.cost_nano_usd)}{_unpriced(live.unpriced)}", no_wrap=True))
-    lines += [alert_line(one, head="Alert    ") for one in screen.told[-ALERT_LINES:]]
+    lines += [alert_line(some, head="Alert    ") for some in together(screen.told)[-ALERT_LINES:]]
     if screen.trouble:
         lines.append(Text(f"Trouble  {screen.trouble}", style=BAD, no_wrap=True, overflow="ellipsis"))
     if screen.addresses:
@@ -137,11 +137,20 @@ def _footer(screen: Screen, width: int) -> list[RenderableType]:
     return lines
 
 
-def alert_line(told: Told, *, head: str = "") -> Text:
-    """Say one alert: what, how much, and when its window ended: at the watermark, which waits for the history while that is being sent."""
-    style = BAD if told.firing and told.critical else WARN if told.firing else "green"
-    rest = f"  {told.measured}, told {told.behind_s:.1f} s after its window's end" if told.firing else ""
-    return Text.assemble(head, (told.title, style), rest, no_wrap=True, overflow="ellipsis")
+def alert_line(some: Sequence[Told], *, head: str = "") -> Text:
+    """Say what a message told of one rule: of whom, how much, and when its window ended: at the watermark, which waits for the history."""
+    one = some[0]
+    style = BAD if one.firing and one.critical else WARN if one.firing else "green"
+    late = f"told {max(each.behind_s for each in some):.1f} s after its window's end"
+    groups = {each.group: each for each in some}
+    if len(groups) == 1:
+        rest = f"  {one.measured}, {late}" if one.firing else ""
+        return Text.assemble(head, (one.title, style), rest, no_wrap=True, overflow="ellipsis")
+    each = ", ".join(f"{each.group} {each.value}" if each.firing else each.group for each in groups.values())
+    rest = f", {late}" if one.firing else ""
+    return Text.assemble(
+        head, (one.title.partition(" (")[0], style), f"  {len(groups)} groups: {each}{rest}", no_wrap=True, overflow="ellipsis"
+    )
 
 
 def _history(screen: Screen, width: int) -> list[RenderableType]:
