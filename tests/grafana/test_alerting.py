@@ -106,9 +106,13 @@ def test_a_folder_that_was_deleted_is_made_anew_and_rules_without_one_are_a_sent
 @pytest.mark.parametrize(
     ("status", "path", "sentence"),
     [
-        (500, "/api/v1/provisioning/folder", r"The alert rules llmtower/llmtower-alerts at .*: HTTP 500\. Grafana's own log says more\."),
+        (
+            500,
+            "/api/v1/provisioning/folder",
+            r"The alert rules llmtower/llmtower-alerts at .*: HTTP 500\. Grafana itself failed, and its own log says why;",
+        ),
         (503, "/api/v1/provisioning/policies", r"The notification policy llmtower-.* at .*: HTTP 503\."),
-        (403, "/api/v1/provisioning/contact-points", r"The contact point llmtower-.* at .*: HTTP 403\. .* needs the role Admin\."),
+        (403, "/api/v1/provisioning/contact-points", r"The contact point llmtower-.* at .*: HTTP 403\. .* needs the role Admin "),
     ],
 )
 def test_a_grafana_that_fails_is_a_sentence_and_a_later_push_goes_on(

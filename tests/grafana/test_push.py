@@ -94,10 +94,10 @@ def test_diff_push_diff_on_the_command_line(grafana: Standin) -> None:
 def test_a_wrong_token_and_a_grafana_that_is_away_are_sentences(grafana: Standin) -> None:
     refused = run(grafana, "push", token="wrong")
     assert (refused.returncode, grafana.written) == (1, [])
-    assert "HTTP 401. Grafana does not know the token: see LLMTOWER_GRAFANA__TOKEN." in refused.stderr
+    assert "HTTP 401. Grafana does not know the token, or it has expired: see LLMTOWER_GRAFANA__TOKEN." in refused.stderr
     assert run(grafana, "push", token="").returncode == 2
     gone = HttpGrafana("http://127.0.0.1:9", TOKEN)
-    with pytest.raises(GrafanaError, match=r"Grafana at http://127.0.0.1:9 does not answer"):
+    with pytest.raises(GrafanaError, match=r"127.0.0.1:9 \(LLMTOWER_GRAFANA__URL\) cannot be reached: nobody listens there"):
         plan(gone, resources(READER))
     with pytest.raises(GrafanaError, match=r"is no address of a Grafana"):
         HttpGrafana("grafana.example", TOKEN)

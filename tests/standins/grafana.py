@@ -34,6 +34,8 @@ class Standin:
     failing: dict[str, int] = field(default_factory=dict)
     """Status by the beginning of a path."""
     version: int = 13
+    provisioned: set[str] = field(default_factory=set)
+    """Uids of what came from files."""
     address: str = ""
 
     def answer(self, method: str, path: str, body: Any) -> Answer:
@@ -41,6 +43,8 @@ class Standin:
         failure = next((status for start, status in self.failing.items() if path.startswith(start)), None)
         if failure:
             return failure, {"message": "something went wrong: T0PSECRET"}
+        if method != "GET" and any(uid in path or uid in json.dumps(body) for uid in self.provisioned):
+            return 400, {"message": "Cannot save provisioned dashboard"}
         if method != "GET":
             self.written.append(f"{method} {path}")
         parts = path.strip("/").split("/")[1:]
@@ -61,6 +65,8 @@ def _get_folder(grafana: Standin, rest: list[str], _body: Any) -> Answer:
 
 
 def _new_folder(grafana: Standin, _rest: list[str], body: Any) -> Answer:
+    if any(folder["title"] == body["title"] for uid, folder in grafana.folders.items() if uid != body["uid"]):
+        return 412, {"message": "a folder with the same name already exists in the current location"}
     if body["uid"] in grafana.folders:
         return 409, {"message": "a folder with the same uid already exists"}
     grafana.folders[body["uid"]] = {**body, "id": len(grafana.folders) + 1, "version": 1, "url": f"/dashboards/f/{body['uid']}"}
@@ -86,6 +92,8 @@ def _keep_source(grafana: Standin, body: Any) -> Answer:
 
 
 def _new_source(grafana: Standin, _rest: list[str], body: Any) -> Answer:
+    if any(source["name"] == body["name"] for uid, source in grafana.sources.items() if uid != body["uid"]):
+        return 409, {"message": "data source with the same name already exists"}
     return (
         (409, {"message": "data source with the same uid already exists"})
         if body["uid"] in grafana.sources
@@ -199,7 +207,9 @@ def serve() -> Iterator[Standin]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            if self.headers.get("Authorization") != f"Bearer {TOKEN}":
+            if self.path == "/api/health":
+                status, answer = 200, {"database": "ok", "version": f"{grafana.version}.0.1", "commit": "abcdef"}
+            elif self.headers.get("Authorization") != f"Bearer {TOKEN}":
                 status, answer = 401, {"message": "Invalid API key"}
             else:
                 status, answer = grafana.answer(self.command, self.path.partition("?")[0], json.loads(sent) if sent else None)

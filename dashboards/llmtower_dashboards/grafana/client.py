@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from llmtower_dashboards.grafana.dashboards import FOLDER_UID
 from llmtower_dashboards.grafana.errors import GrafanaError
 from llmtower_dashboards.grafana.resources import Body, Kind, Resource
+from llmtower_dashboards.grafana.trouble import no_grafana, not_ready, refused, too_old, unreachable
 
 TIMEOUT_S: Final = 15.0
 _NOT_FOUND: Final = 404
@@ -24,9 +25,26 @@ class HttpGrafana:
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise GrafanaError(f"{url!r} is no address of a Grafana: write http://host:3000 into LLMTOWER_GRAFANA__URL.")
         if not token:
-            raise GrafanaError("Grafana wants a token: make a service account with the role Admin and set LLMTOWER_GRAFANA__TOKEN.")
-        self._url = f"{parts.scheme}://{parts.netloc}"
-        self._api: Api = GrafanaApi.from_url(url, credential=TokenAuth(token), timeout=timeout_s)
+            raise GrafanaError(
+                "Grafana wants a token: make a service account with the role Admin (in Grafana: Administration, Users and access, Service"
+                " accounts) and set LLMTOWER_GRAFANA__TOKEN."
+            )
+        self._url = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
+        root = parts._replace(path=f"{parts.path.rstrip('/')}/").geturl()  # grafana-client glues `api` to whatever the path is
+        self._api: Api = GrafanaApi.from_url(root, credential=TokenAuth(token), timeout=timeout_s)
+
+    def greet(self) -> None:
+        """Make sure that a Grafana answers, of a version that the dashboards are made for. Raises GrafanaError."""
+        from grafana_client.client import GrafanaException
+
+        try:
+            health = self._answered(lambda: self._api.client.GET("/health"))
+        except GrafanaException as error:
+            raise GrafanaError(not_ready(self._url, error.status_code)) from error
+        if not isinstance(health, dict) or "database" not in health:
+            raise GrafanaError(no_grafana(self._url))
+        if old := too_old(self._url, health):
+            raise GrafanaError(old)
 
     def read(self, resource: Resource) -> Body | None:
         """Give what stands there. Raises GrafanaError."""
@@ -39,32 +57,28 @@ class HttpGrafana:
 
     def _asked(self, resource: Resource, call: Callable[[], Any], *, missing: bool) -> Any:
         from grafana_client.client import GrafanaException
-        from niquests.exceptions import RequestException
 
         try:
-            return call()
+            return self._answered(call)
         except GrafanaException as error:
             if missing and error.status_code == _NOT_FOUND:
                 return None
-            raise GrafanaError(_sentence(resource, self._url, error.status_code)) from error
-        except RequestException as error:
-            raise GrafanaError(
-                f"Grafana at {self._url} does not answer ({type(error).__name__}). Is LLMTOWER_GRAFANA__URL right?"
-            ) from error
+            raise GrafanaError(refused(resource.kind, resource.name, self._url, error.status_code, _said(error.response))) from error
+
+    def _answered(self, call: Callable[[], Any]) -> Any:
+        from grafana_client.client import GrafanaTimeoutError
+        from niquests.exceptions import InvalidJSONError, RequestException
+
+        try:
+            return call()
+        except InvalidJSONError as error:
+            raise GrafanaError(no_grafana(self._url)) from error
+        except (RequestException, GrafanaTimeoutError) as error:
+            raise GrafanaError(unreachable(self._url, error)) from error
 
 
-_HINTS: Final[Mapping[int, str]] = {
-    0: "It took too long.",
-    400: "Grafana does not understand it: another version? Run `llmtower dashboards check`.",
-    401: "Grafana does not know the token: see LLMTOWER_GRAFANA__TOKEN.",
-    403: "The token may not do that: its service account needs the role Admin.",
-    412: "Somebody changed it meanwhile: run it again.",
-}
-
-
-def _sentence(resource: Resource, url: str, status: int) -> str:
-    hint = _HINTS.get(status, "Grafana's own log says more.")
-    return f"The {resource.kind} {resource.name} at {url}: HTTP {status}. {hint}"
+def _said(response: Any) -> str:
+    return str(response.get("message", "")) if isinstance(response, dict) else ""
 
 
 def _read_folder(api: Api, resource: Resource) -> Body | None:

@@ -168,9 +168,11 @@ def _grafana(data_dir: Path) -> "HttpGrafana":
             "No Grafana: set LLMTOWER_GRAFANA__URL (and LLMTOWER_GRAFANA__TOKEN), or write files with `llmtower dashboards build`."
         )
     try:
-        return HttpGrafana(settings.url, settings.token.get_secret_value())
+        grafana = HttpGrafana(settings.url, settings.token.get_secret_value())
     except GrafanaError as error:
         raise NotConfigured(str(error)) from error
+    grafana.greet()
+    return grafana
 
 
 def _show(changes: "list[Change]") -> None:
