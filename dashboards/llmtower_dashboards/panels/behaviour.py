@@ -79,6 +79,47 @@ LANGUAGES = Panel(
     variables=OF_SCORES,
     stacked=True,
 )
+_VECTORLESS: Final = {
+    "bad": "sum(bad_vectors)",
+    "texts": "sum(texts) + sum(bad_vectors)",
+    "share": "sum(bad_vectors) / nullIf(sum(texts) + sum(bad_vectors), 0)",
+    "last": "max({time})",
+}
+_BY_EMBEDDER: Final = ("app", "direction", "embedder")
+VECTORLESS = Panel(
+    name="drift_vectorless",
+    title="Texts without a usable vector",
+    question="Which texts are in no drift figure, because their vector is of another length than declared, zero or not finite, or the model"
+    " broke over them?",
+    kind="table",
+    unit="events",
+    sql=outer(
+        ["last", *_BY_EMBEDDER, "bad", "texts", "share"],
+        "\nUNION ALL\n".join(
+            select(
+                {name: name for name in _BY_EMBEDDER} | {name: sql.replace("{time}", of.time) for name, sql in _VECTORLESS.items()},
+                of.table,
+                f"{of.within()} AND {filters(OF_SCORES)}",
+                _BY_EMBEDDER,
+                "\nHAVING bad_ > 0",
+            )
+            for of in _SKETCHES
+        ),
+        "\nORDER BY bad DESC, app, direction, embedder\nLIMIT 50",
+    ).replace("last_ AS last", "last_ AS time"),
+    columns=(
+        Column("time", "Last", "time"),
+        APP,
+        Column("direction", "Direction", "text"),
+        Column("embedder", "Embedder", "text"),
+        Column("bad", "Without a vector", "events"),
+        Column("texts", "Texts", "events"),
+        Column("share", "Of its texts", "ratio"),
+    ),
+    no_data="Every text of this range has a vector (or there is none: see *Segments now*).",
+    worse="up",
+    variables=OF_SCORES,
+)
 _INPUTS: Final = {"characters per input": "sum(characters) / nullIf(sum(texts), 0)"}
 _OUTPUTS: Final = {
     "tokens per answer": f"sum(tokens) / {_ANSWERED}",

@@ -3,7 +3,7 @@
 from typing import Final
 
 from llmtower_dashboards.panel import Column, Dashboard, Panel, Row, Threshold
-from llmtower_dashboards.panels.behaviour import HOURS_ASKED, LANGUAGES, LENGTH, MOVED, REFUSALS, SESSIONS, TOOLS
+from llmtower_dashboards.panels.behaviour import HOURS_ASKED, LANGUAGES, LENGTH, MOVED, REFUSALS, SESSIONS, TOOLS, VECTORLESS
 from llmtower_dashboards.panels.changes import BESIDE_DRIFT
 from llmtower_dashboards.panels.common import APP, MODEL, PROMPT, TIME, VERSION
 from llmtower_dashboards.panels.sql import END, OF_ROLLUPS, OF_SCORES, START, Rows, aliased, filters, outer, select
@@ -233,7 +233,7 @@ DRIFT = Dashboard(
     rows=(
         Row("Now", (NOW, RATIO)),
         Row("Alarms", (ALARMS, WHY, SEGMENTS)),
-        Row("What moved", (MASS, MOVED, UNJUDGED, LENGTH, REFUSALS, TOOLS)),
+        Row("What moved", (MASS, MOVED, UNJUDGED, VECTORLESS, LENGTH, REFUSALS, TOOLS)),
         Row("How people use it", (LANGUAGES, SESSIONS, HOURS_ASKED)),
     ),
 )

@@ -191,12 +191,14 @@ LIMIT 50
 )
 ROOM = Panel(
     name="pipeline_room",
-    title="Room on disk",
-    question="How much does each table take now? (Of the present, whatever range is chosen.)",
+    title="Room on disk, and parts",
+    question="How much does each table take now, and do merges keep up (inserts are slowed down from 1,000 parts in a month of a table on)?"
+    " Of the present, whatever range is chosen.",
     kind="bars",
     unit="bytes",
     sql="""
-SELECT name AS table, total_bytes AS bytes, total_rows AS rows, total_bytes / nullIf(total_rows, 0) AS row_bytes
+SELECT name AS table, total_bytes AS bytes, total_rows AS rows, total_bytes / nullIf(total_rows, 0) AS row_bytes,
+    active_parts AS parts
 FROM system.tables
 WHERE database = currentDatabase() AND total_rows > 0
 ORDER BY bytes DESC, table
@@ -207,6 +209,7 @@ LIMIT 50
         Column("bytes", "Bytes", "bytes"),
         Column("rows", "Rows", "rows"),
         Column("row_bytes", "A row", "bytes"),
+        Column("parts", "Parts"),
     ),
     no_data="Nothing is stored yet.",
     calls=False,

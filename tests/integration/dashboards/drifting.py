@@ -83,6 +83,7 @@ def texts(end: datetime, rng: random.Random) -> Iterable[Row]:
                 "calls": calls,
                 "texts": calls - 5,
                 "without_text": 5,
+                "bad_vectors": 2 if language == "de" and hours % 2 else 0,
                 "characters": calls * 100,
                 "tokens": calls * (200 if hours < 6 else 100 + rng.randrange(5)),
                 "refusals": calls // 10,

@@ -185,6 +185,7 @@ EXPECTED: Final[Mapping[str, Rows | Calls | Apart]] = {
     "drift_alarms": Apart("test_drift_alarms"),
     "drift_why": Rows(("time", "call"), rest.drift_why),
     "drift_unjudged": Rows(("reason", "app"), rest.unjudged),
+    "drift_vectorless": Rows(("app", "direction", "embedder"), rest.vectorless),
     "drift_length": Rows(("time", "app"), lambda look: rest.behaviour(look, rest.per_answer("tokens"))),
     "drift_refusals": Rows(("time", "app"), lambda look: rest.behaviour(look, rest.per_answer("refusals"))),
     "drift_tools": Rows(("time", "app"), lambda look: rest.behaviour(look, rest.per_answer("tool_calls", without="failed"))),

@@ -11,6 +11,7 @@ from tests.integration.dashboards.oracle import (
     Found,
     Look,
     Values,
+    at,
     bucket,
     floor,
     grouped,
@@ -147,6 +148,19 @@ def behaviour(look: Look, figure: Callable[[Table], float]) -> Found:
     rows = look.rows("drift_ranges", floor(look.frame.start, seconds), time="minute")
     by = (bucket("drift_ranges", "minute", seconds), "app")
     return grouped(rows.where(rows["direction"] == "output"), by, lambda found: {"value": figure(found)})
+
+
+def vectorless(look: Look) -> Found:
+    seconds = 60 if look.span.total_seconds() <= 86_400 else 3_600
+    rows = look.rows("drift_ranges", floor(look.frame.start, seconds), time="minute")
+
+    def figures(found: Table) -> Values:
+        bad = total(found, "bad_vectors")
+        last = at(int(found["minute"].max()) * 1_000_000, seconds)
+        return {"bad": bad, "texts": bad + total(found, "texts"), "share": share(bad, bad + total(found, "texts")), "time": last}
+
+    spoken = grouped(rows, ("app", "direction", "embedder"), figures)
+    return {key: values for key, values in spoken.items() if values["bad"]}
 
 
 def per_answer(column: str, without: str = "without_text") -> Callable[[Table], float]:

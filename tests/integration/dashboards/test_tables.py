@@ -195,4 +195,5 @@ def test_audits_and_room(places: Places) -> None:
     assert found == {"missing_events": (3, 3), "doubled_rows": (0, 0)}
     room = {row["table"]: row for row in rows(places["many"], "pipeline_room")}
     assert room["calls"]["rows"] == len(places["many"].world["calls"])
+    assert 1 <= room["calls"]["parts"] < 1_000
     assert room["calls"]["row_bytes"] == pytest.approx(room["calls"]["bytes"] / room["calls"]["rows"])
