@@ -9,7 +9,7 @@ import typer
 
 from llmtower_processors.cli.options import DATA_DIR, DataDir
 from llmtower_processors.connection import load_settings
-from llmtower_processors.errors import NotConfigured
+from llmtower_processors.errors import LlmtowerError, NotConfigured
 from llmtower_schemas.settings import AlertSettings
 
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from llmtower_processors.alerts.grafana import Compiled
 
 OUT = Path("grafana")
+NO_READERS = frozenset({"writer", "content"})
+"""Users of ClickHouse, as `llmtower up` and docker-compose.yml call them, that are not for Grafana."""
 Alerts = Annotated[
     bool,
     typer.Option("--alerts", help="Also the rules marked `grafana: true` (LLMTOWER_ALERTS__FILE), their routes and a heartbeat rule."),
@@ -33,30 +35,29 @@ def dashboards_build(out: Out = OUT, alerts: Alerts = False, data_dir: DataDir =
 
     Example: `llmtower dashboards build --out grafana`
     """
-    from llmtower_dashboards.grafana.files import files
-
-    made = files(_reader(data_dir))
-    if alerts:
-        made["alerting/llmtower.yaml"] = _alerts_file(data_dir)
+    made = _files(data_dir, alerts)
     for name, text in made.items():
         path = out / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, "utf-8")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, "utf-8")
+        except OSError as error:
+            raise LlmtowerError(f"{path} cannot be written ({error.strerror}): name another folder with --out.") from error
     typer.echo(f"{len(made)} files in {out}: mount it as /etc/grafana/provisioning.")
 
 
-def dashboards_check(out: Out = OUT, data_dir: DataDir = DATA_DIR) -> None:
+def dashboards_check(out: Out = OUT, alerts: Alerts = False, data_dir: DataDir = DATA_DIR) -> None:
     """Say whether the files are as `build` would write them now; exit code 1 when one is missing or other.
+
+    Takes the same variables as `build`: LLMTOWER_GRAFANA__CLICKHOUSE_HOST and _PORT, with --alerts LLMTOWER_ALERTS__FILE.
 
     Example: `llmtower dashboards check --out grafana`
     """
-    from llmtower_dashboards.grafana.files import files
-
-    wrong = [
-        name for name, text in files(_reader(data_dir)).items() if not (out / name).is_file() or (out / name).read_text("utf-8") != text
-    ]
-    for name in wrong:
-        typer.echo(f"{out / name} is {'other' if (out / name).exists() else 'missing'}: run `llmtower dashboards build --out {out}`.")
+    again = f"llmtower dashboards build{' --alerts' if alerts else ''} --out {out}"
+    made = {out / name: text for name, text in _files(data_dir, alerts).items()}
+    wrong = [path for path, text in made.items() if not path.is_file() or path.read_text("utf-8") != text]
+    for path in wrong:
+        typer.echo(f"{path} is {'other' if path.exists() else 'missing'}: run `{again}`.")
     if wrong:
         raise typer.Exit(1)
     typer.echo(f"All files in {out} are current.")
@@ -91,7 +92,20 @@ def dashboards_push(alerts: Alerts = False, data_dir: DataDir = DATA_DIR) -> Non
     from llmtower_dashboards.grafana.push import push
     from llmtower_dashboards.grafana.resources import resources
 
-    _show(push(_grafana(data_dir), resources(_reader(data_dir), _alerts(data_dir) if alerts else ())))
+    reader = _reader(data_dir)
+    _show(push(_grafana(data_dir), resources(reader, _alerts(data_dir) if alerts else ())))
+    if not reader.password:
+        typer.echo(
+            f"Grafana asks {reader.host}:{reader.port} as {reader.user} without a password: set LLMTOWER_CLICKHOUSE__HOST, __USER and"
+            " __PASSWORD of the reading user where that is not right, and push again."
+        )
+
+
+def _files(data_dir: Path, alerts: bool) -> dict[str, str]:
+    from llmtower_dashboards.grafana.files import files
+
+    made = files(_reader(data_dir))
+    return made | ({"alerting/llmtower.yaml": _alerts_file(data_dir)} if alerts else {})
 
 
 def _alerts_file(data_dir: Path) -> str:
@@ -148,6 +162,11 @@ def _reader(data_dir: Path) -> "Reader":
 
     settings = load_settings(data_dir, "dashboards")
     clickhouse, seen = settings.clickhouse, settings.grafana
+    if clickhouse.user in NO_READERS:
+        raise NotConfigured(
+            f"Grafana would read ClickHouse as {clickhouse.user}, who may read prompts and answers: set"
+            " LLMTOWER_CLICKHOUSE__USER=dashboards and LLMTOWER_CLICKHOUSE__PASSWORD to that user's password."
+        )
     return Reader(
         host=seen.clickhouse_host or clickhouse.host or "clickhouse",
         port=seen.clickhouse_port or clickhouse.port,
