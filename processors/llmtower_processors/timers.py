@@ -1,4 +1,5 @@
-"""What the leader of the timers does: watermarks every 5 s, alerts, the registry's audit rows, a word on new dead letters, an audit."""
+"""What the leader of the timers does: watermarks every 5 s, alerts, the registry's audit rows, a word on new dead letters, an audit,
+what ClickHouse takes."""
 
 import asyncio
 import logging
@@ -13,6 +14,7 @@ from llmtower_processors.audit import Auditor, KafkaRecords
 from llmtower_processors.connection import clickhouse_client, kafka_settings
 from llmtower_processors.errors import Unreachable
 from llmtower_processors.leader import Firing, KafkaElection, Leader, Timer
+from llmtower_processors.own_cost import PERIOD_S, CostBook, engine_count, write_cost
 from llmtower_processors.registry_books import RegistryBooks
 from llmtower_processors.registry_topic import RegistryFeed
 from llmtower_processors.runtime.edges import SystemClock
@@ -45,7 +47,9 @@ class Timers:
         self._processors = dict(processors)
         self._clients: dict[str, Client] = {}
         self._alerts = build_alerts(settings, registry)
-        self._registry = RegistryBooks(RegistryFeed(self._kafka), ClickHouseTables(settings.clickhouse.client_options()))
+        self._tables = ClickHouseTables(settings.clickhouse.client_options())
+        self._registry = RegistryBooks(RegistryFeed(self._kafka), self._tables)
+        self._engine = CostBook(self._tables, "clickhouse", SystemClock(), instance=settings.clickhouse.host or "")
 
     async def run(self) -> None:
         """Stand for election until cancelled; when Kafka cannot be reached, wait and begin again."""
@@ -69,14 +73,21 @@ class Timers:
         async def audit(firing: Firing) -> None:
             await asyncio.to_thread(self._audit, firing)
 
+        async def engine(firing: Firing) -> None:
+            await write_cost(self._engine, lambda: engine_count(self._tables, SystemClock()))
+
         timers = [
             Timer("watermark", WATERMARK_S, watermark),
             Timer("alerts", self._settings.alerts.period_s, self._alerts.fire, self._alerts.resign),
             Timer("registry", REGISTRY_S, self._registry.fire, self._registry.resign),
             Timer("dead letters", REPORT_S, letters),
+            Timer("own cost", PERIOD_S, engine, self._forget_engine),
         ]
         minutes = self._settings.worker.audit_minutes
         return [*timers, Timer("audit", minutes * 60.0, audit)] if minutes else timers
+
+    async def _forget_engine(self) -> None:
+        self._engine.forget()
 
     def _client(self, timer: str) -> "Client":
         """One client per timer: a client runs one query at a time."""

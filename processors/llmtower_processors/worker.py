@@ -21,16 +21,19 @@ from faust.web import Request, Response, View
 from prometheus_client import CollectorRegistry, generate_latest
 
 from llmtower_processors import toxicity
+from llmtower_processors.alerts.tables import ClickHouseTables
 from llmtower_processors.connection import clickhouse_client, kafka_settings
 from llmtower_processors.drift.embedders import load_embedder
 from llmtower_processors.errors import NotConfigured, Unreachable
 from llmtower_processors.migrate import require_current
+from llmtower_processors.own_cost import keep_own_cost, name_of
 from llmtower_processors.pricing import load_price_book
 from llmtower_processors.registry import build_processors
 from llmtower_processors.roles import NICENESS, PIPELINE, RANGE_ROWS, SCORING, STARTING
 from llmtower_processors.runtime import garbage
 from llmtower_processors.runtime.buffer import Limits
 from llmtower_processors.runtime.clickhouse import ClickHouseStore
+from llmtower_processors.runtime.edges import SystemClock
 from llmtower_processors.runtime.kafka import KafkaLog
 from llmtower_processors.runtime.loop import ProcessorLoop
 from llmtower_processors.runtime.metrics import Metrics
@@ -82,12 +85,18 @@ def run_worker(settings: Settings, names: tuple[str, ...] = (), *, resume: bool 
     for one in beside:
         app.service(_service_of(partial(one.run, registry)))
     app.service(_service_of(garbage.collect))
+    app.service(_service_of(_own_cost(settings, processors)))
     worker = faust.Worker(app, loglevel="warn", redirect_stdouts=False, quiet=True, override_logging=False)
     try:
         worker.execute_from_commandline()
     except SystemExit as ended:
         return int(ended.code or 0)
     return 0
+
+
+def _own_cost(settings: Settings, processors: Iterable[Processor]) -> Callable[[], Awaitable[None]]:
+    tables = ClickHouseTables(settings.clickhouse.client_options())
+    return partial(keep_own_cost, tables, name_of({processor.name for processor in processors}), SystemClock())
 
 
 def _load_strong(settings: Settings) -> Strong | None:

@@ -43,6 +43,7 @@ TABLES: dict[str, TableSpec] = {
         TableSpec("dead_letter_bytes", "their raw bytes", restricted=True, retention="dead_letter_bytes_days", time_column="at"),
         TableSpec("dead_letter_replays", "which dead letters were sent again", time_column="replayed_at"),
         TableSpec("watermarks", "how far each project is complete", retention="heartbeats_days", time_column="at"),
+        TableSpec("own_cost", "processor time and memory of Llmtower itself", retention="heartbeats_days", time_column="at"),
         TableSpec("repairs", "who mends what `llmtower audit --repair` found, one at a time", time_column="at"),
         TableSpec("audits", "results of `llmtower audit`", retention="calls_days", time_column="at"),
         TableSpec("alert_events", "what alerts went through", retention="calls_days", time_column="at"),

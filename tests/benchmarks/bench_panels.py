@@ -84,6 +84,13 @@ BESIDE: Final[dict[str, tuple[int, str]]] = {
             f" SELECT {_AT} AS moment, 'default', moment - toIntervalSecond(1), 20 {_MANY}"
         ),
     ),
+    "own_cost": (
+        8_640,
+        (
+            "INSERT INTO llmtower.own_cost (at, process, instance, seconds, cpu_s, memory_bytes)"
+            f" SELECT {_AT}, ['pipeline', 'scoring', 'clickhouse'][1 + number % 3], 'a:1', 30, 3, 100000000 {_MANY}"
+        ),
+    ),
     "ledger": (
         200_000,
         (

@@ -6,6 +6,7 @@ from llmtower_dashboards.completeness import BEFORE_S, EVENTS, RUNS_SQL
 from llmtower_dashboards.panel import Column, Dashboard, Panel, PanelUnit, Row, Threshold
 from llmtower_dashboards.panels.common import APP, TIME
 from llmtower_dashboards.panels.letters import BY_REASON, LETTERS, OVER_TIME
+from llmtower_dashboards.panels.own_cost import OWN_COST, OWN_CPU
 from llmtower_dashboards.panels.sql import END, OF_LETTERS, OF_SCOPE, START, Rows, aliased, filters, select
 
 _OF_PROJECT: Final = ("project",)
@@ -222,7 +223,8 @@ PIPELINE = Dashboard(
     rows=(
         Row("Now", (FRESHNESS, LAG, SILENT, LETTERS)),
         Row("Over time", (FRESHNESS_SERIES, LAG_SERIES, SILENT_SERIES, STORED, OVER_TIME)),
-        Row("Books", (COMPLETE_BY_APP, BY_REASON, PRODUCERS, AUDITS, ROOM)),
+        Row("Books", (COMPLETE_BY_APP, BY_REASON, PRODUCERS, AUDITS)),
+        Row("What it takes", (OWN_CPU, OWN_COST, ROOM)),
     ),
     variables=OF_SCOPE,
 )

@@ -203,6 +203,8 @@ EXPECTED: Final[Mapping[str, Rows | Calls | Apart]] = {
     "pipeline_stored": Rows(("time", "processor"), rest.stored),
     "pipeline_complete": Apart("test_the_books"),
     "pipeline_producers": Apart("test_the_books"),
+    "pipeline_own_cpu": Rows(("time", "process"), rest.own_cpu),
+    "pipeline_own_cost": Rows(("process", "instance"), rest.own_cost),
     "pipeline_audits": Apart("test_audits_and_room"),
     "pipeline_room": Apart("test_audits_and_room"),
     "calls_recent": _listed(_all, "started_at"),

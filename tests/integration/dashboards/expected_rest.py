@@ -213,6 +213,28 @@ def stored(look: Look) -> Found:
     return grouped(look.whole("ledger", time="minute"), (bucket("ledger", "minute", look.wide()), "processor"), figures)
 
 
+def _cores(rows: Table) -> float:
+    return total(rows, "cpu_s") / total(rows, "seconds")
+
+
+def own_cpu(look: Look) -> Found:
+    by = (bucket("own_cost", "at", look.wide()), "process")
+
+    def figures(found: Table) -> Values:
+        return {"cores": sum(_cores(one) for _, one in found.groups(("instance",)))}
+
+    return grouped(look.whole("own_cost", time="at"), by, figures)
+
+
+def own_cost(look: Look) -> Found:
+    def figures(found: Table) -> Values:
+        failed = total(found, "failed_queries") if found.first("process") == "clickhouse" else None
+        last = datetime.fromtimestamp(found["at"].max().item() / 1_000, UTC)
+        return {"time": last, "cores": _cores(found), "memory": int(found["memory_bytes"].max()), "failed": failed}
+
+    return grouped(look.rows("own_cost", time="at"), ("process", "instance"), figures)
+
+
 def median(values: Sequence[float]) -> float:
     """The lower of the two in the middle."""
     return statistics.median_low(sorted(values))

@@ -157,7 +157,7 @@ class Look:
 
 
 UNITS: Final = {
-    **dict.fromkeys(("watermarks", "dead_letters", "audits", "judge_rounds", "registry_events"), 1_000),
+    **dict.fromkeys(("watermarks", "dead_letters", "audits", "own_cost", "judge_rounds", "registry_events"), 1_000),
     **dict.fromkeys(("drift", "drift_explanations", "drift_ranges", "ledger"), 1_000_000),
 }
 """Microseconds in one tick of a table's time, where it is not one."""

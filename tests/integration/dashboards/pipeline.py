@@ -69,3 +69,12 @@ def audits(end: datetime) -> Iterable[Row]:
     for number, (check, found) in enumerate((("missing_events", 3), ("doubled_rows", 0), ("audited_to", 1))):
         at = us(end - timedelta(minutes=number)) // 1_000 - 1
         yield {"at": at, "check": check, "hour": int(end.timestamp()) - 7_200, "found": found, "repaired": found}
+
+
+def own_cost(end: datetime) -> Iterable[Row]:
+    """Two pipelines, of which one is twice as busy, and ClickHouse, which refuses one query a minute."""
+    for number in range(MINUTES * 2):
+        at = us(end - timedelta(seconds=number * 30 + 1)) // 1_000
+        for process, instance, busy in (("pipeline", "a:1", 1), ("pipeline", "b:1", 2), ("clickhouse", "127.0.0.1", 3)):
+            used = {"seconds": 30.0, "cpu_s": busy * (number % 4 + 1.0), "memory_bytes": busy * 1_000_000 + number}
+            yield {"at": at, "process": process, "instance": instance, "failed_queries": (number % 2) * (busy == 3)} | used

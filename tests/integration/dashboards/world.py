@@ -11,7 +11,7 @@ import numpy as np
 from clickhouse_connect.driver.client import Client
 from tests.integration.dashboards.columns import Array, Row, Table, plain
 from tests.integration.dashboards.drifting import drift, explanations, texts
-from tests.integration.dashboards.pipeline import audits, dead_letters, heartbeats, ledger, us, watermarks
+from tests.integration.dashboards.pipeline import audits, dead_letters, heartbeats, ledger, own_cost, us, watermarks
 
 END: Final = datetime(2025, 11, 20, 12, tzinfo=UTC)
 """In the past for every clock, so that `now()` never cuts a range."""
@@ -133,7 +133,7 @@ def many(count: int = CALLS) -> World:
         "drift": drift(END),
         "drift_explanations": explanations(END),
         "drift_ranges": texts(END, rng),
-        **{make.__name__: make(END) for make in (heartbeats, watermarks, ledger, dead_letters, audits)},
+        **{make.__name__: make(END) for make in (heartbeats, watermarks, ledger, dead_letters, audits, own_cost)},
     }
     return World({table: Table.of(found, wide=OF_SCORES if table == "call_scores" else ()) for table, found in rows.items()})
 
