@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 from tests.integration.dashboards import expected_calls as calls
+from tests.integration.dashboards import expected_changes as changes
 from tests.integration.dashboards import expected_models as models
 from tests.integration.dashboards import expected_rest as rest
 from tests.integration.dashboards import expected_scores as scores
@@ -103,7 +104,7 @@ EXPECTED: Final[Mapping[str, Rows | Calls | Apart]] = {
     "overview_p95": Rows((), lambda look: calls.compared(look, calls._p95("duration_us"), len, calls.FINE_DIGESTS)),
     "overview_ttft": Rows((), lambda look: calls.compared(look, calls._p95("ttft_us"), calls._streamed, calls.FINE_DIGESTS)),
     "overview_unpriced": Rows((), calls.unpriced_share),
-    "overview_changed": Apart("test_what_changed"),
+    "overview_changed": Rows(("kind", "app", "what"), changes.changed, frozenset({"detail"})),
     "overview_traffic": Rows(
         ("time",),
         lambda look: look.by_time((), lambda rows: {"calls": len(rows) / look.minutes(), "errors": failed(rows) / look.minutes()}),
@@ -182,7 +183,7 @@ EXPECTED: Final[Mapping[str, Rows | Calls | Apart]] = {
     "drift_sessions": Rows(("time", "app"), rest.sessions),
     "drift_hours": Rows(("hour",), rest.hours_asked),
     "drift_segments": Rows(("app", "metric"), rest.drift_segments, _OF_SEGMENT),
-    "drift_alarms": Apart("test_drift_alarms"),
+    "drift_alarms": Rows(("app", "metric"), rest.drift_alarms),
     "drift_why": Rows(("time", "call"), rest.drift_why),
     "drift_unjudged": Rows(("reason", "app"), rest.unjudged),
     "drift_vectorless": Rows(("app", "direction", "embedder"), rest.vectorless),
@@ -190,7 +191,7 @@ EXPECTED: Final[Mapping[str, Rows | Calls | Apart]] = {
     "drift_refusals": Rows(("time", "app"), lambda look: rest.behaviour(look, rest.per_answer("refusals"))),
     "drift_tools": Rows(("time", "app"), lambda look: rest.behaviour(look, rest.per_answer("tool_calls", without="failed"))),
     "drift_languages": Rows(("time", "language"), rest.languages),
-    "drift_moved": Apart("test_what_moved"),
+    "drift_moved": Rows(("app", "what"), changes.moved, frozenset({"detail"})),
     "pipeline_freshness": Rows((), lambda look: rest.mark(look, _behind)),
     "pipeline_lag": Rows((), lambda look: rest.mark(look, lambda rows: rows["lag_records"])),
     "pipeline_silent": Rows((), lambda look: rest.mark(look, lambda rows: rows["silent_producers"])),
@@ -205,7 +206,7 @@ EXPECTED: Final[Mapping[str, Rows | Calls | Apart]] = {
     "pipeline_producers": Apart("test_the_books"),
     "pipeline_own_cpu": Rows(("time", "process"), rest.own_cpu),
     "pipeline_own_cost": Rows(("process", "instance"), rest.own_cost),
-    "pipeline_audits": Apart("test_audits_and_room"),
+    "pipeline_audits": Rows(("check",), rest.audits),
     "pipeline_room": Apart("test_audits_and_room"),
     "calls_recent": _listed(_all, "started_at"),
     "calls_failed": _listed(lambda rows: rows["status"] != "ok", "started_at"),

@@ -1,12 +1,12 @@
 """What panels over drift and the pipeline's books must say."""
 
-import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
 from tests.integration.dashboards.columns import Array, Row, Table, Words
+from tests.integration.dashboards.expected_changes import before
 from tests.integration.dashboards.oracle import (
     Found,
     Look,
@@ -99,18 +99,15 @@ def drift_segments(look: Look) -> Found:
 
 
 def drift_alarms(look: Look) -> Found:
+    """When a segment left its reference, and what had changed in that app."""
     rows = look.rows("drift", time="at")
     rows = rows.where(rows["status"] == "drift")
 
     def figures(found: Table) -> Values:
         began, last = (datetime.fromtimestamp(int(end), UTC) for end in (found["at"].min(), found["at"].max()))
-        changed = [
-            f"deploy version {row['version']}"
-            for row in sorted(look.rows("deploys", time="at"), key=lambda row: -int(row["at"]))
-            if row["app"] == found.first("app") and row["at"] <= us(began)
-        ]
-        peak = max(row["statistic"] / row["threshold"] for row in found)
-        return {"time": began, "last": last, "minutes": len(found), "peak": peak, "deploys": changed}
+        peak = float((found["statistic"] / found["threshold"]).max())
+        coincided = before(look, found.first("app"), began)
+        return {"time": began, "last": last, "minutes": len(np.unique(found["at"])), "peak": peak, "coincided": coincided}
 
     return grouped(rows, ("app", spoken_metric(rows)), figures)
 
@@ -185,6 +182,18 @@ def mark_series(look: Look, figure: Callable[[Table], Array]) -> Found:
     return grouped(look.whole("watermarks", time="at"), by, lambda found: {"value": figure(found).max().item()})
 
 
+def audits(look: Look) -> Found:
+    """What the audits of each kind found wrong in the range."""
+    rows = look.rows("audits", time="at")
+
+    def figures(found: Table) -> Values:
+        sums = {name: total(found, name) for name in ("found", "repaired")}
+        last = datetime.fromtimestamp(int(found["at"].max()) / 1_000, UTC)
+        return {"time": last, **sums, "hours": len(np.unique(found["hour"]))}
+
+    return grouped(rows.where(rows["check"] != "audited_to"), ("check",), figures)
+
+
 def letters(look: Look) -> Found:
     rows = look.rows("dead_letters", time="at")
     if not len(rows):
@@ -233,8 +242,3 @@ def own_cost(look: Look) -> Found:
         return {"time": last, "cores": _cores(found), "memory": int(found["memory_bytes"].max()), "failed": failed}
 
     return grouped(look.rows("own_cost", time="at"), ("process", "instance"), figures)
-
-
-def median(values: Sequence[float]) -> float:
-    """The lower of the two in the middle."""
-    return statistics.median_low(sorted(values))
