@@ -1,7 +1,7 @@
 """`dashboards push --alerts` against a stand-in that takes what Grafana's documented API takes, and nothing else."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from llmtower_processors.alerts.grafana_words import Shown
 from llmtower_processors.alerts.load import load_rules
 from llmtower_processors.alerts.rules import Rule
 from tests.grafana.test_push import run
-from tests.standins.grafana import TOKEN, Standin, serve
+from tests.standins.grafana import TOKEN, Standin
 from tests.standins.grafana_alerting import faults_of_file
 
 READER = Reader(host="127.0.0.1", port=8123, database="llmtower", user="dashboards", password="s3cret")
@@ -41,12 +41,6 @@ rules:
     routes: [a-route-whose-name-is-longer-than-a-uid-of-grafana-1, a-route-whose-name-is-longer-than-a-uid-of-grafana-2, pager]
     runbook: https://runbooks.example/fatal
 """ % ("Far too long " * 15)
-
-
-@pytest.fixture
-def grafana() -> Iterator[Standin]:
-    with serve() as standin:
-        yield standin
 
 
 @pytest.fixture

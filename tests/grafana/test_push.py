@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 
 import pytest
@@ -13,7 +13,7 @@ from llmtower_dashboards.grafana.push import plan, push
 from llmtower_dashboards.grafana.query import DATASOURCE_UID
 from llmtower_dashboards.grafana.resources import Reader, Resource, resources
 from llmtower_dashboards.registry import DASHBOARDS
-from tests.standins.grafana import TOKEN, Standin, serve
+from tests.standins.grafana import TOKEN, Standin
 
 READER = Reader(host="127.0.0.1", port=8123, database="llmtower", user="dashboards", password="s3cret")
 COST = {
@@ -47,12 +47,6 @@ ALERTING = (
     ),
     Resource("notification policy", "on call", {"receiver": "on call", "object_matchers": [["llmtower", "=", "yes"]]}),
 )
-
-
-@pytest.fixture
-def grafana() -> Iterator[Standin]:
-    with serve() as standin:
-        yield standin
 
 
 def run(

@@ -15,13 +15,7 @@ from llmtower_dashboards.grafana.errors import GrafanaError
 from llmtower_dashboards.grafana.push import push
 from llmtower_dashboards.grafana.resources import resources
 from tests.grafana.test_push import ALERTING, READER, run
-from tests.standins.grafana import TOKEN, Standin, serve
-
-
-@pytest.fixture
-def grafana() -> Iterator[Standin]:
-    with serve() as standin:
-        yield standin
+from tests.standins.grafana import TOKEN, Standin
 
 
 class Other(BaseHTTPRequestHandler):

@@ -17,7 +17,7 @@ from llmtower_processors.engine.catalog import Catalog, Functions, Table, load_f
 from llmtower_processors.engine.connections import Session
 from llmtower_processors.engine.errors import SYNTAX_ERROR, EngineError
 from llmtower_processors.engine.lexer import Token, tokens
-from llmtower_processors.engine.settings import READER_SETTINGS
+from llmtower_processors.engine.settings import READER_LIMITS, READER_SETTINGS
 from llmtower_processors.engine.tree import NODES, ROOTS, Node, denied, read_tree
 
 SYSTEM_TABLES: Final = frozenset(
@@ -221,8 +221,8 @@ def _is_identifier_parameter(found: list[Token], index: int) -> bool:
 
 
 def _check_settings(found: list[Token], index: int) -> int:
-    """Check the names of one SETTINGS clause; 1 if there is one, 0 for a column that happens to be called so."""
-    names = []
+    """Check one SETTINGS clause; 1 if there is one, 0 for a column that happens to be called so."""
+    places = []
     depth = 0
     for position in range(index + 1, len(found) - 1):
         token = found[position]
@@ -232,13 +232,21 @@ def _check_settings(found: list[Token], index: int) -> int:
             break
         starts = position == index + 1 or (found[position - 1].text == b"," and depth == 0)
         if starts and found[position + 1].text == b"=":
-            names.append(token.name)
+            places.append(position)
         elif position == index + 1:
             return 0
-    for name in names:
-        if name not in READER_SETTINGS:
+    for place in places:
+        if found[place].name not in READER_SETTINGS and not _lowers_a_limit(found, place):
             raise denied("a setting in its SETTINGS is not allowed for this role")
-    return 1 if names else 0
+    return 1 if places else 0
+
+
+def _lowers_a_limit(found: list[Token], place: int) -> bool:
+    """Whether it says `name = 10` of a limit, plain digits and no more than the role has."""
+    value, after = found[place + 2 : place + 3], found[place + 3 : place + 4]
+    if found[place].name not in READER_LIMITS or not value or not value[0].text.isdigit() or (after and after[0].text == b"."):
+        return False
+    return 0 < int(value[0].text) <= READER_LIMITS[found[place].name]
 
 
 def _target(create_query: str) -> tuple[str, str] | None:

@@ -118,7 +118,8 @@ READER_SETTINGS: Final = frozenset(
 )
 """Settings a reader may set anywhere: none of them reaches a file, another table or a limit."""
 
-_READER_LIMITS: Final = MappingProxyType({"max_execution_time": MAX_READER_SECONDS, "max_memory_usage": MAX_READER_MEMORY})
+READER_LIMITS: Final = MappingProxyType({"max_execution_time": MAX_READER_SECONDS, "max_memory_usage": MAX_READER_MEMORY})
+"""Settings that a reader may lower. Grafana's editor lowers the time in the statement itself."""
 _READER_NEUTRAL: Final = MappingProxyType({"readonly": ("1", "2"), "async_insert": ("0",), "wait_for_async_insert": ("0", "1")})
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -144,8 +145,8 @@ def for_request(role: Role, params: Mapping[str, str]) -> dict[str, str]:
 def _reader_setting(name: str, value: str) -> dict[str, str]:
     if name in READER_SETTINGS:
         return {name: value}
-    if name in _READER_LIMITS:
-        limit = _READER_LIMITS[name]
+    if name in READER_LIMITS:
+        limit = READER_LIMITS[name]
         asked = _number(name, value)
         return {name: str(limit if asked == 0 else min(asked, limit))}
     if value in _READER_NEUTRAL.get(name, ()):

@@ -86,6 +86,29 @@ def test_every_question_of_every_alert_rule_is_numbers_with_labels(goclient: Pat
             assert [isinstance(value, str) for value in row] == [name != "value" for name in answer["columns"]], sql
 
 
+EDITOR = {
+    "SELECT version()": None,
+    "SELECT currentDatabase()": '"llmtower"',
+    "SELECT value FROM system.settings WHERE name='readonly'": None,
+    "SELECT database, name FROM system.tables ORDER BY database, name": None,
+    "SELECT name, type, table FROM system.columns WHERE database IN ('llmtower')": None,
+    "SELECT database, table, name, type, comment FROM system.columns WHERE (database, table) IN (('llmtower', 'calls'))"
+    " ORDER BY database, table, position": '"llmtower"',
+    'DESCRIBE TABLE "llmtower"."calls"': '"call_id"',
+    "select distinct app from llmtower.calls limit 1000": None,
+    "SELECT DISTINCT app FROM llmtower.calls SETTINGS max_execution_time=10": None,
+    'SELECT * FROM "llmtower"."calls" WHERE started_at >= toDateTime(0) LIMIT 1000': None,
+}
+"""What its editor, its filters and its health check send (grafana/clickhouse-datasource 4.x: CHDatasource.ts, schema.go, health.go), with
+the first value of the first row where that is known."""
+
+
+def test_what_its_editor_sends_is_answered_too(goclient: Path, places: dict[str, Place]) -> None:
+    for (sql, first), answer in zip(EDITOR.items(), plugin(goclient, places["many"], list(EDITOR), "gzip"), strict=True):
+        assert answer["rows"], sql
+        assert first in (None, answer["rows"][0][0]), sql
+
+
 def test_filters_of_several_values_are_quoted(goclient: Path, places: Places) -> None:
     statements = [literal(PANELS[name].sql, FILTERED) for name in ("cost_by_model", "latency_by_app")]
     models, apps = plugin(goclient, places["many"], statements, "none")
