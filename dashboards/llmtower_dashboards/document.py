@@ -46,6 +46,8 @@ def _dashboard(dashboard: Dashboard) -> Iterator[str]:
 def _panel(panel: Panel) -> Iterator[str]:
     yield f"**{panel.title}** (`{panel.name}`): {panel.question}\n"
     yield f"- {_KINDS[panel.kind]}; {_unit(panel.unit)}. Columns: {', '.join(_column(panel))}."
+    if panel.most is not None:
+        yield f"- At most {panel.most} rows, the first in its order."
     if panel.thresholds:
         yield f"- Thresholds: {', '.join(_threshold(one, panel) for one in panel.thresholds)}."
     if panel.variables:

@@ -5,8 +5,9 @@ A panel's SQL uses the macros of Grafana's ClickHouse plugin (`$__timeFilter(col
 them itself (`macros.py`).
 """
 
+import re
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 from llmtower_schemas.metrics import Unit
 
@@ -20,6 +21,10 @@ that are missing from the sum of money beside it; `sample` what the figure rests
 
 State = Literal["ok", "warn", "bad"]
 PanelUnit = Unit | Literal["text", "time", "records", "records/s", "percent_points", "calls/min", "tokens/min", "usd/h", "rows", ""]
+
+
+_LIMIT: Final = re.compile(r"\nLIMIT (\d\d+)[\s)]*\Z")
+"""Smaller limits stand where no more rows can be (one call, its lines of cost)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,12 @@ class Panel:
     """Of 24 columns."""
     height: int = 8
     """In Grafana's grid units of 30 px."""
+
+    @property
+    def most(self) -> int | None:
+        """How many rows an answer has at most, by the limit that its SQL ends with: there may be more. None where nothing is cut."""
+        found = _LIMIT.search(self.sql)
+        return int(found[1]) if found else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -195,7 +195,7 @@ HOURS_ASKED = Panel(
         f"hour >= toStartOfHour({END}) - toIntervalDay({_DAYS_BEFORE + 1}) AND hour < toStartOfHour({END}) AND {filters(OF_ROLLUPS)}",
         ["hour"],
     )
-    + "\n)\n)\nORDER BY hour\nLIMIT 24",
+    + "\n)\n)\nORDER BY hour",
     columns=(
         Column("hour", "Hour (UTC)", "text"),
         Column("now", "Last 24 h", "ratio"),

@@ -33,7 +33,6 @@ def table(panel: Panel, answer: Answer, look: Look) -> Html:
     kept = [at for at in range(len(columns)) if not _folded(columns, at) and _says_something(answer, at)]
     head = tag("tr", [tag("th", columns[at].title, scope="col", class_=_side(answer, at)) for at in kept])
     rows = [_row(panel, columns, row, kept, answer, look) for row in answer.rows[:MAX_ROWS]]
-    more = len(answer.rows) - MAX_ROWS
     return join(
         tag(
             "div",
@@ -43,8 +42,16 @@ def table(panel: Panel, answer: Answer, look: Look) -> Html:
             role="region",
             aria_label=panel.title,
         ),
-        tag("p", f"and {more} more", class_="note") if more > 0 else None,
+        _left_out(panel, answer),
     )
+
+
+def _left_out(panel: Panel, answer: Answer) -> Html:
+    """What is not shown: of what was answered, and of what there may be beyond the question's own limit."""
+    count, full = len(answer.rows), len(answer.rows) == panel.most
+    if count > MAX_ROWS:
+        return tag("p", f"and {count - MAX_ROWS} more{', at least' if full else ''}", class_="note")
+    return tag("p", f"the first {count}: there may be more", class_="note") if full else EMPTY
 
 
 def bars(panel: Panel, answer: Answer, look: Look) -> Html:
@@ -68,13 +75,16 @@ def bars(panel: Panel, answer: Answer, look: Look) -> Html:
         cells += [_cell(panel, columns, row, at, answer, look) for at in (first, *rest)]
         rows.append(tag("tr", cells, tabindex="-1", data_href=look.calls(columns, row) if panel.calls else None))
     head_row = tag("thead", tag("tr", head))
-    return tag(
-        "div",
-        tag("table", head_row, tag("tbody", rows), class_="bars"),
-        class_="scroll",
-        tabindex="0",
-        role="region",
-        aria_label=panel.title,
+    return join(
+        tag(
+            "div",
+            tag("table", head_row, tag("tbody", rows), class_="bars"),
+            class_="scroll",
+            tabindex="0",
+            role="region",
+            aria_label=panel.title,
+        ),
+        _left_out(panel, answer),
     )
 
 

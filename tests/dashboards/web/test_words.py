@@ -1,6 +1,7 @@
 """What the page writes: figures, states, alerts, changes; text of applications never becomes markup; every colour can be read."""
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -23,6 +24,7 @@ from llmtower_dashboards.web.look import Look
 from llmtower_dashboards.web.setting import Mark, Setting
 from llmtower_dashboards.web.silencing import silence
 from llmtower_dashboards.web.state import View, parse
+from llmtower_dashboards.web.tags import Html
 from llmtower_dashboards.web.theme import DARK, LIGHT, SERIES_DARK, SERIES_LIGHT, contrast
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -162,6 +164,22 @@ def test_a_rule_that_fires_in_several_groups_is_one_line_of_the_overview() -> No
     low = alerts.alerts(answer(FIRING, *(row | {"value": 1.5 - row["value"], "threshold": 1.5} for row in same)), silences(), NOW)
     html = str(alerts.by_rule(low, LOOK, limit=4))
     assert html.index("search") < html.index("chat") < html.index("batch"), "below the threshold the lowest is the worst"
+
+
+@pytest.mark.parametrize(("name", "written"), [("cost_by_user", tables.table), ("cost_by_app", tables.bars)])
+def test_a_list_that_its_question_cuts_says_so(name: str, written: Callable[[Panel, Answer, Look], Html]) -> None:
+    panel = PANELS[name]
+    assert panel.most == 20
+    rows = [{panel.columns[0].name: f"one {number}", "cost": 100 - number, "calls": 1, "unpriced": 0} for number in range(20)]
+    assert "the first 20: there may be more" in str(written(panel, answer(panel, *rows), LOOK))
+    assert "may be more" not in str(written(panel, answer(panel, *rows[:19]), LOOK))
+
+
+def test_a_list_that_is_longer_than_a_page_says_how_much_longer() -> None:
+    panel = PANELS["experiments"]
+    rows = [{"run": f"run {number}", "calls": 1} for number in range(200)]
+    assert "and 100 more, at least" in str(tables.table(panel, answer(panel, *rows), LOOK))
+    assert "and 99 more<" in str(tables.table(panel, answer(panel, *rows[:199]), LOOK))
 
 
 def test_a_silence_covers_its_alert_alone_and_takes_the_buttons_away() -> None:
