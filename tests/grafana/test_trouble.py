@@ -4,6 +4,7 @@ import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -131,6 +132,20 @@ def test_what_came_from_files_is_said_to(grafana: Standin) -> None:
     grafana.provisioned.add("llmtower-cost")
     with pytest.raises(GrafanaError, match=r"dashboard llmtower-cost .* HTTP 400\. It comes from provisioning files, and those win: "):
         push(edge, wanted)
+
+
+def test_rules_are_pushed_beside_what_docker_compose_provisions(grafana: Standin) -> None:
+    """Data source and dashboards come from files there; none of it is written, and the files' own password stays."""
+    edge = HttpGrafana(grafana.address, TOKEN)
+    push(edge, resources(READER))
+    grafana.sources["llmtower-clickhouse"]["readOnly"] = True
+    grafana.written.clear()
+    push(edge, resources(READER, ALERTING))
+    assert grafana.written
+    assert all(" /api/v1/provisioning/" in path for path in grafana.written)
+    other = replace(READER, host="elsewhere")
+    with pytest.raises(GrafanaError, match=r"The data source llmtower-clickhouse .* HTTP 403\. It comes from provisioning files"):
+        push(edge, resources(other))
 
 
 @pytest.mark.parametrize(

@@ -102,6 +102,8 @@ def _new_source(grafana: Standin, _rest: list[str], body: Any) -> Answer:
 
 
 def _put_source(grafana: Standin, rest: list[str], body: Any) -> Answer:
+    if grafana.sources.get(rest[0], {}).get("readOnly"):
+        return 403, {"message": "Cannot update read-only data source"}
     return _keep_source(grafana, body) if rest[0] in grafana.sources else (404, {"message": "Data source not found"})
 
 

@@ -22,6 +22,9 @@ RAISED: Final = frozenset({"schemaVersion"})
 SINCE_12: Final = "keep_firing_for"
 """Of a rule; a Grafana before 12 does not know it and gives it back nowhere."""
 
+FROM_FILES: Final = "readOnly"
+"""Of a data source that comes from provisioning files: they give it its secrets, and it cannot be written over."""
+
 REDACTED: Final = "[REDACTED]"
 """What Grafana shows of a contact point's secrets."""
 
@@ -102,7 +105,7 @@ def compare(wanted: Resource, found: Body | None) -> Change:
     paths = [path for path in differences(wanted.body, found) if path not in RAISED]
     lost = any(path.endswith(SINCE_12) for path in paths) and not any(SINCE_12 in rule for rule in found.get("rules", ()))
     paths = [path for path in paths if not (lost and path.endswith(SINCE_12))]
-    hidden = bool(wanted.secrets) or any(_redacted(found))
+    hidden = (bool(wanted.secrets) or any(_redacted(found))) and not found.get(FROM_FILES)
     return Change(wanted, "update" if paths else "same", paths, hidden, f"a Grafana before 12 knows no {SINCE_12}" if lost else "")
 
 

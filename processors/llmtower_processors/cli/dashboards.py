@@ -93,8 +93,9 @@ def dashboards_push(alerts: Alerts = False, data_dir: DataDir = DATA_DIR) -> Non
     from llmtower_dashboards.grafana.resources import resources
 
     reader = _reader(data_dir)
-    _show(push(_grafana(data_dir), resources(reader, _alerts(data_dir) if alerts else ())))
-    if not reader.password:
+    changes = push(_grafana(data_dir), resources(reader, _alerts(data_dir) if alerts else ()))
+    _show(changes)
+    if not reader.password and any(change.resource.kind == "data source" and change.verdict != "same" for change in changes):
         typer.echo(
             f"Grafana asks {reader.host}:{reader.port} as {reader.user} without a password: set LLMTOWER_CLICKHOUSE__HOST, __USER and"
             " __PASSWORD of the reading user where that is not right, and push again."
