@@ -1,4 +1,4 @@
-"""A panel as a card: its heading with what can be done, its tile, its words for readers that cannot see. Pure."""
+"""A panel as a card: its heading with what can be done, its tile. Pure."""
 
 import math
 from collections.abc import Sequence
@@ -7,9 +7,9 @@ from typing import Any, Final
 from llmtower_dashboards.ask import Answer
 from llmtower_dashboards.panel import Panel
 from llmtower_dashboards.panels.variables import VARIABLES
-from llmtower_dashboards.web.format import THIN, Figure, change, figure, scale_of, state_of
+from llmtower_dashboards.web.format import THIN, Figure, change, figure, state_of
 from llmtower_dashboards.web.lines import Lines, lines
-from llmtower_dashboards.web.look import Look, number, sentence
+from llmtower_dashboards.web.look import Look, number
 from llmtower_dashboards.web.tags import EMPTY, Html, hidden, join, prose, tag
 
 _SHORT: Final = {"Error rate": "Errors", "Toxic answers": "Toxic"}
@@ -59,33 +59,6 @@ def failed(message: str) -> Html:
 def nothing(panel: Panel) -> Html:
     """What an empty answer means."""
     return tag("p", prose(panel.no_data), class_="empty")
-
-
-def words(panel: Panel, answer: Answer, look: Look) -> str:
-    """A chart in words: for up to four lines the newest value, and the highest with its time; of a heat map where most calls lie."""
-    if panel.kind == "heatmap":
-        return _heat_words(panel, answer)
-    found = lines(panel, answer.columns, answer.rows)
-    scale = scale_of(found.values) if panel.unit == "seconds" else ""
-    said = []
-    for line in found.drawn[:4]:
-        known = [(value, at) for at, value in line.points if value is not None]
-        if known:
-            most, at = max(known)
-            newest, highest = figure(known[-1][0], panel.unit, scale=scale), figure(most, panel.unit, scale=scale)
-            said.append(f"{sentence(line.name, newest)}, at most {highest} at {look.at(at)}".replace(THIN, " "))
-    return f"{panel.title}: {'; '.join(said)}." if said else f"{panel.title}: no data."
-
-
-def _heat_words(panel: Panel, answer: Answer) -> str:
-    calls: dict[tuple[float, float], float] = {}
-    for _, low, high, count in answer.rows:
-        step = (float(low), float(high))
-        calls[step] = calls.get(step, 0.0) + float(count or 0)
-    (low, high), most = max(calls.items(), key=lambda item: item[1])
-    share = figure(most / (sum(calls.values()) or 1.0), "ratio")
-    between = f"{figure(low, panel.unit)} and {figure(high, panel.unit)}"
-    return f"{panel.title}: most calls, {share}, lie between {between}.".replace(THIN, " ")
 
 
 def caption(panel: Panel, answer: Answer, zone: str, bucket_s: int, named: Html = EMPTY) -> Html:

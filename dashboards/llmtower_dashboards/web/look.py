@@ -71,8 +71,3 @@ def number(value: Figure) -> Html:
     if not value.unit:
         return join(value.number)
     return join(value.number, tag("small", f"{THIN}{value.unit}"))
-
-
-def sentence(name: str, value: Figure) -> str:
-    """A figure for readers that cannot see it."""
-    return f"{name} {value}".replace(THIN, " ")

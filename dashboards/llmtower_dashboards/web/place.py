@@ -11,7 +11,7 @@ from nicegui import ui
 from llmtower_dashboards.ask import Answer, AskError
 from llmtower_dashboards.panel import Panel
 from llmtower_dashboards.registry import PANELS
-from llmtower_dashboards.web import alerts, cards, changes, charts, tables
+from llmtower_dashboards.web import alerts, cards, changes, charts, spoken, tables
 from llmtower_dashboards.web.hub import Hub
 from llmtower_dashboards.web.lines import lines
 from llmtower_dashboards.web.look import Look
@@ -157,7 +157,7 @@ class Place:
         self._chart.options.update(options)
         self._chart.update()
         zone = offset(setting.zone, setting.end)
-        said = hidden(cards.words(panel, answer, drawn.look))
+        said = hidden(spoken.words(panel, answer, drawn.look, setting.marks))
         _set(self._body, join(said, cards.caption(panel, answer, zone, setting.bucket_s, _legend(panel, answer, drawn.look, setting))))
         await asyncio.sleep(0)
 

@@ -260,13 +260,6 @@ def test_every_colour_can_be_read(tokens: dict[str, str], hues: tuple[str, ...])
     assert contrast(tokens["bad"], tokens["card"]) >= 4.5, "the badge"
 
 
-def test_a_heat_map_says_where_most_calls_lie() -> None:
-    panel = PANELS["latency_duration_heat"]
-    rows = [[NOW, 0.5, 1.0, 30], [NOW, 1.0, 2.0, 60], [NOW, 0.5, 1.0, 10]]
-    said = cards.words(panel, Answer(panel.columns, rows, 1.0, ""), LOOK)
-    assert said == f"{panel.title}: most calls, 60 %, lie between 1 s and 2 s."
-
-
 def test_what_a_sum_of_money_misses_stands_beside_it_and_nothing_known_is_unknown() -> None:
     panel = PANELS["cost_by_app"]
     rows = [{"app": "a", "cost": 1.5, "calls": 30, "unpriced": 12}, {"app": "b", "cost": 0.0, "calls": 30, "unpriced": 28}]
