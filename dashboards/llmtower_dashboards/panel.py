@@ -20,6 +20,7 @@ period before), per period; `low` and `high` (or `<name>_low`, `<name>_high`) th
 that are missing from the sum of money beside it; `sample` what the figure rests on. An empty answer or a NULL is "no data", never 0."""
 
 State = Literal["ok", "warn", "bad"]
+Span = Literal["range", "hours", "last_hour", "six_hours", "day", "month", "ever", "last_day"]
 PanelUnit = Unit | Literal["text", "time", "records", "records/s", "percent_points", "calls/min", "tokens/min", "usd/h", "rows", ""]
 
 
@@ -47,6 +48,18 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Behind:
+    """Which calls are behind a panel: those of its range and of the filters it follows, narrowed by variables of the call explorer."""
+
+    only: tuple[tuple[str, str], ...] = ()
+    """Variable and value; several of one variable are its several values."""
+    span: Span = "range"
+    """What else than the range is looked at: whole hours, the last hour(s) of it, the day or month (UTC) of its end, everything before."""
+    listed: Literal["", "slowest", "dearest"] = ""
+    """Which of them are shown first; "" the latest."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Panel:
     """A question, the SQL that answers it, and how the answer is to be shown and read."""
 
@@ -65,8 +78,8 @@ class Panel:
     worse: Literal["up", "down", ""] = ""
     variables: tuple[str, ...] = ()
     """Names of the variables that its SQL uses."""
-    calls: bool = True
-    """Whether "show calls" leads from here to the call explorer with the same filters."""
+    calls: Behind | None = field(default_factory=Behind)
+    """Where "show calls" leads; None where no calls are behind the figures."""
     trend: str = ""
     """Of a stat: the timeseries panel whose first value is this figure over time (for a sparkline)."""
     stacked: bool = False

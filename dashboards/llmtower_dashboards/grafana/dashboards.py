@@ -61,7 +61,7 @@ COMPLETENESS: Final = Panel(
     no_data="No producer keeps books here (OpenTelemetry exporters and replays do not): completeness cannot be told.",
     thresholds=(Threshold(0.999_9, "warn"), Threshold(0.99, "bad")),
     worse="down",
-    calls=False,
+    calls=None,
     width=WIDTH,
     height=3,
 )

@@ -7,6 +7,7 @@ from grafana_foundation_sdk.builders.dashboard import ThresholdsConfig
 from grafana_foundation_sdk.models.dashboard import DynamicConfigValue, Threshold, ThresholdsMode
 
 from llmtower_dashboards.panel import Column, Panel, PanelUnit, State
+from llmtower_dashboards.panels.narrow import COUNTS, FILTER_OF
 
 UID_PREFIX: Final = "llmtower-"
 EXPLORER: Final = f"{UID_PREFIX}explorer"
@@ -65,20 +66,27 @@ def display(column: Column, panel: Panel) -> list[DynamicConfigValue]:
     return properties
 
 
-def explorer_url(variables: Sequence[str], chosen: Mapping[str, str]) -> str:
-    """Give the call explorer's address with the same time and filters; `chosen` sets variables to Grafana's expressions."""
-    kept = [f"${{{name}:queryparam}}" for name in variables if name not in chosen]
+def explorer_url(panel: Panel, variables: Sequence[str], chosen: Mapping[str, str], cell: str = "") -> str:
+    """Give the address of the calls behind a panel: the same time, the filters it follows, what narrows it.
+
+    `chosen` sets variables to Grafana's expressions, `cell` is the column whose figure is meant.
+    """
+    fixed = [(name, value) for name, value in panel.calls.only if name not in chosen] if panel.calls else []
+    if cell in COUNTS:
+        fixed = [*((name, value) for name, value in fixed if name != "only"), ("only", COUNTS[cell])]
+    taken = {*chosen, *(name for name, _ in fixed)}
+    kept = [f"${{{name}:queryparam}}" for name in variables if name not in taken and name in panel.variables]
     named = [f"var-{name}=${{{expression}:percentencode}}" for name, expression in chosen.items()]
-    return f"/d/{EXPLORER}?" + "&".join(["${__url_time_range}", *kept, *named])
+    return f"/d/{EXPLORER}?" + "&".join(["${__url_time_range}", *kept, *(f"var-{name}={value}" for name, value in fixed), *named])
 
 
 def cell_links(column: Column, panel: Panel, variables: Sequence[str]) -> list[dict[str, object]]:
     """Give the links of a table's column; "calls" takes the row's app, model … along."""
     if column.link == "calls":
-        row = {_OF_LINK[other.link]: f"__data.fields.{_field(other)}" for other in panel.columns if other.link in _OF_LINK}
-        return [link("Show these calls", explorer_url(variables, row))]
+        row = {FILTER_OF[other.name]: f"__data.fields.{_field(other)}" for other in panel.columns if other.name in FILTER_OF}
+        return [link("Show these calls", explorer_url(panel, variables, row, column.name))]
     if column.link in _OF_LINK:
-        return [link("Show its calls", explorer_url(variables, {_OF_LINK[column.link]: "__value.raw"}))]
+        return [link("Show its calls", explorer_url(panel, variables, {_OF_LINK[column.link]: "__value.raw"}))]
     return []
 
 
@@ -86,8 +94,8 @@ def series_links(panel: Panel, labels: Iterable[Column], variables: Sequence[str
     """Give the links of a point of a series: its calls, filtered by its labels."""
     if not panel.calls:
         return []
-    chosen = {_OF_LINK[label.link]: f"__field.labels.{label.name}" for label in labels if label.link in _OF_LINK}
-    return [link("Show these calls", explorer_url(variables, chosen))]
+    chosen = {FILTER_OF[label.name]: f"__field.labels.{label.name}" for label in labels if label.name in FILTER_OF}
+    return [link("Show these calls", explorer_url(panel, variables, chosen))]
 
 
 def link(title: str, url: str) -> dict[str, object]:

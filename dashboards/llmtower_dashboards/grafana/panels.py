@@ -49,7 +49,7 @@ def panel_model(panel: Panel, place: Place) -> GrafanaPanel:
 def _common(builder: _Any, panel: Panel, place: Place) -> _Any:
     asked = panel.question if panel.most is None else f"{panel.question} (At most {panel.most} rows.)"
     named = builder.id(panel_id(panel.name)).title(panel.title).description(asked).grid_pos(place.grid)
-    links = [_link("Show the calls behind this", explorer_url(place.variables, {}))] if panel.calls else []
+    links = [_link("Show the calls behind this", explorer_url(panel, place.variables, {}))] if panel.calls else []
     return named.datasource(datasource(place.uid)).links(list(links)).no_value(panel.no_data)
 
 

@@ -61,7 +61,7 @@ LIMIT 100
     no_data="Nothing is firing.",
     variables=_SCOPE,
     width=24,
-    calls=False,
+    calls=None,
 )
 SILENCES: Final = Panel(
     name="alerts_silences",
@@ -88,7 +88,7 @@ LIMIT 200
     ),
     no_data="Nothing is silenced.",
     width=24,
-    calls=False,
+    calls=None,
 )
 HISTORY: Final = Panel(
     name="alerts_history",
@@ -125,5 +125,5 @@ LIMIT 100
     no_data="No alert changed in this range.",
     variables=_SCOPE,
     width=24,
-    calls=False,
+    calls=None,
 )

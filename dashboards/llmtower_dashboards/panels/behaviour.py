@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Final
 
-from llmtower_dashboards.panel import Column, Panel, PanelUnit
+from llmtower_dashboards.panel import Behind, Column, Panel, PanelUnit
 from llmtower_dashboards.panels.changes import DETAIL, moved
-from llmtower_dashboards.panels.common import APP, NO_CALLS, TIME
+from llmtower_dashboards.panels.common import APP, NO_CALLS, TIME, only
 from llmtower_dashboards.panels.sql import DAY, END, OF_ROLLUPS, OF_SCORES, SPAN, Resolution, filters, outer, select
 
 NO_TEXTS: Final = "No texts in this range: capture is off or hashed, or nothing was asked."
@@ -174,6 +174,7 @@ SESSIONS = Panel(
     columns=(TIME, APP, Column("value", "Calls per session"), Column("sample", "Calls", "calls", link="calls")),
     no_data="No call in this range names its session: set it with `llmtower.context(session_id=…)`.",
     variables=OF_SCORES,
+    calls=only("sessions", span="hours"),
 )
 _DAYS_BEFORE: Final = 7
 _AGE: Final = f"intDiv(toUnixTimestamp(toStartOfHour({END})) - toUnixTimestamp(hour) - 1, {DAY})"
@@ -204,4 +205,5 @@ HOURS_ASKED = Panel(
     ),
     no_data=NO_CALLS,
     variables=OF_ROLLUPS,
+    calls=Behind(span="last_day"),
 )

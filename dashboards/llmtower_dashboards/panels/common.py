@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from llmtower_dashboards.panel import Column, PanelUnit
+from llmtower_dashboards.panel import Behind, Column, PanelUnit, Span
 
 NO_CALLS: Final = "No calls in this range: widen it, clear a filter, or see on the Pipeline page whether events arrive."
 NO_STREAM: Final = "No streamed calls in this range: only a streamed call has a first token."
@@ -23,3 +23,13 @@ UNPRICED: Final = Column("unpriced", "Unpriced calls", "calls", link="calls")
 def figure(title: str, unit: PanelUnit) -> tuple[Column, Column]:
     """The two columns of a figure that is compared with trailing days."""
     return Column("value", title, unit, link="calls"), Column("baseline", "Same hours before", unit)
+
+
+def only(*values: str, span: Span = "range", **variables: str) -> Behind:
+    """The calls behind a panel that counts only some of them: values of the explorer's variable `only`, and of others."""
+    return Behind(only=(*variables.items(), *(("only", value) for value in values)), span=span)
+
+
+FAILED: Final = only("failed")
+SLOWEST: Final = Behind(listed="slowest")
+DEAREST: Final = Behind(listed="dearest")

@@ -2,8 +2,22 @@
 
 from typing import Final
 
-from llmtower_dashboards.panel import Column, Dashboard, Panel, Row
-from llmtower_dashboards.panels.common import APP, CALLS, COST, MODEL, NO_CALLS, NO_PRICE, PROMPT, PROVIDER, TIME, UNPRICED, VERSION
+from llmtower_dashboards.panel import Behind, Column, Dashboard, Panel, Row
+from llmtower_dashboards.panels.common import (
+    APP,
+    CALLS,
+    COST,
+    DEAREST,
+    MODEL,
+    NO_CALLS,
+    NO_PRICE,
+    PROMPT,
+    PROVIDER,
+    TIME,
+    UNPRICED,
+    VERSION,
+    only,
+)
 from llmtower_dashboards.panels.prices import SAVINGS, UNPRICED_MODELS
 from llmtower_dashboards.panels.sql import (
     DAY,
@@ -53,6 +67,7 @@ HAVING count() > 0
     trend="cost_by_app_series",
     width=6,
     height=4,
+    calls=Behind(span="day", listed="dearest"),
 )
 _MONTH: Final = f"toDateTime(toStartOfMonth({_LAST}), 'UTC')"
 _NEXT_MONTH: Final = f"toDateTime(toStartOfMonth({_LAST}) + INTERVAL 1 MONTH, 'UTC')"
@@ -94,6 +109,7 @@ HAVING sample > 0
     variables=OF_ROLLUPS,
     width=6,
     height=4,
+    calls=Behind(span="month", listed="dearest"),
 )
 KINDS = Panel(
     name="cost_kinds",
@@ -111,6 +127,7 @@ KINDS = Panel(
     no_data=NO_PRICE,
     variables=OF_ROLLUPS,
     stacked=True,
+    calls=DEAREST,
 )
 _SUMS: Final = {
     "cost": _COST,
@@ -137,6 +154,7 @@ BY_APP = Panel(
     no_data=NO_CALLS,
     worse="up",
     variables=OF_ROLLUPS,
+    calls=DEAREST,
 )
 BY_MODEL = Panel(
     name="cost_by_model",
@@ -149,6 +167,7 @@ BY_MODEL = Panel(
     no_data=NO_CALLS,
     worse="up",
     variables=OF_ROLLUPS,
+    calls=DEAREST,
 )
 BY_PROMPT = Panel(
     name="cost_by_prompt",
@@ -162,6 +181,7 @@ BY_PROMPT = Panel(
     columns=(PROMPT, VERSION, *_SUM_COLUMNS),
     no_data="No calls with a named prompt: pass prompt=… to the SDK.",
     variables=OF_ROLLUPS,
+    calls=only("prompted"),
 )
 BY_USER = Panel(
     name="cost_by_user",
@@ -182,6 +202,7 @@ BY_USER = Panel(
     columns=(Column("user", "User", "text", link="user"), COST, CALLS, Column("tokens", "Tokens", "tokens"), UNPRICED),
     no_data="No calls with a user: pass user_id=… to the SDK. Whole hours are counted here.",
     variables=OF_USERS,
+    calls=only("users", span="hours"),
 )
 SESSIONS_S: Final = 3_600
 _SESSION: Final = {
@@ -221,6 +242,7 @@ BY_SESSION = Panel(
     ),
     no_data="No calls with a session in the last hour of the range: pass session_id=… to the SDK.",
     variables=OF_CALLS,
+    calls=only("sessions", span="last_hour"),
 )
 _TOKENS: Final = ("input_tokens", "cache_read_tokens", "cache_write_tokens", "cache_write_1h_tokens", "output_tokens", "reasoning_tokens")
 TOKENS = Panel(
@@ -246,6 +268,7 @@ PER_SUCCESS = Panel(
     no_data=NO_CALLS,
     worse="up",
     variables=OF_ROLLUPS,
+    calls=DEAREST,
 )
 COST_DASHBOARD = Dashboard(
     name="cost",

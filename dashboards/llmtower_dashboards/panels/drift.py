@@ -223,7 +223,7 @@ UNJUDGED = Panel(
     columns=(Column("reason", "Reason", "text"), APP, Column("segments", "Segments"), Column("most_texts", "Most texts", "events")),
     no_data="Every segment of the last hour could be judged (or none is there: see the number judged above).",
     variables=OF_SCORES,
-    calls=False,
+    calls=None,
 )
 
 DRIFT = Dashboard(

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from llmtower_dashboards.panel import Column, Panel, PanelUnit
-from llmtower_dashboards.panels.common import CALLS, COST, MODEL, PROMPT, UNPRICED, VERSION
+from llmtower_dashboards.panels.common import CALLS, COST, MODEL, PROMPT, UNPRICED, VERSION, only
 from llmtower_dashboards.panels.intervals import Z, at_least_0, wilson
 from llmtower_dashboards.panels.sql import END, START, Rows, aliased, filters, select
 
@@ -95,6 +95,7 @@ EXPERIMENTS = Panel(
     no_data=f"{NO_EXPERIMENT} An interval that is unknown needs ten calls.",
     variables=_OF_CALLS,
     width=24,
+    calls=only(environment="experiment"),
 )
 
 _SAID: Final = Rows("scores_of_calls", "started_at")
@@ -144,4 +145,5 @@ LEFT ANY JOIN ({_OF_RUNS}
     " An interval that is unknown needs ten scores.",
     variables=_OF_SCORES,
     width=24,
+    calls=only("scored", environment="experiment"),
 )

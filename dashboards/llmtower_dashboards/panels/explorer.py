@@ -2,6 +2,7 @@
 
 from llmtower_dashboards.panel import Dashboard, Row
 from llmtower_dashboards.panels.lists import DEAREST, FAILED, RECENT, SLOWEST
+from llmtower_dashboards.panels.narrow import NARROWING
 from llmtower_dashboards.panels.one_call import CALL, CONTENT, COST_LINES, FEEDBACK, SCORES, STEPS
 
 EXPLORER = Dashboard(
@@ -13,5 +14,5 @@ EXPLORER = Dashboard(
         Row("One call", (CALL, COST_LINES, STEPS, SCORES, FEEDBACK, CONTENT)),
     ),
     annotations=False,
-    variables=("project", "environment", "app", "model", "provider", "prompt", "user", "session", "call"),
+    variables=("project", "environment", "app", "model", "provider", "prompt", "user", *NARROWING, "call"),
 )

@@ -3,7 +3,7 @@
 from typing import Final
 
 from llmtower_dashboards.panel import Column, Panel, Threshold
-from llmtower_dashboards.panels.common import APP, NO_CALLS, TIME
+from llmtower_dashboards.panels.common import APP, NO_CALLS, TIME, only
 from llmtower_dashboards.panels.intervals import wilson
 from llmtower_dashboards.panels.sql import OF_SCOPE, Resolution, Rows, aliased, filters, outer, resolutions, select
 from llmtower_schemas.metrics import METRICS
@@ -74,6 +74,7 @@ NEGATIVE_NOW = Panel(
     trend="feedback_negative",
     width=6,
     height=4,
+    calls=only("rated"),
 )
 NEGATIVE_SERIES = Panel(
     name="feedback_negative",
@@ -89,6 +90,7 @@ NEGATIVE_SERIES = Panel(
     thresholds=LEVELS,
     worse="up",
     variables=OF_SCOPE,
+    calls=only("rated"),
 )
 
 
@@ -109,6 +111,7 @@ SHARE_NOW = Panel(
     variables=OF_SCOPE,
     width=6,
     height=4,
+    calls=only("rated"),
 )
 BY_APP = Panel(
     name="feedback_by_app",
@@ -131,6 +134,7 @@ BY_APP = Panel(
     no_data=NO_FEEDBACK,
     worse="up",
     variables=OF_SCOPE,
+    calls=only("rated"),
 )
 NEGATIVE = Panel(
     name="feedback_latest",
@@ -158,5 +162,5 @@ LIMIT 100
     no_data="No negative feedback in this range.",
     variables=OF_SCOPE,
     width=24,
-    calls=False,
+    calls=None,
 )

@@ -3,7 +3,7 @@
 from typing import Final
 
 from llmtower_dashboards.panel import Column, Panel, Threshold
-from llmtower_dashboards.panels.common import APP, TIME
+from llmtower_dashboards.panels.common import APP, TIME, only
 from llmtower_dashboards.panels.intervals import EFFECTIVE, RATE, kappa, stepwise, weighted_rate
 from llmtower_dashboards.panels.sql import OF_SCORES, Rows, aliased, filters, select
 
@@ -30,7 +30,7 @@ BUDGET = Panel(
     worse="up",
     trend="judge_rounds",
     width=6,
-    calls=False,
+    calls=None,
 )
 ROUNDS = Panel(
     name="judge_rounds",
@@ -49,7 +49,7 @@ ROUNDS = Panel(
     columns=(TIME, Column("spent", "Spent today", "usd"), Column("budget", "Budget", "usd")),
     no_data=NO_JUDGE,
     width=18,
-    calls=False,
+    calls=None,
 )
 _LOW, _HIGH = weighted_rate()
 _JUDGED: Final = f"scorer = 'llmtower-judge' AND {filters(OF_SCORES)}"
@@ -89,6 +89,7 @@ RATES = Panel(
     no_data=NO_JUDGE,
     worse="up",
     variables=OF_SCORES,
+    calls=only("judged"),
 )
 _CELLS: Final = {
     "both": "judge_bad AND person_bad",
@@ -135,4 +136,5 @@ AGREEMENT = Panel(
     no_data="No call in this range has both a judge's score and a person's word (docs/judge.md, docs/feedback.md).",
     worse="down",
     variables=OF_SCORES,
+    calls=only("judged", "rated"),
 )

@@ -1,21 +1,17 @@
 """Latency and errors: tails instead of means, classes instead of one rate, what hangs, and how close the providers' limits are."""
 
-from typing import Final, Literal
+from typing import Final
 
-from llmtower_dashboards.panel import Column, Dashboard, Panel, PanelUnit, Row, Threshold
-from llmtower_dashboards.panels.common import APP, CALLS, MODEL, NO_CALLS, NO_STREAM, PROVIDER, TIME
+from llmtower_dashboards.panel import Behind, Column, Dashboard, Panel, PanelUnit, Row, Threshold
+from llmtower_dashboards.panels.common import APP, CALLS, FAILED, MODEL, NO_CALLS, NO_STREAM, PROVIDER, SLOWEST, TIME, only
 from llmtower_dashboards.panels.intervals import wilson
+from llmtower_dashboards.panels.limits import HEADROOM, HUNG
 from llmtower_dashboards.panels.sql import (
-    END,
-    OF_CALLS,
     OF_ROLLUPS,
-    START,
     Resolution,
-    Rows,
     filters,
     grouped,
     metric,
-    outer,
     resolutions,
     select,
     series,
@@ -25,7 +21,7 @@ from llmtower_dashboards.panels.sql import (
 _LEVELS: Final = ("p50", "p95", "p99")
 
 
-def _percentiles(name: str, metric_name: str, title: str, question: str, no_data: str) -> Panel:
+def _percentiles(name: str, metric_name: str, title: str, question: str, no_data: str, behind: Behind) -> Panel:
     return Panel(
         name=name,
         title=title,
@@ -34,6 +30,7 @@ def _percentiles(name: str, metric_name: str, title: str, question: str, no_data
         unit="seconds",
         sql=series({level: metric(f"{metric_name}_{level}") for level in _LEVELS}),
         columns=(TIME, *(Column(level, level, "seconds", link="calls") for level in _LEVELS)),
+        calls=behind,
         no_data=no_data,
         worse="up",
         variables=OF_ROLLUPS,
@@ -41,15 +38,23 @@ def _percentiles(name: str, metric_name: str, title: str, question: str, no_data
 
 
 DURATION = _percentiles(
-    "latency_duration", "duration", "Duration", "How long do calls take: the middle one, and the slow ones that users remember?", NO_CALLS
+    "latency_duration",
+    "duration",
+    "Duration",
+    "How long do calls take: the middle one, and the slow ones that users remember?",
+    NO_CALLS,
+    SLOWEST,
 )
-TTFT = _percentiles("latency_ttft", "ttft", "Time to first token", "How long do readers wait before text appears?", NO_STREAM)
+TTFT = _percentiles(
+    "latency_ttft", "ttft", "Time to first token", "How long do readers wait before text appears?", NO_STREAM, only("streamed")
+)
 TOKEN_TIME = _percentiles(
     "latency_token_time",
     "token_time",
     "Time per output token",
     "How fast does text flow after the first token?",
     "No streamed calls of more than one token in this range.",
+    only("flowing"),
 )
 _BOTH: Final = {
     "calls": "sum(calls)",
@@ -80,6 +85,7 @@ BY_APP = Panel(
     no_data=NO_CALLS,
     worse="up",
     variables=OF_ROLLUPS,
+    calls=SLOWEST,
 )
 BY_MODEL = Panel(
     name="latency_by_model",
@@ -92,10 +98,11 @@ BY_MODEL = Panel(
     no_data=NO_CALLS,
     worse="up",
     variables=OF_ROLLUPS,
+    calls=SLOWEST,
 )
 
 
-def _heatmap(name: str, column: str, title: str, question: str, no_data: str) -> Panel:
+def _heatmap(name: str, column: str, title: str, question: str, no_data: str, behind: Behind) -> Panel:
     """Calls by time and by bucket of half a power of two (two of the stored ones, 41 % wide), in seconds."""
 
     def build(of: Resolution) -> str:
@@ -122,6 +129,7 @@ ORDER BY time, bucket
         unit="seconds",
         sql=sql,
         columns=(TIME, Column("bucket_start", "From", "seconds"), Column("bucket_end", "To", "seconds"), CALLS),
+        calls=behind,
         no_data=no_data,
         worse="up",
         variables=OF_ROLLUPS,
@@ -129,9 +137,16 @@ ORDER BY time, bucket
 
 
 DURATION_HEAT = _heatmap(
-    "latency_duration_heat", "duration", "Durations", "Is there one kind of call, or are there several: cached, long, timed out?", NO_CALLS
+    "latency_duration_heat",
+    "duration",
+    "Durations",
+    "Is there one kind of call, or are there several: cached, long, timed out?",
+    NO_CALLS,
+    SLOWEST,
 )
-TTFT_HEAT = _heatmap("latency_ttft_heat", "ttft", "Times to first token", "How do the waits for the first token lie?", NO_STREAM)
+TTFT_HEAT = _heatmap(
+    "latency_ttft_heat", "ttft", "Times to first token", "How do the waits for the first token lie?", NO_STREAM, only("streamed")
+)
 
 _RATE_LOW, _RATE_HIGH = wilson("sum(errors)", "sum(calls)")
 RATE = Panel(
@@ -152,6 +167,7 @@ RATE = Panel(
     thresholds=(Threshold(0.02, "warn"), Threshold(0.1, "bad")),
     worse="up",
     variables=OF_ROLLUPS,
+    calls=FAILED,
 )
 CLASSES = Panel(
     name="errors_classes",
@@ -165,6 +181,7 @@ CLASSES = Panel(
     worse="up",
     variables=OF_ROLLUPS,
     stacked=True,
+    calls=FAILED,
 )
 BY_CLASS = Panel(
     name="errors_by_class",
@@ -182,6 +199,7 @@ BY_CLASS = Panel(
     no_data="No failed calls in this range.",
     worse="up",
     variables=OF_ROLLUPS,
+    calls=FAILED,
 )
 RETRIES = Panel(
     name="errors_retries",
@@ -194,68 +212,7 @@ RETRIES = Panel(
     no_data=NO_CALLS,
     worse="up",
     variables=OF_ROLLUPS,
-)
-HEADROOM_S: Final = 21_600
-_CALLS: Final = Rows("calls", "started_at")
-
-
-def _headroom(of: Literal["requests", "tokens"]) -> Panel:
-    column = f"rate_limit_remaining_{of}"
-    values = {"time": _CALLS.bucket(), "model": "request_model", "provider": "provider", "left": f"min({column})"}
-    within = f"started_at >= greatest({START}, {END} - toIntervalSecond({HEADROOM_S})) AND started_at < {END}"
-    unit: PanelUnit = "calls" if of == "requests" else "tokens"
-    return Panel(
-        name=f"latency_headroom_{of}",
-        title=f"Rate limits: {of} left (last six hours of the range)",
-        question=f"How many {of} did the provider still allow, at the worst moment of each bucket?",
-        kind="timeseries",
-        unit=unit,
-        sql=outer(
-            list(values),
-            select(values, "calls", f"{within} AND isNotNull({column}) AND {filters(OF_CALLS)}", ["time", "model", "provider"]),
-            "\nORDER BY time, model, provider",
-        ),
-        columns=(TIME, MODEL, PROVIDER, Column("left", f"{of.capitalize()} left", unit)),
-        no_data="No provider said what is left: only answers with rate-limit headers carry it.",
-        worse="down",
-        variables=OF_CALLS,
-    )
-
-
-HEADROOM: Final = (_headroom("requests"), _headroom("tokens"))
-HUNG_S: Final = 300
-HUNG_WINDOW_S: Final = 10_800
-_HUNG_TIME: Final = f"started_at >= greatest({START}, {END} - toIntervalSecond({HUNG_WINDOW_S})) AND started_at < {END}"
-_AGE: Final = f"dateDiff('second', started_at, least({END}, now()))"
-HUNG = Panel(
-    name="latency_hung",
-    title="Hung calls (begun in the last three hours of the range)",
-    question="Which calls have begun and not ended, beyond their own timeout (five minutes if they have none)?",
-    kind="table",
-    unit="seconds",
-    sql=f"""
-SELECT started_at AS time, toString(call_id) AS call, requests.app AS app, request_model AS model, requests.provider AS provider,
-    user_id AS user, {_AGE} AS waiting, timeout_ms / 1000 AS timeout
-FROM requests
-WHERE {_HUNG_TIME} AND {_AGE} > ifNull(timeout_ms / 1000, {HUNG_S}) AND {filters(OF_CALLS)}
-    AND call_id NOT IN (SELECT call_id FROM calls WHERE {_HUNG_TIME})
-ORDER BY time, call
-LIMIT 100
-""",  # noqa: S608 - literals
-    columns=(
-        TIME,
-        Column("call", "Call", "text", link="call"),
-        APP,
-        MODEL,
-        PROVIDER,
-        Column("user", "User", "text", link="user"),
-        Column("waiting", "Waiting", "seconds"),
-        Column("timeout", "Timeout", "seconds"),
-    ),
-    no_data="No call hangs. Calls are known to have begun only where the application sends `request` events (the SDK does).",
-    worse="up",
-    variables=OF_CALLS,
-    width=24,
+    calls=only("retried"),
 )
 _SPEED: Final[PanelUnit] = "tokens/s"
 SPEED = Panel(
@@ -271,6 +228,7 @@ SPEED = Panel(
     variables=OF_ROLLUPS,
     width=6,
     height=4,
+    calls=only("flowing"),
 )
 
 LATENCY = Dashboard(

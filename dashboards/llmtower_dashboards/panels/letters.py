@@ -22,7 +22,7 @@ LETTERS = Panel(
     thresholds=(Threshold(1, "warn"), Threshold(100, "bad")),
     worse="up",
     variables=OF_LETTERS,
-    calls=False,
+    calls=None,
     trend="pipeline_letters_series",
     width=6,
     height=4,
@@ -57,7 +57,7 @@ BY_REASON = Panel(
     no_data=NO_LETTERS,
     worse="up",
     variables=OF_LETTERS,
-    calls=False,
+    calls=None,
 )
 OVER_TIME = Panel(
     name="pipeline_letters_series",
@@ -77,6 +77,6 @@ OVER_TIME = Panel(
     no_data=NO_LETTERS,
     worse="up",
     variables=OF_LETTERS,
-    calls=False,
+    calls=None,
     stacked=True,
 )

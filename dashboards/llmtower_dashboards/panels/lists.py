@@ -4,12 +4,12 @@ from typing import Final
 
 from llmtower_dashboards.panel import Column, Panel
 from llmtower_dashboards.panels.common import APP, MODEL, PROMPT, TIME, VERSION
+from llmtower_dashboards.panels.narrow import CONDITIONS, IN_ROLLUPS, NARROWED, NARROWING
 from llmtower_dashboards.panels.sql import END, OF_CALLS, OF_ROLLUPS, START, filters
 
 LISTED: Final = 100
 _RANGE: Final = f"started_at >= {START} AND started_at < {END}"
-_OF_LIST: Final = (*OF_CALLS, "session")
-_SESSION: Final = "$__conditionalAll(session_id IN (${session:singlequote}), $session)"
+_OF_LIST: Final = (*OF_CALLS, *NARROWING)
 _OF_USER: Final = (
     "$__conditionalAll((project, app, request_model) IN (SELECT project, app, request_model FROM rollup_user_1h"  # noqa: S608 - literals
     f" WHERE user_id IN (${{user:singlequote}}) AND hour >= toStartOfHour({START}) AND hour < {END}), $user)"
@@ -20,15 +20,17 @@ _OF_USER: Final = (
 def _since(count: str) -> str:
     """The start of the minute from which on there are enough calls, by the rollup: the list then reads a few minutes of `calls`.
 
-    Users and sessions are not in the rollup: with one of them chosen, the whole range is read.
+    What the rollup does not know (users, sessions, scores …): with one of them chosen, the whole range is read.
     """
-    return f"""if($__conditionalAll(1 = 0, $user) AND $__conditionalAll(1 = 0, $session), greatest({START}, (
+    known = " AND ".join(f"$__conditionalAll(1 = 0, ${name})" for name in ("user", *NARROWING) if name not in IN_ROLLUPS)
+    more = " AND ".join(f"$__conditionalAll({CONDITIONS[name]}, ${name})" for name in IN_ROLLUPS)
+    return f"""if({known}, greatest({START}, (
         SELECT maxIf(minute, found >= {LISTED}) FROM
         (
             SELECT minute, sum(here) OVER (ORDER BY minute DESC) AS found FROM
             (
                 SELECT minute, {count} AS here FROM rollup_1m
-                WHERE minute >= toStartOfMinute({START}) AND minute < {END} AND {filters(OF_ROLLUPS)}
+                WHERE minute >= toStartOfMinute({START}) AND minute < {END} AND {filters(OF_ROLLUPS)} AND {more}
                 GROUP BY minute
             )
         ))), {START})"""  # noqa: S608 - literals
@@ -59,10 +61,12 @@ LIST_COLUMNS: Final = (
     Column("session", "Session", "text", link="calls"),
 )
 _NO_CALLS: Final = "No such calls in this range: widen it or clear a filter."
+FILTERED: Final = f"{filters(OF_CALLS)} AND {_OF_USER} AND {NARROWED}"
+"""The condition of every filter that a list of calls knows."""
 
 
 def _listed(name: str, title: str, question: str, where: str, order: str) -> Panel:
-    sql = f"{_LIST}\nWHERE {where} AND {filters(OF_CALLS)} AND {_OF_USER} AND {_SESSION}\nORDER BY {order}\nLIMIT {LISTED}"
+    sql = f"{_LIST}\nWHERE {where} AND {FILTERED}\nORDER BY {order}\nLIMIT {LISTED}"
     return Panel(
         name=name,
         title=title,
@@ -75,7 +79,7 @@ def _listed(name: str, title: str, question: str, where: str, order: str) -> Pan
         variables=_OF_LIST,
         width=24,
         height=12,
-        calls=False,
+        calls=None,
     )
 
 

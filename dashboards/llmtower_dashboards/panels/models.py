@@ -3,7 +3,7 @@
 from typing import Final
 
 from llmtower_dashboards.panel import Column, Dashboard, Panel, Row
-from llmtower_dashboards.panels.common import CALLS, COST, MODEL, PROVIDER, UNPRICED
+from llmtower_dashboards.panels.common import CALLS, COST, MODEL, PROVIDER, UNPRICED, only
 from llmtower_dashboards.panels.experiments import EXPERIMENT_SCORES, EXPERIMENTS
 from llmtower_dashboards.panels.sql import END, OF_ROLLUPS, START, Resolution, aliased, filters, metric, outer, resolutions, select
 
@@ -62,6 +62,7 @@ LIMIT 200""",  # noqa: S608 - literals
     no_data=f"No model is registered. {_NOBODY}",
     variables=OF_ROLLUPS,
     width=24,
+    calls=only("registered"),
 )
 STRANGERS = Panel(
     name="registry_strangers",
@@ -82,6 +83,7 @@ LIMIT 100""",  # noqa: S608 - literals
     no_data="Every model that is called in production in this range is registered, or none is called.",
     variables=OF_ROLLUPS,
     width=24,
+    calls=only("unregistered", environment="production"),
 )
 _OF_SNAPSHOTS: Final = ("project", "environment", "app", "model", "provider")
 _IN_RANGE: Final = f"hour >= toStartOfHour({START}) AND hour < {END}"
@@ -123,6 +125,7 @@ SNAPSHOTS = Panel(
     no_data="No answer in this range names a snapshot (`response_model`).",
     variables=_OF_SNAPSHOTS,
     width=24,
+    calls=only("snapshots"),
 )
 _BUILT: Final = {
     "dataset": "concat(name, '@', version)",
@@ -148,7 +151,7 @@ LIMIT 100""",  # noqa: S608 - literals
         Column("note", "Note", "text"),
     ),
     no_data="No dataset was built before the end of this range: `llmtower datasets build failures --feedback negative`.",
-    calls=False,
+    calls=None,
     width=24,
 )
 

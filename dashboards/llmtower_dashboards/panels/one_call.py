@@ -29,7 +29,7 @@ def _one(name: str, title: str, question: str, sql: str, columns: tuple[Column, 
         no_data=no_data,
         variables=("call",),
         width=24,
-        calls=False,
+        calls=None,
     )
 
 
@@ -211,6 +211,6 @@ HAVING count() > 0
     no_data="No texts: capture is off or hashed for this application, or they are past their retention.",
     variables=("call",),
     width=24,
-    calls=False,
+    calls=None,
     reader="content",
 )

@@ -2,7 +2,7 @@
 
 from llmtower_dashboards.panel import Column, Dashboard, Panel, Row, Threshold
 from llmtower_dashboards.panels.changes import CHANGED
-from llmtower_dashboards.panels.common import APP, NO_CALLS, NO_PRICE, SAMPLE, TIME, UNPRICED, figure
+from llmtower_dashboards.panels.common import APP, DEAREST, FAILED, NO_CALLS, NO_PRICE, SAMPLE, SLOWEST, TIME, UNPRICED, figure, only
 from llmtower_dashboards.panels.cost import MONTH, TODAY
 from llmtower_dashboards.panels.latency import DURATION
 from llmtower_dashboards.panels.sql import OF_ROLLUPS, compared_ratio, compared_sum, metric, series
@@ -36,6 +36,7 @@ ERROR_RATE = Panel(
     trend="errors_rate",
     width=6,
     height=4,
+    calls=FAILED,
 )
 P95 = Panel(
     name="overview_p95",
@@ -52,6 +53,7 @@ P95 = Panel(
     trend="overview_p95_series",
     width=6,
     height=4,
+    calls=SLOWEST,
 )
 COST = Panel(
     name="overview_cost",
@@ -67,6 +69,7 @@ COST = Panel(
     trend="cost_by_app_series",
     width=6,
     height=4,
+    calls=DEAREST,
 )
 UNPRICED_SHARE = Panel(
     name="overview_unpriced",
@@ -82,6 +85,7 @@ UNPRICED_SHARE = Panel(
     variables=OF_ROLLUPS,
     width=6,
     height=4,
+    calls=only("unpriced"),
 )
 TTFT = Panel(
     name="overview_ttft",
@@ -98,6 +102,7 @@ TTFT = Panel(
     trend="latency_ttft",
     width=6,
     height=4,
+    calls=only("streamed"),
 )
 TRAFFIC = Panel(
     name="overview_traffic",
@@ -121,6 +126,7 @@ P95_SERIES = Panel(
     no_data=NO_CALLS,
     worse="up",
     variables=OF_ROLLUPS,
+    calls=SLOWEST,
 )
 COST_SERIES = Panel(
     name="cost_by_app_series",
@@ -134,6 +140,7 @@ COST_SERIES = Panel(
     worse="up",
     variables=OF_ROLLUPS,
     stacked=True,
+    calls=DEAREST,
 )
 
 OVERVIEW = Dashboard(

@@ -33,7 +33,7 @@ def _mark(name: str, title: str, question: str, value: str, unit: PanelUnit, lim
         thresholds=(Threshold(limits[0], "warn"), Threshold(limits[1], "bad")),
         worse="up",
         variables=_OF_PROJECT,
-        calls=False,
+        calls=None,
         trend=f"pipeline_{name}_series",
         width=6,
         height=4,
@@ -61,7 +61,7 @@ def _mark_series(name: str, title: str, question: str, value: str, unit: PanelUn
         no_data=NO_MARKS,
         worse="up",
         variables=_OF_PROJECT,
-        calls=False,
+        calls=None,
         width=8,
     )
 
@@ -93,7 +93,7 @@ STORED = Panel(
     ),
     no_data="Nothing was stored in this range.",
     variables=OF_LETTERS,
-    calls=False,
+    calls=None,
 )
 COMPLETE_BY_APP = Panel(
     name="pipeline_complete",
@@ -122,7 +122,7 @@ LIMIT 50
     no_data="No producer keeps books here (OpenTelemetry exporters and replays do not): completeness cannot be told.",
     worse="down",
     variables=OF_SCOPE,
-    calls=False,
+    calls=None,
 )
 _RUN: Final = ("app", "emitted", "delivered", "spooled", "dropped", "oldest_unsent_at", "closing", "sdk")
 PRODUCERS = Panel(
@@ -159,7 +159,7 @@ LIMIT 100
     ),
     no_data="No producer reported in this range: applications without the SDK (OpenTelemetry exporters) keep no books.",
     variables=OF_SCOPE,
-    calls=False,
+    calls=None,
 )
 AUDITS = Panel(
     name="pipeline_audits",
@@ -188,7 +188,7 @@ LIMIT 50
     ),
     no_data="No audit ran in this range: the worker audits closed hours by timer; run `llmtower audit` for the rest.",
     worse="up",
-    calls=False,
+    calls=None,
 )
 ROOM = Panel(
     name="pipeline_room",
@@ -213,7 +213,7 @@ LIMIT 50
         Column("parts", "Parts"),
     ),
     no_data="Nothing is stored yet.",
-    calls=False,
+    calls=None,
 )
 
 PIPELINE = Dashboard(

@@ -3,7 +3,7 @@
 from typing import Final
 
 from llmtower_dashboards.panel import Column, Panel, Threshold
-from llmtower_dashboards.panels.common import APP, CALLS, MODEL, PROVIDER, UNPRICED
+from llmtower_dashboards.panels.common import APP, CALLS, MODEL, PROVIDER, UNPRICED, only
 from llmtower_dashboards.panels.sql import OF_ROLLUPS, Resolution, aliased, filters, grouped, metric, resolutions, select
 
 _UNPRICED: Final = "sum(unpriced_calls)"
@@ -66,6 +66,7 @@ SAVINGS = Panel(
     no_data="No cached tokens in this range. A saving that is unknown: no priced uncached input of that model to compare with.",
     worse="down",
     variables=OF_ROLLUPS,
+    calls=only("cached"),
 )
 UNPRICED_MODELS = Panel(
     name="cost_unpriced",
@@ -84,4 +85,5 @@ UNPRICED_MODELS = Panel(
     thresholds=(Threshold(1, "warn"),),
     worse="up",
     variables=OF_ROLLUPS,
+    calls=only("unpriced"),
 )

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from llmtower_dashboards.panel import Column, Dashboard, Panel, PanelUnit, Row
-from llmtower_dashboards.panels.common import CALLS, MODEL, NO_CALLS, PROMPT, PROVIDER, TIME, UNPRICED, VERSION
+from llmtower_dashboards.panels.common import CALLS, MODEL, NO_CALLS, PROMPT, PROVIDER, TIME, UNPRICED, VERSION, only
 from llmtower_dashboards.panels.intervals import mean_interval, quantile_interval, quantile_levels, wilson
 from llmtower_dashboards.panels.sql import END, OF_ROLLUPS, OF_SCORES, Resolution, filters, metric, outer, pair, resolutions, select, series
 
@@ -106,6 +106,7 @@ VERSIONS = Panel(
     no_data=_NO_PROMPTS + _NO_INTERVAL,
     variables=OF_ROLLUPS,
     width=24,
+    calls=only("prompted"),
 )
 MODELS = Panel(
     name="models",
@@ -130,6 +131,7 @@ TRAFFIC = Panel(
     no_data=_NO_PROMPTS,
     variables=OF_ROLLUPS,
     stacked=True,
+    calls=only("prompted"),
 )
 DURATION = Panel(
     name="prompt_duration",
@@ -142,6 +144,7 @@ DURATION = Panel(
     no_data=_NO_PROMPTS,
     worse="up",
     variables=OF_ROLLUPS,
+    calls=only("prompted"),
 )
 MODEL_TRAFFIC = Panel(
     name="model_traffic",
@@ -175,6 +178,7 @@ SEEN = Panel(
     columns=(PROMPT, VERSION, Column("first", "First hour", "time"), Column("last", "Last hour", "time"), CALLS),
     no_data=_NO_PROMPTS,
     variables=OF_ROLLUPS,
+    calls=only("prompted", span="ever"),
 )
 _SCORES: Final = {
     **_BY_VERSION,
@@ -215,6 +219,7 @@ SCORES = Panel(
     ),
     no_data="No scores in this range: send evaluations with `llmtower.score(…)`. An unknown interval needs ten scores.",
     variables=OF_SCORES,
+    calls=only("scored"),
 )
 
 PROMPTS = Dashboard(

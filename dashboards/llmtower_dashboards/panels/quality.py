@@ -6,8 +6,8 @@ Rates are Horvitz-Thompson estimates: a score counts by the inverse of the proba
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from llmtower_dashboards.panel import Column, Dashboard, Panel, Row, Threshold
-from llmtower_dashboards.panels.common import APP, MODEL, PROMPT, TIME, VERSION
+from llmtower_dashboards.panel import Behind, Column, Dashboard, Panel, Row, Threshold
+from llmtower_dashboards.panels.common import APP, MODEL, PROMPT, TIME, VERSION, only
 from llmtower_dashboards.panels.feedback import BY_APP as FEEDBACK_BY_APP
 from llmtower_dashboards.panels.feedback import NEGATIVE, NEGATIVE_NOW, NEGATIVE_SERIES, SHARE_NOW
 from llmtower_dashboards.panels.intervals import PARTS, RATE, sampled_rate, weights
@@ -58,6 +58,7 @@ def _now(one: Scored) -> Panel:
         worse="up",
         variables=OF_SCORES,
         trend=f"quality_{one.score}_series",
+        calls=only(score=one.score),
         width=6,
         height=4,
     )
@@ -87,6 +88,7 @@ def _over_time(one: Scored) -> Panel:
         unit="ratio",
         sql=rates({}, f"name = '{one.score}'", over_time="time", tail="\nORDER BY time"),
         columns=(TIME, Column("rate", one.title, "ratio", link="calls"), *_INTERVAL),
+        calls=only(score=one.score),
         no_data=NO_SCORES,
         thresholds=_LEVELS[one.score],
         worse="up",
@@ -108,6 +110,7 @@ def _by(name: str, title: str, question: str, keys: Mapping[str, str], columns: 
         kind="table",
         unit="ratio",
         sql=rates(by, f"name IN ({_NAMES})", tail=order),
+        calls=Behind(only=tuple(("score", one.score) for one in SCORED)),
         columns=(*columns, Column("score", "Score", "text"), Column("rate", "Bad", "ratio"), *_INTERVAL),
         no_data=NO_SCORES,
         worse="up",
@@ -171,7 +174,7 @@ LIMIT {_LISTED}
     no_data="No answer was judged bad in this range.",
     variables=OF_SCORES,
     width=24,
-    calls=False,
+    calls=None,
 )
 
 
@@ -192,7 +195,11 @@ MEANS = Panel(
     columns=(TIME, Column("score", "Score", "text"), Column("mean", "Mean", link="calls"), Column("sample", "Scored", "events")),
     no_data=NO_SCORES,
     variables=OF_SCORES,
+    calls=only("measured"),
 )
+
+
+_RETRIEVED: Final = ("retrieval_empty", "retrieval_score", "document_age")
 
 
 def _retrieved(of: Resolution) -> str:
@@ -208,8 +215,7 @@ def _retrieved(of: Resolution) -> str:
         "age": mean("document_age"),
         "sample": "sum(scored)",
     }
-    names = "'retrieval_empty', 'retrieval_score', 'document_age'"
-    where = f"{of.within(of.bucket_s)} AND name IN ({names}) AND {filters(OF_SCORES)}"
+    where = f"{of.within(of.bucket_s)} AND name IN ({', '.join(map(repr, _RETRIEVED))}) AND {filters(OF_SCORES)}"
     return select(values, of.table, where, ["time"], "\nHAVING sample_ > 0")
 
 
@@ -230,6 +236,7 @@ RETRIEVAL = Panel(
     no_data="No retrieval in this range: record it with `llmtower.step(…, kind='retrieval')`.",
     worse="up",
     variables=OF_SCORES,
+    calls=Behind(only=tuple(("score", name) for name in _RETRIEVED)),
 )
 
 QUALITY = Dashboard(

@@ -44,7 +44,7 @@ LIMIT 50
     no_data="Everything that was looked at was scored (or nothing was looked at: see the sample beside each rate).",
     worse="up",
     variables=OF_SCORES,
-    calls=False,
+    calls=None,
 )
 
 
@@ -71,5 +71,5 @@ SCORERS = Panel(
     ),
     no_data=NO_SCORES,
     variables=OF_SCORES,
-    calls=False,
+    calls=None,
 )

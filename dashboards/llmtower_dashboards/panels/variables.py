@@ -3,6 +3,7 @@
 from typing import Final
 
 from llmtower_dashboards.panel import Variable
+from llmtower_dashboards.panels.narrow import NARROWING
 from llmtower_dashboards.panels.sql import END, OF_ROLLUPS, OF_USERS, START, filters
 
 MAX_LISTED: Final = 500
@@ -30,6 +31,6 @@ VARIABLES: Final = {
         _listed("prompt", "prompt_name"),
         _listed("user", "user_id"),
         Variable(name="call", title="Call", column="call_id"),
-        Variable(name="session", title="Session", column="session_id"),
+        *NARROWING.values(),
     )
 }

@@ -21,16 +21,25 @@ SPARK: Final = (120, 28)
 """Width and height of a sparkline, px."""
 
 
-def heading(panel: Panel, look: Look) -> Html:
+def heading(panel: Panel, look: Look, title: str = "") -> Html:
     """Title and tools; the question is the title's tooltip, and stands among the tools where nothing hovers."""
     tools = [
         tag("span", panel.question, class_="asked"),
-        tag("a", "show calls", href=look.calls(), aria_label=f"Show the calls behind {panel.title}") if panel.calls else None,
+        tag("a", "show calls", href=look.calls(panel), aria_label=f"Show the calls behind {panel.title}") if panel.calls else None,
         tag("button", "copy SQL", type="button", data_do="sql", data_panel=panel.name, aria_label=f"Copy the SQL of {panel.title}"),
         tag("a", "link", href=look.permalink(panel.name), data_copy="", aria_label=f"Link to {panel.title} over this very range"),
     ]
     more = tag("button", "⋯", type="button", data_do="tools", class_="more", aria_label=f"What can be done with {panel.title}")
-    return tag("div", tag("h3", panel.title, title=panel.question), more, tag("div", tools, class_="tools"), class_="head")
+    named = tag("h3", title or panel.title, _not_followed(panel, look), title=panel.question)
+    return tag("div", named, more, tag("div", tools, class_="tools"), class_="head")
+
+
+def _not_followed(panel: Panel, look: Look) -> Html:
+    """A chosen filter that the panel's tables do not know is said, or its figures would be taken for something else."""
+    if "call" in panel.variables:
+        return EMPTY
+    names = [VARIABLES[name].title.lower() for name in look.view.variables if name not in (*panel.variables, "call")]
+    return tag("small", f" not filtered by {' or '.join(names)}", class_="muted") if names else EMPTY
 
 
 def tile(panel: Panel, answer: Answer, trend: Answer | None, look: Look) -> Html:
@@ -124,7 +133,10 @@ def _totals(trend: Answer) -> list[float | None]:
 
 
 def _tile_head(panel: Panel, title: str, look: Look) -> Html:
-    return tag("h3", tag("a", title, href=look.calls(), title=panel.question))
+    """The title leads to the calls, where there are any; the rest stands beside it as on every card."""
+    if panel.calls is None:
+        return heading(panel, look, title)
+    return heading(panel, look, tag("a", title, href=look.calls(panel), title=panel.question))
 
 
 def _mark(state: str | None) -> Html:

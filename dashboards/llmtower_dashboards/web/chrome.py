@@ -7,7 +7,7 @@ from typing import Final
 from llmtower_dashboards.completeness import Completeness
 from llmtower_dashboards.panels.variables import VARIABLES
 from llmtower_dashboards.registry import DASHBOARDS
-from llmtower_dashboards.web.look import Look
+from llmtower_dashboards.web.look import CALLS_PATH, Look
 from llmtower_dashboards.web.state import RANGES, offset
 from llmtower_dashboards.web.tags import EMPTY, Html, hidden, join, tag
 
@@ -41,10 +41,14 @@ KEYS: Final = (
 
 
 def navigation(look: Look, firing: int) -> Html:
-    """The pages; the alerts with how many are firing."""
-    view = look.view.choosing(list="", rule="").having("call", ())
+    """The pages, the alerts with how many are firing; what only lists of calls know is not taken along to where it would do nothing."""
+    calls = look.view.choosing(list="", rule="").having("call", ())
+    view = calls.only_having({name: chosen for name, chosen in calls.variables.items() if VARIABLES[name].sql})
     items = [(PATHS[name], _MENU.get(name, board.title)) for name, board in DASHBOARDS.items()]
-    links = [tag("a", title, href=view.link(path), aria_current="page" if path == look.path else None) for path, title in items]
+    links = [
+        tag("a", title, href=(calls if path == CALLS_PATH else view).link(path), aria_current="page" if path == look.path else None)
+        for path, title in items
+    ]
     badge = tag("span", str(firing), hidden(" firing"), class_="badge") if firing else EMPTY
     links.insert(1, tag("a", "Alerts", badge, href=view.link("/alerts"), aria_current="page" if look.path == "/alerts" else None))
     shelf = view.having("prompt", ()).link("/library")

@@ -6,13 +6,12 @@ from datetime import UTC, datetime, tzinfo
 from typing import Any, Final
 
 from llmtower_dashboards.macros import Frame
-from llmtower_dashboards.panel import Column
+from llmtower_dashboards.panel import Column, Panel
+from llmtower_dashboards.web.behind import calls_behind
 from llmtower_dashboards.web.format import THIN, Figure, figure, moment, per_thousand
 from llmtower_dashboards.web.state import View
 from llmtower_dashboards.web.tags import Html, join, tag
 
-_FILTERS: Final = ("app", "model", "provider", "prompt", "user", "session")
-"""Columns of a row that narrow the calls behind it."""
 CALLS_PATH: Final = "/calls"
 PER_CALL: Final = ("cost_per_call", "cost_per_success")
 """Columns whose tiny prices are written per 1,000 calls."""
@@ -36,13 +35,13 @@ class Look:
         """Write a time in the page's zone, to the second."""
         return moment(moment_, self.zone, now=self.now, seconds=True)
 
-    def calls(self, columns: Sequence[Column] = (), row: Sequence[Any] = ()) -> str:
-        """The address of the calls behind a row."""
-        view = self.view.choosing(list="", rule="")
-        for column, value in zip(columns, row, strict=False):
-            if column.name in _FILTERS and value:
-                view = view.having(column.name, (str(value),))
-        return view.link(CALLS_PATH)
+    def calls(self, panel: Panel, columns: Sequence[Column] = (), row: Sequence[Any] = (), cell: str = "") -> str:
+        """The address of the calls behind a panel, a row of it, or one figure of a row."""
+        return calls_behind(self.view, self.frame, panel, columns, row, cell).link(CALLS_PATH)
+
+    def session(self, session: str) -> str:
+        """The address of a session's calls."""
+        return self.view.choosing(list="", rule="").having("call", ()).having("session", (session,)).link(CALLS_PATH)
 
     def call(self, call_id: str) -> str:
         """The address of one call."""

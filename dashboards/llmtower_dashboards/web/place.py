@@ -25,7 +25,7 @@ CHARTS: Final = frozenset({"timeseries", "heatmap"})
 
 _WRITTEN: Final[dict[str, Callable[[Answer, Look], Html]]] = {
     "alerts_history": alerts.history,
-    "call_facts": tables.facts,
+    "call_facts": lambda answer, look: tables.facts(PANELS["call_facts"], answer, look),
     "overview_changed": changes.changes,
     "call_content": lambda answer, _look: changes.texts(answer),
 }

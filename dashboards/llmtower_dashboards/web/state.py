@@ -73,6 +73,14 @@ class View:
         """The same view of another range."""
         return replace(self, start=_iso(start), end=_iso(end))
 
+    def since(self, start: datetime) -> "View":
+        """The same view from another moment on, to the same end."""
+        return replace(self, start=_iso(start))
+
+    def only_having(self, variables: Mapping[str, tuple[str, ...]]) -> "View":
+        """The same view with these filters and no others."""
+        return replace(self, variables=dict(variables))
+
     def having(self, name: str, values: Sequence[str]) -> "View":
         """The same view with other values of one variable; none = all."""
         rest = {key: chosen for key, chosen in self.variables.items() if key != name}

@@ -68,12 +68,13 @@ def bars(panel: Panel, answer: Answer, look: Look) -> Html:
     for row in answer.rows[:MAX_ROWS]:
         name = " · ".join(str(row[at]) or "none" for at in labels)
         share = 100 * float(row[first] or 0) / most if most else 0.0
-        leads = labels and (panel.calls or columns[labels[0]].link)
-        link = tag("a", name, href=_target(columns[labels[0]], row[labels[0]], columns, row, look)) if leads else name
+        href = _target(panel, columns[labels[0]], columns, row, look) if labels else ""
+        href = href or (look.calls(panel, columns, row) if panel.calls else "")
+        link = tag("a", name, href=href) if href else name
         cells = [tag("th", link, scope="row")]
         cells.append(tag("td", tag("span", style=f"width:{share:.1f}%"), class_="bar", aria_hidden="true"))
         cells += [_cell(panel, columns, row, at, answer, look) for at in (first, *rest)]
-        rows.append(tag("tr", cells, tabindex="-1", data_href=look.calls(columns, row) if panel.calls else None))
+        rows.append(tag("tr", cells, tabindex="-1", data_href=look.calls(panel, columns, row) if panel.calls else None))
     head_row = tag("thead", tag("tr", head))
     return join(
         tag(
@@ -88,21 +89,21 @@ def bars(panel: Panel, answer: Answer, look: Look) -> Html:
     )
 
 
-def facts(answer: Answer, look: Look) -> Html:
+def facts(panel: Panel, answer: Answer, look: Look) -> Html:
     """One row as a list of names and values; what is empty is left out."""
     found = []
-    for column, value in zip(answer.columns, answer.rows[0], strict=True):
+    of = (answer.columns, answer.rows[0])
+    for column, value in zip(*of, strict=True):
         if value in (None, "", "{}", 0) and column.name not in ("cost", "ttft"):
             continue
-        written = look.exactly(value) if isinstance(value, datetime) else _value(column, value, answer.columns, answer.rows[0], look)
+        written = look.exactly(value) if isinstance(value, datetime) else _value(panel, column, value, of, look)
         found.append(tag("div", tag("dt", column.title), tag("dd", written)))
     return tag("dl", found, class_="facts")
 
 
 def _row(panel: Panel, columns: Sequence[Column], row: Sequence[Any], kept: Sequence[int], answer: Answer, look: Look) -> Html:
     href = next((look.call(str(row[at])) for at, column in enumerate(columns) if column.link == "call" and row[at]), "")
-    if not href and panel.calls:
-        href = look.calls(columns, row)
+    href = href or (look.calls(panel, columns, row) if panel.calls else "")
     return tag("tr", [_cell(panel, columns, row, at, answer, look) for at in kept], tabindex="-1", data_href=href or None)
 
 
@@ -118,30 +119,39 @@ def _cell(panel: Panel, columns: Sequence[Column], row: Sequence[Any], at: int, 
         return tag("td", tag("time", look.exactly(value), datetime=value.isoformat()), class_=classes or None)
     if column.unit == "usd" and column.name in _SUMS:
         nothing = _nothing_is_known(columns, row, at)
-        shown_ = join(UNKNOWN) if nothing else _value(column, value, columns, row, look)
-        return tag("td", _missing(columns, row, look), shown_, class_=f"{classes} unknown".strip() if nothing else classes or None)
-    return tag("td", _value(column, value, columns, row, look), _beside(columns, row, at, look), class_=classes or None)
+        shown_ = join(UNKNOWN) if nothing else _value(panel, column, value, (columns, row), look)
+        return tag("td", _missing(panel, columns, row, look), shown_, class_=f"{classes} unknown".strip() if nothing else classes or None)
+    return tag("td", _value(panel, column, value, (columns, row), look), _beside(columns, row, at, look), class_=classes or None)
 
 
-def _value(column: Column, value: Any, columns: Sequence[Column], row: Sequence[Any], look: Look) -> Html:
+Cells = tuple[Sequence[Column], Sequence[Any]]
+"""The columns of a row, and its values."""
+
+
+def _value(panel: Panel, column: Column, value: Any, of: Cells, look: Look) -> Html:
     if isinstance(value, bool):
         return join("yes" if value else "no")
     if isinstance(value, datetime):
         return tag("time", look.at(value), datetime=value.isoformat())
-    if value is None and (column.name, columns[0].name) == ("tokens", "line"):
+    if value is None and (column.name, of[0][0].name) == ("tokens", "line"):
         return EMPTY  # fees are not paid for tokens
     text = number(shown(value, column, look))
     if column.link == "call" and value:
         return tag("a", str(value)[-12:], href=look.call(str(value)), class_="mono", title=str(value))
-    if column.link and column.link != "trace" and value not in (None, ""):
-        return tag("a", text, href=_target(column, value, columns, row, look))
+    href = _target(panel, column, *of, look) if column.link != "trace" and value not in (None, "") else ""
+    if href:
+        return tag("a", text, href=href)
     return join(_WORDS.get(str(value), text)) if isinstance(value, str) else text
 
 
-def _target(column: Column, value: Any, columns: Sequence[Column], row: Sequence[Any], look: Look) -> str:
-    if column.link == "calls" or column.name in ("calls", "sample", "unpriced", "session"):
-        return look.calls(columns, row)
-    return look.filtered(column.link or column.name, str(value)) if column.link else look.calls(columns, row)
+def _target(panel: Panel, column: Column, columns: Sequence[Column], row: Sequence[Any], look: Look) -> str:
+    """Where a cell leads: a name filters this page, a figure shows its calls; "" nowhere."""
+    value = str(row[list(columns).index(column)])
+    if column.name == "session":
+        return look.session(value)
+    if column.link and column.link != "calls":
+        return look.filtered(column.link, value)
+    return look.calls(panel, columns, row, column.name) if column.link == "calls" and panel.calls else ""
 
 
 def _beside(columns: Sequence[Column], row: Sequence[Any], at: int, look: Look) -> Html | None:
@@ -157,12 +167,12 @@ def _beside(columns: Sequence[Column], row: Sequence[Any], at: int, look: Look) 
     return tag("small", f" {figure(low, unit)} to {figure(high, unit)}", class_="interval", title="95 % interval")
 
 
-def _missing(columns: Sequence[Column], row: Sequence[Any], look: Look) -> Html | None:
+def _missing(panel: Panel, columns: Sequence[Column], row: Sequence[Any], look: Look) -> Html | None:
     """What is missing from a sum of money, or why a price is unknown: before the figure, so that figures stay below each other."""
     named = {column.name: value for column, value in zip(columns, row, strict=True)}
     if named.get("unpriced"):
         said = f"+ {figure(named['unpriced'], 'calls')} unpriced"
-        return tag("small", tag("a", said, href=look.calls(columns, row), class_="is-warn"), " ")
+        return tag("small", tag("a", said, href=look.calls(panel, columns, row, "unpriced"), class_="is-warn"), " ")
     why = str(named.get("cost_status") or "")
     return tag("small", f"{why.replace('_', ' ')} ") if why and named.get("cost") is None else None
 

@@ -115,7 +115,7 @@
   };
   const change = (edit) => { const url = new URL(location.href); edit(url.searchParams); url.hash = ""; go(url); };
   const filter = (words) => {
-    const found = /^\s*(project|environment|app|model|provider|prompt|user|session|call)\s*[:=]\s*(\S.*?)\s*$/i.exec(words);
+    const found = /^\s*(project|environment|app|model|provider|prompt|user|session|call|version|error|snapshot|run|dataset|score|feedback|only)\s*[:=]\s*(\S.*?)\s*$/i.exec(words);
     if (!found) { say("Write what and which: model: gpt-4o, user: u-17, prompt: support/answer …"); return false; }
     change((query) => query.append(found[1].toLowerCase(), found[2]));
     return true;

@@ -1,0 +1,206 @@
+""" "Show calls": each panel's link, read as an address, lists exactly the calls its figures are made of, by plain Python over the same rows."""
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+from clickhouse_connect.driver.client import Client
+from tests.integration.dashboards.conftest import Place
+from tests.integration.dashboards.oracle import Look as Oracle
+from tests.integration.dashboards.oracle import floor
+from tests.integration.dashboards.pipeline import Row
+from tests.integration.dashboards.test_figures import FRAMES
+from tests.integration.dashboards.world import END, World
+
+from llmtower_dashboards.ask import AskError
+from llmtower_dashboards.macros import Frame, expand
+from llmtower_dashboards.panel import Panel
+from llmtower_dashboards.panels.lists import FILTERED
+from llmtower_dashboards.panels.narrow import FILTER_OF
+from llmtower_dashboards.panels.sql import END as TO
+from llmtower_dashboards.panels.sql import START as FROM
+from llmtower_dashboards.registry import PANELS, VARIABLES
+from llmtower_dashboards.web.look import Look
+from llmtower_dashboards.web.state import View, parse
+from llmtower_schemas.metrics import COUNTED, SCORED
+
+pytestmark = pytest.mark.integration
+Keep = Callable[[World], Callable[[Row], bool]]
+LISTED: Final = f"SELECT toString(call_id) FROM calls WHERE started_at >= {FROM} AND started_at < {TO} AND {FILTERED}"
+
+
+def _plain(keep: Callable[[Row], Any]) -> Keep:
+    return lambda _: lambda row: bool(keep(row))
+
+
+def _scored(keep: Callable[[str, Any], bool]) -> Keep:
+    """Calls with such a score, of whatever source."""
+
+    def of(world: World) -> Callable[[Row], bool]:
+        found = {row["target_id"] for row in world["scores"] if keep(row["name"], row["value"])}
+        for row in world["call_scores"]:
+            if any(keep(name, value) for name, value in zip(row["names"], row["score_values"], strict=True)):
+                found.add(str(row["call_id"]))
+        return lambda row: str(row["call_id"]) in found
+
+    return of
+
+
+def _named(*names: str) -> Keep:
+    return _scored(lambda name, value: name in names and value is not None)
+
+
+def _rated(world: World) -> Callable[[Row], bool]:
+    found = {row["target_id"] for row in world["feedback"]}
+    return lambda row: str(row["call_id"]) in found or row["response_id"] in found
+
+
+def _registered(world: World) -> set[str]:
+    return {row["name"] for row in world["registry_events"] if row["kind"] == "model"}
+
+
+def _both(one: Keep, other: Keep) -> Keep:
+    return lambda world: lambda row: one(world)(row) and other(world)(row)
+
+
+ALL: Final = _plain(lambda row: True)
+FAILED: Final = _plain(lambda row: row["status"] != "ok")
+UNPRICED: Final = _plain(lambda row: row["cost_nano_usd"] is None and row["cost_status"] != "failed")
+STREAMED: Final = _plain(lambda row: row["ttft_us"] is not None)
+FLOWING: Final = _plain(lambda row: row["ttft_us"] is not None and row["output_tokens"] + row["reasoning_tokens"] > 1)
+PROMPTED: Final = _plain(lambda row: row["prompt_name"])
+TRIED: Final = _plain(lambda row: row["environment"] == "experiment")
+JUDGED: Final = _scored(lambda name, _: name.startswith("judge_"))
+ANY_SCORE: Final = _scored(lambda _, value: value is not None)
+RATED: Final[Keep] = _rated
+
+POPULATIONS: Final[Mapping[str, Keep]] = {
+    "overview_error_rate": FAILED,
+    "errors_rate": FAILED,
+    "errors_classes": FAILED,
+    "errors_by_class": FAILED,
+    "errors_retries": _plain(lambda row: row["retries"]),
+    "overview_ttft": STREAMED,
+    "latency_ttft": STREAMED,
+    "latency_ttft_heat": STREAMED,
+    "latency_token_time": FLOWING,
+    "latency_speed": FLOWING,
+    "latency_headroom_requests": _plain(lambda row: row["rate_limit_remaining_requests"] is not None),
+    "latency_headroom_tokens": _plain(lambda row: row["rate_limit_remaining_tokens"] is not None),
+    "overview_unpriced": UNPRICED,
+    "cost_unpriced": UNPRICED,
+    "cost_by_prompt": PROMPTED,
+    "cost_cache_savings": _plain(lambda row: row["cache_read_tokens"] + row["cache_write_tokens"] + row["cache_write_1h_tokens"]),
+    **{f"quality_{one.score}": _named(one.score) for one in SCORED},
+    **{f"quality_{one.score}_series": _named(one.score) for one in SCORED},
+    "quality_by_app": _named(*(one.score for one in SCORED)),
+    "quality_by_prompt": _named(*(one.score for one in SCORED)),
+    "quality_means": _scored(lambda name, value: value is not None and name not in COUNTED),
+    "quality_retrieval": _named("retrieval_empty", "retrieval_score", "document_age"),
+    **dict.fromkeys(("feedback_negative_now", "feedback_negative", "feedback_share", "feedback_by_app"), RATED),
+    "judge_rates": JUDGED,
+    "judge_agreement": _both(JUDGED, RATED),
+    "prompt_versions": PROMPTED,
+    "prompt_traffic": PROMPTED,
+    "prompt_duration": PROMPTED,
+    "prompt_seen": PROMPTED,
+    "prompt_scores": ANY_SCORE,
+    "registry_models": lambda world: lambda row: row["request_model"] in _registered(world),
+    "registry_strangers": lambda world: lambda row: row["request_model"] not in _registered(world) and row["environment"] == "production",
+    "model_snapshots": _plain(lambda row: row["response_model"]),
+    "experiments": TRIED,
+    "experiment_scores": _both(TRIED, ANY_SCORE),
+}
+"""Panel → the calls it is made of, where that is not every call of its range and filters."""
+SPANS: Final[Mapping[str, Callable[[Frame], tuple[datetime, datetime]]]] = {
+    "cost_today": lambda of: ((of.end - timedelta(seconds=1)).replace(hour=0, minute=0, second=0), of.end),
+    "cost_month": lambda of: ((of.end - timedelta(seconds=1)).replace(day=1, hour=0, minute=0, second=0), of.end),
+    "cost_by_session": lambda of: (max(of.start, of.end - timedelta(hours=1)), of.end),
+    "latency_headroom_requests": lambda of: (max(of.start, of.end - timedelta(hours=6)), of.end),
+    "latency_headroom_tokens": lambda of: (max(of.start, of.end - timedelta(hours=6)), of.end),
+    "prompt_seen": lambda of: (of.end - timedelta(days=399), of.end),
+    "drift_hours": lambda of: (of.end - timedelta(days=1), of.end),
+    **dict.fromkeys(("cost_by_user", "drift_sessions"), lambda of: (floor(of.start, 3_600), of.end)),
+}
+"""Panels that look at something else than the range."""
+
+
+def address(frame: Frame) -> View:
+    """The reader's view of that frame."""
+    return View(variables={name: tuple(values) for name, values in frame.variables.items()}).fixed(frame)
+
+
+def listed(client: Client, link: str) -> set[str]:
+    """The calls that the call explorer lists at an address, however many."""
+    parts = urlsplit(link)
+    assert parts.path == "/calls"
+    view = parse(parse_qsl(parts.query), list(VARIABLES), END)
+    assert not view.notice, view.notice
+    query = expand(LISTED, view.frame(END))
+    return {str(row[0]) for row in client.query(query.sql, parameters=dict(query.parameters)).result_rows}
+
+
+def made_of(world: World, panel: Panel, frame: Frame) -> set[str]:
+    """The calls that a panel's figures are made of."""
+    start, end = SPANS.get(panel.name, lambda of: (of.start, of.end))(frame)
+    followed = {name: values for name, values in frame.variables.items() if name in panel.variables}
+    keep = POPULATIONS.get(panel.name, ALL)(world)
+    rows = Oracle(world, Frame(start, end, 60, followed)).rows("calls", start, end)
+    return {str(row["call_id"]) for row in rows if keep(row)}
+
+
+def test_every_panel_that_is_named_leads_to_calls() -> None:
+    assert {*POPULATIONS, *SPANS} <= {name for name, panel in PANELS.items() if panel.calls}
+
+
+@pytest.mark.parametrize("name", FRAMES)
+def test_show_calls_shows_the_calls_behind_every_panel(places: dict[str, Place], name: str) -> None:
+    place, frame = places["many"], FRAMES[name]
+    look = Look("/", address(frame), frame, END)
+    wrong = []
+    with place.client() as client:
+        for panel in (panel for panel in PANELS.values() if panel.calls):
+            found, right = listed(client, look.calls(panel)), made_of(place.world, panel, frame)
+            wrong += [] if found == right else [f"{panel.name}: {len(found)} calls, not {len(right)}: {look.calls(panel)}"]
+    assert not wrong, "\n".join(wrong)
+
+
+FIGURES: Final = ("calls", "errors", "unpriced", "sample", "scored")
+"""Columns that count the calls of their row."""
+PER_PERSON: Final = {"feedback_by_app", "judge_rates", "judge_agreement", "drift_hours", "drift_segments", "drift_sessions", "drift_moved"}
+"""Panels whose rows count something else than calls (words of people, asks of the judge, hours of the day, texts)."""
+
+
+def _figures(panel: Panel, row: Mapping[str, Any]) -> Iterable[tuple[str, int]]:
+    labels = [name for name in row if name in FILTER_OF]
+    if all(row[name] for name in labels):
+        yield from ((name, int(row[name])) for name in FIGURES if row.get(name) is not None)
+
+
+def test_every_figure_of_every_row_counts_the_calls_that_it_leads_to(places: dict[str, Place]) -> None:
+    place, frame = places["many"], FRAMES["six hours, by minutes"]
+    look = Look("/", address(frame), frame, END)
+    panels = [panel for panel in PANELS.values() if panel.calls and panel.kind in ("table", "bars") and panel.name not in PER_PERSON]
+    wrong, counted = [], 0
+    with place.client() as client:
+        for panel, answer in zip(panels, place.ask_all(panels, frame), strict=True):
+            assert not isinstance(answer, AskError), f"{panel.name}: {answer}"
+            names = [column.name for column in answer.columns]
+            for row in answer.rows[:3]:
+                for cell, figure in _figures(panel, dict(zip(names, row, strict=True))):
+                    link, counted = look.calls(panel, answer.columns, row, cell), counted + 1
+                    found = len(listed(client, link))
+                    wrong += [] if found == figure else [f"{panel.name} {cell}: {found} calls, not {figure}: {link}"]
+    assert not wrong, "\n".join(wrong)
+    assert counted > 50
+
+
+def test_a_filter_that_a_panel_does_not_follow_is_not_taken_along() -> None:
+    frame = Frame(END - timedelta(hours=1), END, 60, {"user": ["user1"], "environment": ["production"], "app": ["chat"]})
+    look = Look("/", address(frame), frame, END)
+    assert "user=" not in look.calls(PANELS["overview_calls"])
+    assert "user=user1" in look.calls(PANELS["cost_by_user"])
+    assert "environment=experiment" in look.calls(PANELS["experiments"])
+    assert "production" not in look.calls(PANELS["experiments"])
