@@ -24,9 +24,8 @@ def calls_behind(view: View, frame: Frame, panel: Panel, columns: Sequence[Colum
         return view
     own = {name: tuple(value for one, value in behind.only if one == name) for name, _ in behind.only}
     narrowed = {name: tuple(view.variables[name]) for name in panel.variables if name in view.variables} | own
-    keys = {
-        FILTER_OF[column.name]: (str(value),) for column, value in zip(columns, row, strict=False) if column.name in FILTER_OF and value
-    }
+    cells = ((FILTER_OF.get(column.name, ""), value) for column, value in zip(columns, row, strict=False))
+    keys = {name: (str(value),) for name, value in cells if name and value}
     narrowed |= {"session": keys["session"]} if "session" in keys else keys
     if cell in _ALL_OF_ROW and row:
         narrowed.pop("only", None)

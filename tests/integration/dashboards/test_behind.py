@@ -1,4 +1,4 @@
-""" "Show calls": each panel's link, read as an address, lists exactly the calls its figures are made of, by plain Python over the same rows."""
+"""Each panel's "show calls", read as an address, lists the calls its figures are made of, by plain Python over the same rows."""
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
@@ -144,7 +144,7 @@ def listed(client: Client, link: str) -> set[str]:
 
 def made_of(world: World, panel: Panel, frame: Frame) -> set[str]:
     """The calls that a panel's figures are made of."""
-    start, end = SPANS.get(panel.name, lambda of: (of.start, of.end))(frame)
+    start, end = SPANS[panel.name](frame) if panel.name in SPANS else (frame.start, frame.end)
     followed = {name: values for name, values in frame.variables.items() if name in panel.variables}
     keep = POPULATIONS.get(panel.name, ALL)(world)
     rows = Oracle(world, Frame(start, end, 60, followed)).rows("calls", start, end)
