@@ -10,6 +10,7 @@ from typing import Final
 from llmtower_dashboards.completeness import COMPLETENESS_SQL
 from llmtower_dashboards.macros import Frame, expand, interval_for
 from llmtower_dashboards.panel import Panel
+from llmtower_dashboards.panels.narrow import ONLY
 from llmtower_dashboards.registry import ANNOTATIONS, DASHBOARDS, PANELS
 from tests.benchmarks.bench_dashboard import BLOCK, CALLS, DAY_US, MAKE, QUICK_CALLS, START_US
 from tests.benchmarks.figures import Figure, at_most, main
@@ -125,7 +126,7 @@ def run(quick: bool) -> list[Figure]:
         figures = [figure for name, span in SPANS.items() for figure in _figures(engine, f"{name} of {of}", _frame(span, call))]
         whole = _frame(timedelta(hours=24), call)
         one = replace(whole, variables={**whole.variables, "app": ["app-1"], "user": ["user-1"]})
-        return [*figures, *_figures(engine, f"one user, 24 h of {of}", one), _off(engine, of, whole)]
+        return [*figures, *_figures(engine, f"one user, 24 h of {of}", one), _narrowed(engine, of, whole), _off(engine, of, whole)]
 
 
 def _frame(span: timedelta, call: str) -> Frame:
@@ -143,6 +144,18 @@ def _figures(engine: Storage, of: str, frame: Frame) -> Iterator[Figure]:
     for name in ("overview", "latency"):
         panels: list[Panel] = [panel for row in DASHBOARDS[name].rows for panel in row.panels]
         yield Figure(f"dashboard {name}, all panels one after the other, {of}", sum(taken[panel.name] for panel in panels), "ms")
+
+
+def _narrowed(engine: Storage, of: str, frame: Frame) -> Figure:
+    """The latest calls behind figures of every kind: what "show calls" asks for."""
+    chosen = [("only", name) for name in ONLY] + [("score", "toxicity"), ("feedback", "thumbs"), ("version", "3"), ("error", "timeout")]
+    taken = {
+        f"{name}={value}": _median_ms(engine, PANELS["calls_recent"].sql, replace(frame, variables={name: [value]}))
+        for name, value in chosen
+    }
+    worst = sorted(taken, key=lambda name: -taken[name])
+    said = ", ".join(f"{name} {taken[name]:.0f}" for name in worst[:5])
+    return at_most(f"slowest list of the calls behind a figure, 24 h of {of}", taken[worst[0]], "ms", LIMIT_MS, said)
 
 
 def _off(engine: Storage, of: str, frame: Frame) -> Figure:

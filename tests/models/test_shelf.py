@@ -8,10 +8,10 @@ import pytest
 
 from llmtower_processors.cli.model_views import price_entry
 from llmtower_processors.models.figures import share
-from llmtower_processors.models.shelf import ModelError, Models
 from llmtower_processors.pricing.custom import read_prices
 from llmtower_schemas.chains import Chains
 from llmtower_schemas.keys import encode_key, make_key
+from llmtower_schemas.model_store import ModelError, Models
 from llmtower_schemas.models import Model
 from llmtower_schemas.registry_events import registry_event
 from llmtower_schemas.registry_log import MemoryRegistryLog, MemoryTopic

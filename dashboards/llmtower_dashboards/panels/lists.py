@@ -4,11 +4,12 @@ from typing import Final
 
 from llmtower_dashboards.panel import Column, Panel
 from llmtower_dashboards.panels.common import APP, MODEL, PROMPT, TIME, VERSION
-from llmtower_dashboards.panels.narrow import CONDITIONS, IN_ROLLUPS, NARROWED, NARROWING
-from llmtower_dashboards.panels.sql import END, OF_CALLS, OF_ROLLUPS, START, filters
+from llmtower_dashboards.panels.narrow import CONDITIONS, IN_ROLLUPS, NARROWED, NARROWING, SINCE
+from llmtower_dashboards.panels.sql import END, OF_CALLS, OF_ROLLUPS, OF_SCORES, START, filters
+from llmtower_schemas.metrics import COUNTED
 
 LISTED: Final = 100
-_RANGE: Final = f"started_at >= {START} AND started_at < {END}"
+_RANGE: Final = f"started_at >= {SINCE} AND started_at < {END}"
 _OF_LIST: Final = (*OF_CALLS, *NARROWING)
 _OF_USER: Final = (
     "$__conditionalAll((project, app, request_model) IN (SELECT project, app, request_model FROM rollup_user_1h"  # noqa: S608 - literals
@@ -17,23 +18,42 @@ _OF_USER: Final = (
 """The hourly rollup knows in which apps a user is: the primary key then skips the rest of `calls`."""
 
 
-def _since(count: str) -> str:
-    """The start of the minute from which on there are enough calls, by the rollup: the list then reads a few minutes of `calls`.
+def _none(*names: str) -> str:
+    """Whether nothing is chosen of any of these."""
+    return " AND ".join(f"$__conditionalAll(1 = 0, ${name})" for name in names)
 
-    What the rollup does not know (users, sessions, scores …): with one of them chosen, the whole range is read.
+
+def _enough(here: str) -> str:
+    """The start of the minute from which on there are enough of what a query counts by the minute (`minute`, `here`)."""
+    return f"""greatest({START}, (
+        SELECT maxIf(minute, found >= {LISTED}) FROM (SELECT minute, sum(here) OVER (ORDER BY minute DESC) AS found FROM ({here}))
+    ))"""  # noqa: S608 - literals
+
+
+def _since(count: str) -> str:
+    """The start of the minute from which on there are enough calls, by the rollups: the list then reads a few minutes of `calls`.
+
+    What the rollups do not know (users, sessions, experiments …): with one of them chosen, the whole range is read.
     """
-    known = " AND ".join(f"$__conditionalAll(1 = 0, ${name})" for name in ("user", *NARROWING) if name not in IN_ROLLUPS)
+    minutes = f"minute >= toStartOfMinute({START}) AND minute < {END}"
     more = " AND ".join(f"$__conditionalAll({CONDITIONS[name]}, ${name})" for name in IN_ROLLUPS)
-    return f"""if({known}, greatest({START}, (
-        SELECT maxIf(minute, found >= {LISTED}) FROM
-        (
-            SELECT minute, sum(here) OVER (ORDER BY minute DESC) AS found FROM
-            (
-                SELECT minute, {count} AS here FROM rollup_1m
-                WHERE minute >= toStartOfMinute({START}) AND minute < {END} AND {filters(OF_ROLLUPS)} AND {more}
-                GROUP BY minute
-            )
-        ))), {START})"""  # noqa: S608 - literals
+    rest = ("user", *(name for name in NARROWING if name not in (*IN_ROLLUPS, "score", "only")))
+    by_calls = _none("score", "only", *rest)
+    made = f"""SELECT minute, {count} AS here FROM rollup_1m
+        WHERE {by_calls} AND {minutes} AND {filters(OF_ROLLUPS)} AND {more} GROUP BY minute"""  # noqa: S608 - literals
+    any_score = "arrayAll(one -> one IN ('scored', 'measured'), [${only:singlequote}])"
+    by_score = f"({_none('provider', 'error', *rest)} AND ({any_score} OR ({_none('only')} AND NOT ({_none('score')}))))"
+    return f"multiIf({by_calls}, {_enough(made)}, {by_score}, {_enough(_scored(by_score, minutes))}, {START})"
+
+
+def _scored(when: str, minutes: str) -> str:
+    """Calls with a score by the minute, at least: of all scores the one by one scorer that most have."""
+    names = f"$__conditionalAll(name IN (${{score:singlequote}}), $score) AND (NOT ({_none('score')}) OR name NOT IN {COUNTED})"
+    return f"""SELECT minute, max(one) AS here FROM (
+            SELECT minute, name, scorer, toInt64(sum(scored)) AS one FROM rollup_scores_1m
+            WHERE {when} AND {minutes} AND {names} AND {filters(OF_SCORES)} AND $__conditionalAll({CONDITIONS["version"]}, $version)
+            GROUP BY minute, name, scorer
+        ) GROUP BY minute"""  # noqa: S608 - literals
 
 
 _LIST: Final = """SELECT started_at AS time, toString(call_id) AS call, calls.app AS app, request_model AS model, prompt_name AS prompt,
@@ -65,8 +85,8 @@ FILTERED: Final = f"{filters(OF_CALLS)} AND {_OF_USER} AND {NARROWED}"
 """The condition of every filter that a list of calls knows."""
 
 
-def _listed(name: str, title: str, question: str, where: str, order: str) -> Panel:
-    sql = f"{_LIST}\nWHERE {where} AND {FILTERED}\nORDER BY {order}\nLIMIT {LISTED}"
+def _listed(name: str, title: str, question: str, where: str, order: str, since: str = START) -> Panel:
+    sql = f"WITH {since} AS {SINCE}\n{_LIST}\nWHERE {_RANGE}{where} AND {FILTERED}\nORDER BY {order}\nLIMIT {LISTED}"
     return Panel(
         name=name,
         title=title,
@@ -87,21 +107,23 @@ RECENT = _listed(
     "calls_recent",
     "Latest calls",
     "Which calls were made last?",
-    f"{_RANGE} AND started_at >= {_since('sum(calls)')}",
+    "",
     "started_at DESC, call_id",
+    _since("sum(calls)"),
 )
 FAILED = _listed(
     "calls_failed",
     "Latest failed calls",
     "Which calls failed last?",
-    f"{_RANGE} AND started_at >= {_since('sum(errors)')} AND calls.status != 'ok'",
+    " AND calls.status != 'ok'",
     "started_at DESC, call_id",
+    f"if({_none('score', 'only')}, {_since('sum(errors)')}, {START})",
 )
-SLOWEST = _listed("calls_slowest", "Slowest calls", "Which calls took longest?", _RANGE, "duration_us DESC, started_at DESC")
+SLOWEST = _listed("calls_slowest", "Slowest calls", "Which calls took longest?", "", "duration_us DESC, started_at DESC")
 DEAREST = _listed(
     "calls_dearest",
     "Most expensive calls",
     "Which single calls cost most?",
-    f"{_RANGE} AND isNotNull(cost_nano_usd)",
+    " AND isNotNull(cost_nano_usd)",
     "cost_nano_usd DESC, started_at DESC",
 )

@@ -7,9 +7,10 @@ from llmtower_dashboards.panel import Variable
 from llmtower_dashboards.panels.sql import END, START
 from llmtower_schemas.metrics import COUNTED
 
-_RANGE: Final = f"started_at >= {START} AND started_at < {END}"
 _MODELS: Final = "(SELECT name FROM registry_events WHERE kind = 'model')"
-_FAILED: Final = "calls.status != 'ok'"
+SINCE: Final = "since_"
+"""The moment from which on a list looks for calls: each list says what it is (`WITH … AS since_`)."""
+_RANGE: Final = f"started_at >= {SINCE} AND started_at < {END}"
 
 
 def _about(table: str, where: str) -> str:
@@ -19,7 +20,10 @@ def _about(table: str, where: str) -> str:
 
 
 def _scored(where: str) -> str:
-    return _about("scores_of_calls", f"{_RANGE} AND {where}")
+    """Calls with a score for which that holds of `name`, `value` and `scorer`, whoever gave it."""
+    each = f"arrayExists((name, value, scorer) -> {where}, names, score_values, scorers)"
+    ours = f"call_id IN (SELECT call_id FROM call_scores WHERE {_RANGE} AND {each})"  # noqa: S608 - literals
+    return f"({ours} OR {_about('scores', f'{_RANGE} AND {where}')})"
 
 
 def _rated(where: str = "1 = 1") -> str:
@@ -27,7 +31,7 @@ def _rated(where: str = "1 = 1") -> str:
 
 
 ONLY: Final[Mapping[str, str]] = {
-    "failed": _FAILED,
+    "failed": "calls.status != 'ok'",
     "unpriced": "isNull(cost_nano_usd) AND cost_status != 'failed'",
     "streamed": "isNotNull(ttft_us)",
     "flowing": "isNotNull(ttft_us) AND duration_us >= ttft_us AND toUInt64(output_tokens) + reasoning_tokens > 1",
@@ -42,7 +46,7 @@ ONLY: Final[Mapping[str, str]] = {
     "registered": f"request_model IN {_MODELS}",
     "unregistered": f"request_model NOT IN {_MODELS}",
     "scored": _scored("isNotNull(value)"),
-    "measured": _scored(f"isNotNull(value) AND name NOT IN ({', '.join(map(repr, COUNTED))})"),
+    "measured": _scored(f"isNotNull(value) AND NOT has({list(COUNTED)}, name)"),
     "judged": _scored("scorer = 'llmtower-judge'"),
     "rated": _rated(),
 }
@@ -58,7 +62,7 @@ _COLUMNS: Final[Mapping[str, str]] = {
 _CHAIN: Final = " AND ".join(f"(NOT has([${{only:singlequote}}], '{name}') OR ({sql}))" for name, sql in ONLY.items())
 CONDITIONS: Final[Mapping[str, str]] = {
     **{name: f"{column} IN (${{{name}:singlequote}})" for name, column in _COLUMNS.items()},
-    "score": _scored("name IN (${score:singlequote}) AND isNotNull(value)"),
+    "score": _scored("has([${score:singlequote}], name) AND isNotNull(value)"),
     "feedback": _rated("feedback.name IN (${feedback:singlequote})"),
     "only": _CHAIN,
 }

@@ -68,7 +68,7 @@ def value_axis(unit: str, scale: str, values: Sequence[float]) -> Options:
     """From zero; shares end at 100 %, and what is counted has no fractions."""
     most = max(values, default=0.0)
     whole = unit in _WHOLE or (unit == "" and all(value == int(value) for value in values))
-    ends = {"max": 1, "interval": 0.25} if unit == "ratio" and 0.75 < most <= 1 else {}
+    ends = {"max": 1, "interval": 0.25} if unit == "ratio" and (most == 0 or 0.75 < most <= 1) else {}
     return {
         "type": "value",
         "splitNumber": 3,

@@ -21,7 +21,7 @@ def timeseries(panel: Panel, columns: Sequence[Column], rows: Sequence[Sequence[
     """Lines over time, or stacked bars for parts of a whole."""
     found = lines(panel, columns, rows)
     scale = scale_of(found.values) if panel.unit == "seconds" else ""
-    drawn = _bars(found, setting) if panel.stacked else _lines(found, setting, labels=has_direct_labels(panel, found))
+    drawn = _bars(found, setting) if panel.stacked else _lines(found, setting, labels=panel.name * has_direct_labels(panel, found))
     if drawn:
         drawn[0] |= events(setting)
     return {
@@ -70,7 +70,8 @@ def heatmap(panel: Panel, rows: Sequence[Sequence[Any]], setting: Setting) -> Op
     }
 
 
-def _lines(found: Lines, setting: Setting, *, labels: bool) -> list[Options]:
+def _lines(found: Lines, setting: Setting, *, labels: str) -> list[Options]:
+    """`labels` names the chart whose lines have their names at their ends; "" for none. Ends that lie close are laid apart."""
     drawn: list[Options] = []
     for number, line in enumerate(found.drawn):
         colour = colour_of(line, number, setting)
@@ -89,8 +90,8 @@ def _lines(found: Lines, setting: Setting, *, labels: bool) -> list[Options]:
                 "showSymbol": sum(value is not None for _, value in line.points) == 1,
                 "emphasis": {"disabled": True},
                 "z": 3,
-                "endLabel": {"show": labels, "formatter": "{a}", "color": colour, "fontSize": 12, "distance": 4},
-                "labelLayout": {"moveOverlap": "shiftY"},
+                "endLabel": {"show": bool(labels), "formatter": "{a}", "color": colour, "fontSize": 12, "distance": 4},
+                **({":labelLayout": f"llmtower.apart({labels!r})"} if labels else {}),
             }
         )
     return drawn

@@ -40,6 +40,7 @@ class Alerts:
     """What is firing, and the silences that hold."""
 
     found: list[alerts.Alert]
+    firing: Answer
     silences: Answer
 
 
@@ -117,7 +118,7 @@ class Hub:
 
         async def ask() -> Alerts:
             firing, silences = await asyncio.gather(self._asker.ask(FIRING, frame), self._asker.ask(SILENCES, frame))
-            return Alerts(alerts.alerts(firing, silences, datetime.now(UTC)), silences)
+            return Alerts(alerts.alerts(firing, silences, datetime.now(UTC)), firing, silences)
 
         return await self._once(("alerts", _chosen(frame)), 1.0, ask)
 

@@ -42,9 +42,10 @@ def calls(view: View, *, texts: bool, has_login: bool) -> list[Place]:
     """A list of calls, or the one that is chosen; `texts`: whether this reader may see them, `has_login`: whether anybody could here."""
     if not view.variables.get("call"):
         chosen = view.choices.get("list", "")
-        _html(join(tag("h1", "Calls"), _tabs(view, chosen)))
+        _html(join(tag("h1", "Calls"), _tabs(view, chosen), tag("h2", "List", class_="sr")))
         return [Place(PANELS[LISTS.get(chosen, LISTS[""])])]
-    _html(join(tag("p", tag("a", "← calls", href=view.having("call", ()).link(CALLS_PATH))), tag("h1", "One call")))
+    back = tag("p", tag("a", "← calls", href=view.having("call", ()).link(CALLS_PATH)))
+    _html(join(back, tag("h1", "One call"), tag("h2", "What is known", class_="sr")))
     with ui.element("section").classes("grid"):
         places = [Place(PANELS[name], classes=width) for name, width in _ONE_CALL.items()]
         if texts:

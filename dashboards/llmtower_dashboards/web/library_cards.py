@@ -68,6 +68,6 @@ def build_library(shelf: Shelf, view: View, scopes: frozenset[Scope]) -> tuple[L
     """Build the page of all prompts, or of the one that is chosen, with its figures by version."""
     name = next(iter(view.variables.get("prompt", ())), "")
     back = tag("p", tag("a", "← prompts", href=view.having("prompt", ()).link(library.PATH))) if name else ""
-    _html(join(back, tag("h1", name or "Prompt library")))
+    _html(join(back, tag("h1", name or "Prompt library"), tag("h2", "Versions", class_="sr")))
     with ui.element("section").classes("grid"):
         return LibraryCards(shelf, name, scopes), [Place(PANELS[_FIGURES])] if name else []

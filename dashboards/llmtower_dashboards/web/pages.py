@@ -100,6 +100,8 @@ class Wiring:
         if kind in ("promote", "rollback"):
             cards = self._screen.library
             said = await cards.move(kind, what) if cards is not None else "That page is closed."
+        elif kind == "stage":
+            said = await self._screen.stage(what)
         elif kind == "unsilence":
             said = await self._screen.unsilence(what)
         else:

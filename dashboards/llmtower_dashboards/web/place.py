@@ -11,7 +11,7 @@ from nicegui import ui
 from llmtower_dashboards.ask import Answer, AskError
 from llmtower_dashboards.panel import Panel
 from llmtower_dashboards.registry import PANELS
-from llmtower_dashboards.web import alerts, cards, changes, charts, spoken, tables
+from llmtower_dashboards.web import alerts, cards, changes, charts, spoken, stages, tables
 from llmtower_dashboards.web.hub import Hub
 from llmtower_dashboards.web.lines import lines
 from llmtower_dashboards.web.look import Look
@@ -27,6 +27,7 @@ _WRITTEN: Final[dict[str, Callable[[Answer, Look], Html]]] = {
     "alerts_history": alerts.history,
     "call_facts": lambda answer, look: tables.facts(PANELS["call_facts"], answer, look),
     "overview_changed": changes.changes,
+    stages.PANEL: lambda answer, look: stages.registered(PANELS[stages.PANEL], answer, look),
     "call_content": lambda answer, _look: changes.texts(answer),
 }
 """Panels that are not written as tables."""
@@ -68,6 +69,8 @@ class Place:
     def __init__(self, panel: Panel, *, tile: bool = False, classes: str = "", instead: Panel | None = None) -> None:
         self.panel = panel
         self._instead = instead
+        self.shown = panel
+        """Whose answer is on the screen: the panel's, or that of the one that stands in for it."""
         self._stood_in = False
         """Whether the other panel was shown last: then both are asked at once."""
         self.is_tile = tile
@@ -100,7 +103,7 @@ class Place:
             return
         finally:
             drawn.turn.done(int(self.is_tile))
-        self.answer = answer
+        self.answer, self.shown = answer, panel
         _set(self._problem, Html(""))
         self.card.classes(remove="stale")
         if self.is_tile:

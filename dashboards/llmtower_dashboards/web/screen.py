@@ -9,10 +9,11 @@ from urllib.parse import parse_qsl, urlsplit
 from nicegui import Client, ui
 
 from llmtower_dashboards.ask import AskError
-from llmtower_dashboards.panels.alerts import HISTORY
+from llmtower_dashboards.panel import Panel
+from llmtower_dashboards.panels.alerts import FIRING, HISTORY, SILENCES
 from llmtower_dashboards.panels.variables import VARIABLES
 from llmtower_dashboards.registry import DASHBOARDS, PANELS
-from llmtower_dashboards.web import alerts, cards, chrome, layout, library
+from llmtower_dashboards.web import alerts, cards, chrome, layout, library, stages
 from llmtower_dashboards.web.hub import Alerts, Hub
 from llmtower_dashboards.web.keys import Scope
 from llmtower_dashboards.web.library_cards import LibraryCards, build_library
@@ -21,12 +22,14 @@ from llmtower_dashboards.web.place import Drawn, Place, Turn, _html, _set
 from llmtower_dashboards.web.setting import Setting
 from llmtower_dashboards.web.silencing import LASTS, Kind, NotSilencedError, silence
 from llmtower_dashboards.web.state import View, parse, zone_of
-from llmtower_dashboards.web.tags import Html, tag
+from llmtower_dashboards.web.tags import Html, join, tag
 
 TILES: Final = ("overview_calls", "overview_error_rate", "overview_p95", "cost_today")
 LAST_TILE: Final = ("quality_toxicity", "overview_ttft")
 """The fifth figure, and what stands there while no answer is scored for toxicity."""
 POINTS: Final = 120
+MARKED_S: Final = 3_600
+"""So long after a range's end watermarks are looked for; what ended earlier has none that would say how far it arrived."""
 
 
 class Screen:
@@ -55,9 +58,11 @@ class Screen:
         self._controls.classes("controls")
         self._status.classes("status").props('role="status"')
         self._notice, self._greeting = _html(""), _html("")
-        self._main = ui.element("main").props('id="main" tabindex="-1"')
+        self._main = ui.element("div").props('id="main" tabindex="-1"')
         self._firing: ui.html | None = None
         self._silences: ui.html | None = None
+        self._heads: dict[str, ui.html] = {}
+        """Headings of what is no panel's place, by the panel that is asked for it."""
         self.library: LibraryCards | None = None
 
     @property
@@ -82,7 +87,7 @@ class Screen:
         if wanted != self._built:
             self._built = wanted
             self._main.clear()
-            self._places, self._firing, self._silences, self.library = [], None, None, None
+            self._places, self._firing, self._silences, self.library, self._heads = [], None, None, None, {}
             with self._main:
                 self._build()
         self._client.title = f"{self._title()} · Llmtower"
@@ -147,7 +152,8 @@ class Screen:
         colours, marks, completeness = await asyncio.gather(
             self._hub.colours(look.now), self._hub.marks(frame), self._hub.completeness(frame)
         )
-        arrived = None if completeness is None or not self._view.live else completeness.watermark
+        recent = frame.end > look.now - timedelta(seconds=MARKED_S)
+        arrived = completeness.watermark if completeness is not None and recent else None
         share = None if completeness is None else completeness.share
         _set(self._status, chrome.status(look, completeness))
         nothing = colours.names.get("app") == ()
@@ -156,6 +162,9 @@ class Screen:
 
     async def _find_alerts(self, look: Look) -> None:
         """The badge, the list of alerts, the silences."""
+        for panel in (FIRING, SILENCES):
+            if panel.name in self._heads:
+                _set(self._heads[panel.name], cards.heading(panel, look))
         try:
             found = self._alerts = await self._hub.alerts(look.frame)
         except AskError as error:
@@ -202,33 +211,39 @@ class Screen:
 
     def _build_overview(self) -> None:
         _html(tag("h1", "Overview", class_="sr"))
+        _html(tag("h2", "Now", class_="sr"))
         with ui.element("section").classes("tiles").props('aria-label="Now"'):
             self._places += [Place(PANELS[name], tile=True, classes="tile") for name in TILES]
             last, instead = (PANELS.get(name) for name in LAST_TILE)
             self._places.append(Place(last or PANELS[LAST_TILE[1]], tile=True, classes="tile", instead=instead))
+        _html(tag("h2", "What is wrong, what changed", class_="sr"))
         with ui.element("section").classes("grid"):
-            with ui.element("article").classes("card half firing").props('id="firing"'):
-                _html(tag("div", tag("h3", "Firing", title="What is wrong now?"), class_="head"))
-                self._firing = _html(cards.skeleton())
+            self._firing = self._card("firing", FIRING, "card half firing")
             self._places.append(Place(PANELS["overview_changed"], classes="half changed"))
+        _html(tag("h2", "Over time", class_="sr"))
         with ui.element("section").classes("grid").props('aria-label="Over time"'):
             row = next(row for row in DASHBOARDS["overview"].rows if row.title == "Over time")
             self._places += [Place(panel, classes="half") for panel in row.panels]
 
     def _build_alerts(self) -> None:
-        _html(tag("h1", "Alerts"))
+        _html(join(tag("h1", "Alerts"), tag("h2", "Now and before", class_="sr")))
         with ui.element("section").classes("grid"):
-            with ui.element("article").classes("card").props('id="firing"'):
-                _html(tag("div", tag("h3", "Firing", title="What is wrong now?"), class_="head"))
-                self._firing = _html(cards.skeleton())
-            with ui.element("article").classes("card").props('id="silences"'):
-                _html(tag("div", tag("h3", "Silences and acknowledgements", title="Of which alerts is nobody told?"), class_="head"))
-                self._silences = _html(cards.skeleton())
+            self._firing = self._card("firing", FIRING, "card")
+            self._silences = self._card("silences", SILENCES, "card")
             self._places.append(Place(HISTORY))
+
+    def _card(self, name: str, panel: Panel, classes: str) -> ui.html:
+        with ui.element("article").classes(classes).props(f'id="{name}"'):
+            _html(tag("span", id=panel.name))
+            self._heads[panel.name] = _html(tag("div", tag("h3", panel.title, title=panel.question), class_="head"))
+            return _html(cards.skeleton())
 
     def sql(self, name: str) -> str:
         """The SQL of a panel as it was asked last."""
-        return next((place.answer.sql for place in self._places if place.panel.name == name and place.answer), "")
+        known = {place.shown.name: place.answer.sql for place in self._places if place.answer}
+        if self._alerts is not None:
+            known |= {FIRING.name: self._alerts.firing.sql, SILENCES.name: self._alerts.silences.sql}
+        return known.get(name, "")
 
     async def silence(self, kind: Kind, key: str) -> str:
         """Silence or acknowledge an alert on the screen; gives what to tell."""
@@ -239,6 +254,10 @@ class Screen:
         return await self._publish(
             made, f"{'Silenced' if kind == 'silence' else 'Acknowledged'} for {LASTS[kind].total_seconds() / 3_600:g} h."
         )
+
+    async def stage(self, key: str) -> str:
+        """Move a registered model to another stage; gives what to tell."""
+        return await stages.moved(self._hub.shelf, key, by_key="promote" in self._scopes)
 
     async def unsilence(self, silence_id: str) -> str:
         """End a silence; gives what to tell."""

@@ -1,4 +1,4 @@
-"""The prompt library as the page reads and moves it. Edge: a connection to Kafka lives only as long as one reading or one move."""
+"""The prompt library and the stages of models, as the page reads and moves them. Edge: a connection lives as long as one read or move."""
 
 import asyncio
 import time
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, Protocol, TypeVar
 
 from llmtower_schemas.chains import RegistryRecord
+from llmtower_schemas.model_store import ModelError, Models
 from llmtower_schemas.promotion import NotAllowedError, allowed_by, known_keys
 from llmtower_schemas.prompt_book import PromptBook
 from llmtower_schemas.prompt_store import PromptError, PromptStore, moved_to
@@ -18,7 +19,7 @@ T = TypeVar("T")
 FRESH_S: Final = 3.0
 """What was read serves all browsers for so long."""
 BY: Final = "live page"
-_KEY: Final = "Enter a key of the scope promote at /key to move labels here."
+_KEY: Final = "Enter a key of the scope promote at /key to move labels and models here."
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +35,21 @@ class Step:
     """What the label pointed to on their screen; 0 = nothing."""
 
 
+@dataclass(frozen=True, slots=True)
+class StageStep:
+    """A move of a registered model that somebody asks for, and the stage they saw it in."""
+
+    model: str
+    stage: str
+    seen: str
+
+
 class NotMovedError(Exception):
-    """A label was not moved, or the library cannot be read; the message says why and what to do."""
+    """A label or a model was not moved, or the library cannot be read; the message says why and what to do."""
 
 
 class Shelf(Protocol):
-    """The prompts."""
+    """The prompts and the registered models."""
 
     async def book(self) -> PromptBook:
         """Give what is there. Raises NotMovedError."""
@@ -47,9 +57,12 @@ class Shelf(Protocol):
     async def move(self, step: Step, *, by_key: bool) -> str:
         """Move a label, and say what was done; `by_key`: the browser showed a key of the scope promote. Raises NotMovedError."""
 
+    async def stage(self, step: StageStep, *, by_key: bool) -> str:
+        """Move a model to a stage, under the same rules, and say what was done. Raises NotMovedError."""
+
 
 class LogShelf:
-    """Prompts of a registry. `open_moves`: whoever reads the page may move labels, as long as no key of the scope promote exists."""
+    """Prompts and models of a registry. `open_moves`: whoever reads the page may move, as long as no key of the scope promote exists."""
 
     def __init__(self, open_log: Callable[[], RegistryLog], *, open_moves: bool) -> None:
         self._open_log = open_log
@@ -81,6 +94,21 @@ class LogShelf:
         said = await self._with(job)
         self._read_at = float("-inf")
         return said
+
+    async def stage(self, step: StageStep, *, by_key: bool) -> str:
+        """Read, check, move by compare-and-set."""
+        log = self._open_log()
+        models = Models(log)
+        try:
+            records = await models.read()
+            if not by_key:
+                self._check(records)
+            await models.stage(step.model, step.stage, by=BY, note="", seen=step.seen)
+            return f"{step.model} is in stage {step.stage}."
+        except (ModelError, RegistryUnavailable) as error:
+            raise NotMovedError(str(error)) from error
+        finally:
+            await log.close()
 
     def _check(self, records: list[RegistryRecord]) -> None:
         if not self._open_moves:

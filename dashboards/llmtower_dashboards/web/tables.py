@@ -1,6 +1,6 @@
 """Answers as tables and bars: real tables, numbers to the right, every row with somewhere to go. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -27,12 +27,17 @@ _WORDS: Final = {
 _STATES: Final = {"error": "bad", "timeout": "bad", "firing": "bad", "pending": "warn", "failed": "bad"}
 
 
-def table(panel: Panel, answer: Answer, look: Look) -> Html:
+Offered = Callable[[Sequence[Any]], Html]
+"""What can be done with a row, as buttons."""
+
+
+def table(panel: Panel, answer: Answer, look: Look, offered: Offered | None = None) -> Html:
     """The answer as a table; intervals stand beside their figure, columns that say nothing are left out."""
     columns = answer.columns
     kept = [at for at in range(len(columns)) if not _folded(columns, at) and _says_something(answer, at)]
-    head = tag("tr", [tag("th", columns[at].title, scope="col", class_=_side(answer, at)) for at in kept])
-    rows = [_row(panel, columns, row, kept, answer, look) for row in answer.rows[:MAX_ROWS]]
+    heads = [tag("th", columns[at].title, scope="col", class_=_side(answer, at)) for at in kept]
+    head = tag("tr", heads, tag("th", "Move", scope="col") if offered else None)
+    rows = [_row(panel, row, kept, answer, look, offered) for row in answer.rows[:MAX_ROWS]]
     return join(
         tag(
             "div",
@@ -101,10 +106,12 @@ def facts(panel: Panel, answer: Answer, look: Look) -> Html:
     return tag("dl", found, class_="facts")
 
 
-def _row(panel: Panel, columns: Sequence[Column], row: Sequence[Any], kept: Sequence[int], answer: Answer, look: Look) -> Html:
+def _row(panel: Panel, row: Sequence[Any], kept: Sequence[int], answer: Answer, look: Look, offered: Offered | None) -> Html:
+    columns = answer.columns
     href = next((look.call(str(row[at])) for at, column in enumerate(columns) if column.link == "call" and row[at]), "")
     href = href or (look.calls(panel, columns, row) if panel.calls else "")
-    return tag("tr", [_cell(panel, columns, row, at, answer, look) for at in kept], tabindex="-1", data_href=href or None)
+    cells = [_cell(panel, columns, row, at, answer, look) for at in kept]
+    return tag("tr", cells, tag("td", offered(row)) if offered else None, tabindex="-1", data_href=href or None)
 
 
 def _cell(panel: Panel, columns: Sequence[Column], row: Sequence[Any], at: int, answer: Answer, look: Look) -> Html:

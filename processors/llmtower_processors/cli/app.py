@@ -27,6 +27,7 @@ from llmtower_processors.cli import (
     toxicity,
 )
 from llmtower_processors.errors import LlmtowerError, NotConfigured, root
+from llmtower_schemas.model_store import ModelError
 from llmtower_schemas.settings import OPTION_PREFIX, unknown_names
 
 COMMANDS: dict[str, Callable[..., Any]] = {
@@ -193,7 +194,7 @@ def run() -> None:
         build()()
     except NotConfigured as error:
         sys.exit(_say(str(error), 2))
-    except (LlmtowerError, LocalStackError, EdgeError, GrafanaError) as error:
+    except (LlmtowerError, LocalStackError, EdgeError, GrafanaError, ModelError) as error:
         sys.exit(_say(str(error), 1))
     except ClickHouseError as error:
         sys.exit(_say(f"ClickHouse failed in the middle ({root(error)}). Run `llmtower doctor`, then this command again.", 1))

@@ -13,8 +13,8 @@ from llmtower_processors.connection import clickhouse_client, load_settings
 from llmtower_processors.datasets.erase import calls_of, erase, rows_of
 from llmtower_processors.datasets.errors import DatasetError
 from llmtower_processors.datasets.shelf import Shelf
-from llmtower_processors.models.shelf import Models
 from llmtower_schemas.datasets import Erasure
+from llmtower_schemas.model_store import Models
 
 if TYPE_CHECKING:
     from llmtower_schemas.settings import Settings

@@ -10,8 +10,8 @@ from llmtower_processors.cli.options import DATA_DIR, DataDir, Format
 from llmtower_processors.cli.shelves import with_models, with_shelf
 from llmtower_processors.connection import clickhouse_client, load_settings
 from llmtower_processors.datasets.shelf import Shelf
-from llmtower_processors.models.shelf import Models
 from llmtower_schemas.datasets import Manifest
+from llmtower_schemas.model_store import Models
 
 Name = Annotated[str, typer.Argument(help="Name of the dataset: letters, digits, '.', '_' and '-'.")]
 Reference = Annotated[str, typer.Argument(metavar="NAME[@VERSION]", help="A dataset; without a version, its last one.")]

@@ -9,7 +9,7 @@ import typer
 from llmtower_processors.cli.models import Id, Last, Project
 from llmtower_processors.cli.options import DATA_DIR, DataDir, Format
 from llmtower_processors.connection import clickhouse_client, load_settings
-from llmtower_processors.models.shelf import ModelError
+from llmtower_schemas.model_store import ModelError
 
 _COLUMNS = ("snapshot", "first_seen", "last_seen", "calls", "error_rate", "mean_s", "usd_per_1000")
 

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from llmtower_processors.drift.compare import compare
 from llmtower_processors.drift.slices import Slice
 from llmtower_processors.models.figures import Seen, Share, Traffic, snapshots, traffic
-from llmtower_processors.models.shelf import ModelError
+from llmtower_schemas.model_store import ModelError
 from llmtower_schemas.models import Model, base_of, recognise
 
 if TYPE_CHECKING:

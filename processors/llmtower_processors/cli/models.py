@@ -11,7 +11,7 @@ from llmtower_processors.cli.options import DATA_DIR, DataDir, Format
 from llmtower_processors.cli.shelves import with_models, with_shelf
 from llmtower_processors.connection import clickhouse_client, load_settings
 from llmtower_processors.datasets.shelf import Shelf
-from llmtower_processors.models.shelf import Models
+from llmtower_schemas.model_store import Models
 from llmtower_schemas.models import Model
 
 Id = Annotated[str, typer.Argument(metavar="MODEL", help="The id by which it is called: ft:…, an ARN, a tag, or a plain name.")]

@@ -11,8 +11,8 @@ import typer
 from llmtower_processors.cli.options import DATA_DIR, DataDir
 from llmtower_processors.cli.shelves import with_models
 from llmtower_processors.connection import clickhouse_client, load_settings
-from llmtower_processors.models.shelf import Models
 from llmtower_processors.report.model import Change, Facts
+from llmtower_schemas.model_store import Models
 from llmtower_schemas.settings import Settings
 
 

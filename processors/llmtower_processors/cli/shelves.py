@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 from llmtower_processors.connection import kafka_settings
 from llmtower_processors.datasets.shelf import Shelf
 from llmtower_processors.errors import Unreachable
-from llmtower_processors.models.shelf import Models
+from llmtower_schemas.model_store import Models
 from llmtower_schemas.registry_log import KafkaRegistryLog, RegistryLog, RegistryUnavailable
 from llmtower_schemas.settings import Settings
 
@@ -15,7 +15,7 @@ _T = TypeVar("_T")
 
 
 class _Book(Protocol):
-    async def read(self) -> None: ...
+    async def read(self) -> object: ...
 
 
 _B = TypeVar("_B", bound=_Book)

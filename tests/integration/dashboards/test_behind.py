@@ -18,7 +18,7 @@ from llmtower_dashboards.ask import AskError
 from llmtower_dashboards.macros import Frame, expand
 from llmtower_dashboards.panel import Panel
 from llmtower_dashboards.panels.lists import FILTERED
-from llmtower_dashboards.panels.narrow import FILTER_OF
+from llmtower_dashboards.panels.narrow import FILTER_OF, SINCE
 from llmtower_dashboards.panels.sql import END as TO
 from llmtower_dashboards.panels.sql import START as FROM
 from llmtower_dashboards.registry import PANELS, VARIABLES
@@ -28,7 +28,9 @@ from llmtower_schemas.metrics import COUNTED, SCORED
 
 pytestmark = pytest.mark.integration
 Keep = Callable[[World], Callable[[Row], bool]]
-LISTED: Final = f"SELECT toString(call_id) FROM calls WHERE started_at >= {FROM} AND started_at < {TO} AND {FILTERED}"
+LISTED: Final = (
+    f"WITH {FROM} AS {SINCE} SELECT toString(call_id) FROM calls WHERE started_at >= {FROM} AND started_at < {TO} AND {FILTERED}"
+)
 
 
 def _plain(keep: Callable[[Row], Any]) -> Keep:
@@ -165,6 +167,20 @@ def test_show_calls_shows_the_calls_behind_every_panel(places: dict[str, Place],
             found, right = listed(client, look.calls(panel)), made_of(place.world, panel, frame)
             wrong += [] if found == right else [f"{panel.name}: {len(found)} calls, not {len(right)}: {look.calls(panel)}"]
     assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("panel", ["quality_toxicity", "quality_means", "prompt_scores", "overview_unpriced", "latency_by_app"])
+def test_the_list_itself_shows_the_newest_of_them(places: dict[str, Place], panel: str) -> None:
+    """It looks only as far back as the rollups say that it must."""
+    place, frame = places["many"], FRAMES["three days, by hours"]
+    query = dict(parse_qsl(urlsplit(Look("/", address(frame), frame, END).calls(PANELS[panel])).query))
+    view = parse([(name, value) for name, value in query.items() if name != "list"], list(VARIABLES), END)
+    answer = place.ask(PANELS["calls_recent"], view.frame(END))
+    found = [row[[column.name for column in answer.columns].index("call")] for row in answer.rows]
+    right = made_of(place.world, PANELS[panel], frame)
+    newest = sorted((row for row in place.world["calls"] if str(row["call_id"]) in right), key=lambda row: -row["started_at"])[:100]
+    assert found == [str(row["call_id"]) for row in newest]
+    assert len(found) == 100
 
 
 FIGURES: Final = ("calls", "errors", "unpriced", "sample", "scored")

@@ -68,11 +68,28 @@
   const cell = (times, names, bucket, zone) => (one) =>
     `<table><caption>${text(times[one.value[0]])} ${text(zone)} · per ${each(bucket)} · from ${text(names[one.value[1]])}</caption><tr><td>calls</td><td class="num">${figure(one.value[2], "calls")}</td></tr></table>`;
 
+  // ---- names at the ends of lines: each takes the free place that is nearest to its line's end (ECharts' own moveOverlap lets them touch)
+  const APART = 15, LOWEST = 196, ends = new Map();
+  const apart = (chart) => ({ seriesIndex, labelRect }) => {
+    if (!ends.has(chart)) ends.set(chart, new Map());
+    const places = ends.get(chart);
+    for (const other of [...places.keys()]) if (other >= seriesIndex) places.delete(other);
+    const taken = [...places.values()], want = labelRect.y;
+    const free = (y) => taken.every((other) => Math.abs(other - y) >= APART);
+    const found = [want, ...taken.flatMap((other) => [other - APART, other + APART])]
+      .filter((y) => free(y) && (y === want || (y >= 0 && y <= LOWEST)))
+      .sort((one, other) => Math.abs(one - want) - Math.abs(other - want));
+    const y = found.length ? found[0] : want;
+    places.set(seriesIndex, y);
+    return { dy: y - want };
+  };
+
   // ---- messages
   let fading = 0;
   const say = (words) => {
     const toast = document.getElementById("toast");
     toast.textContent = words;
+    for (const button of document.querySelectorAll("[data-do][disabled]")) button.disabled = false;
     toast.classList.add("on");
     clearTimeout(fading);
     fading = setTimeout(() => toast.classList.remove("on"), 4000);
@@ -273,5 +290,5 @@
   addEventListener("DOMContentLoaded", () => whenConnected(() => { emitEvent("llmtower:zone", zone); arrived(); }));
   document.addEventListener("visibilitychange", () => connected() && emitEvent("llmtower:visible", !document.hidden));
 
-  window.llmtower = { figure, tooltip, cell, say, copy, go, arrived };
+  window.llmtower = { figure, tooltip, cell, apart, say, copy, go, arrived };
 })();

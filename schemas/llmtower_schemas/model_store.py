@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-from llmtower_processors.errors import LlmtowerError
 from llmtower_schemas.chains import Chains, RegistryRecord
 from llmtower_schemas.keys import PREFIX as KEYS
 from llmtower_schemas.models import PREFIX, STAGES, Model, Stage, chain_of, encode_model, read_model
@@ -10,8 +9,10 @@ from llmtower_schemas.promotion import NotAllowedError, allowed_by, known_keys
 from llmtower_schemas.registry_log import RegistryLog, TakenError, append
 
 
-class ModelError(LlmtowerError):
-    """A model that is not there, or a change that cannot be made."""
+class ModelError(Exception):
+    """A model that is not there, or a change that cannot be made; the message says which, and what to do."""
+
+    retriable = False
 
 
 class Models:
@@ -22,11 +23,12 @@ class Models:
         self._chains = Chains(PREFIX)
         self._keys: list[RegistryRecord] = []
 
-    async def read(self) -> None:
-        """Read on to the present end. Raises RegistryUnavailable."""
+    async def read(self) -> list[RegistryRecord]:
+        """Read on to the present end, and give what was new. Raises RegistryUnavailable."""
         records = await self._log.read()
         self._keys += [one for one in records if (one.key or b"").startswith(KEYS.encode())]
         self._chains.learn(records)
+        return records
 
     def all(self) -> Mapping[str, Model]:
         """Give every model by its id, as it is now."""
@@ -56,14 +58,18 @@ class Models:
         kept = {"stage": known.stage} if known else {}
         return await self._write(model.model_copy(update=kept | {"action": "register"}))
 
-    async def stage(self, model: str, stage: str, *, by: str, note: str, protected: str = "", shown: str = "") -> tuple[Stage, Model]:
+    async def stage(
+        self, model: str, stage: str, *, by: str, note: str, protected: str = "", shown: str = "", seen: str | None = None
+    ) -> tuple[Stage, Model]:
         """Move a model to a stage and give the one it had. `protected` stages want a key of the scope promote, as labels do: `shown`.
 
-        Raises ModelError, RegistryUnavailable.
+        `seen` is the stage that you believe it is in: another one there is refused. Raises ModelError, RegistryUnavailable.
         """
         if stage not in STAGES:
             raise ModelError(f"{stage!r} is no stage; there are {', '.join(STAGES)}.")
         known = self.get(model)
+        if seen is not None and known.stage != seen:
+            raise ModelError(f"{model} is in stage {known.stage}, not in {seen}: {known.by or 'somebody'} moved it. Look again.")
         if known.stage == stage:
             raise ModelError(f"{model} is in stage {stage} already.")
         key_id = self._allowed((stage, known.stage), protected, shown)
