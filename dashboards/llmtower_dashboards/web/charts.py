@@ -91,7 +91,7 @@ def _lines(found: Lines, setting: Setting, *, labels: str) -> list[Options]:
                 "emphasis": {"disabled": True},
                 "z": 3,
                 "endLabel": {"show": bool(labels), "formatter": "{a}", "color": colour, "fontSize": 12, "distance": 4},
-                **({":labelLayout": f"llmtower.apart({labels!r})"} if labels else {}),
+                **({":labelLayout": f"llmtower.apart({labels!r}, {line.last!r})"} if labels and line.last is not None else {}),
             }
         )
     return drawn

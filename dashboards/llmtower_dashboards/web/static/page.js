@@ -68,20 +68,26 @@
   const cell = (times, names, bucket, zone) => (one) =>
     `<table><caption>${text(times[one.value[0]])} ${text(zone)} · per ${each(bucket)} · from ${text(names[one.value[1]])}</caption><tr><td>calls</td><td class="num">${figure(one.value[2], "calls")}</td></tr></table>`;
 
-  // ---- names at the ends of lines: each takes the free place that is nearest to its line's end (ECharts' own moveOverlap lets them touch)
-  const APART = 15, LOWEST = 196, ends = new Map();
-  const apart = (chart) => ({ seriesIndex, labelRect }) => {
-    if (!ends.has(chart)) ends.set(chart, new Map());
-    const places = ends.get(chart);
+  // ---- names at the ends of lines: each takes the free place that is nearest to its line's end. (ECharts' own moveOverlap takes names for
+  // half as high as they are, and what it gives as a label's place holds the last move: the place is therefore asked of the axis.)
+  const APART = 15, HIGHEST = 8, LOWEST = 208, ends = new Map();
+  const plotted = (name) => {
+    const at = document.getElementById(name)?.querySelector(".chart");
+    return at ? getElement(Number(at.id.slice(1)))?.chart : null;
+  };
+  const apart = (name, value) => ({ seriesIndex, labelRect }) => {
+    if (!ends.has(name)) ends.set(name, new Map());
+    const places = ends.get(name);
     for (const other of [...places.keys()]) if (other >= seriesIndex) places.delete(other);
-    const taken = [...places.values()], want = labelRect.y;
-    const free = (y) => taken.every((other) => Math.abs(other - y) >= APART);
+    const exact = plotted(name)?.convertToPixel({ yAxisIndex: 0 }, value);
+    const want = Number.isFinite(exact) ? exact : labelRect.y + labelRect.height / 2;
+    const taken = [...places.values()];
     const found = [want, ...taken.flatMap((other) => [other - APART, other + APART])]
-      .filter((y) => free(y) && (y === want || (y >= 0 && y <= LOWEST)))
+      .filter((y) => y >= HIGHEST && y <= LOWEST && taken.every((other) => Math.abs(other - y) >= APART))
       .sort((one, other) => Math.abs(one - want) - Math.abs(other - want));
     const y = found.length ? found[0] : want;
     places.set(seriesIndex, y);
-    return { dy: y - want };
+    return { y };
   };
 
   // ---- messages
