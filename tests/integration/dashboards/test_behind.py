@@ -7,10 +7,10 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from clickhouse_connect.driver.client import Client
-from tests.integration.dashboards.conftest import Place
+from tests.integration.dashboards.columns import Row
+from tests.integration.dashboards.conftest import Places
 from tests.integration.dashboards.oracle import Look as Oracle
 from tests.integration.dashboards.oracle import floor
-from tests.integration.dashboards.pipeline import Row
 from tests.integration.dashboards.test_figures import FRAMES
 from tests.integration.dashboards.world import END, World
 
@@ -158,7 +158,7 @@ def test_every_panel_that_is_named_leads_to_calls() -> None:
 
 
 @pytest.mark.parametrize("name", FRAMES)
-def test_show_calls_shows_the_calls_behind_every_panel(places: dict[str, Place], name: str) -> None:
+def test_show_calls_shows_the_calls_behind_every_panel(places: Places, name: str) -> None:
     place, frame = places["many"], FRAMES[name]
     look = Look("/", address(frame), frame, END)
     wrong = []
@@ -170,7 +170,7 @@ def test_show_calls_shows_the_calls_behind_every_panel(places: dict[str, Place],
 
 
 @pytest.mark.parametrize("panel", ["quality_toxicity", "quality_means", "prompt_scores", "overview_unpriced", "latency_by_app"])
-def test_the_list_itself_shows_the_newest_of_them(places: dict[str, Place], panel: str) -> None:
+def test_the_list_itself_shows_the_newest_of_them(places: Places, panel: str) -> None:
     """It looks only as far back as the rollups say that it must."""
     place, frame = places["many"], FRAMES["three days, by hours"]
     query = dict(parse_qsl(urlsplit(Look("/", address(frame), frame, END).calls(PANELS[panel])).query))
@@ -195,7 +195,7 @@ def _figures(panel: Panel, row: Mapping[str, Any]) -> Iterable[tuple[str, int]]:
         yield from ((name, int(row[name])) for name in FIGURES if row.get(name) is not None)
 
 
-def test_every_figure_of_every_row_counts_the_calls_that_it_leads_to(places: dict[str, Place]) -> None:
+def test_every_figure_of_every_row_counts_the_calls_that_it_leads_to(places: Places) -> None:
     place, frame = places["many"], FRAMES["six hours, by minutes"]
     look = Look("/", address(frame), frame, END)
     panels = [panel for panel in PANELS.values() if panel.calls and panel.kind in ("table", "bars") and panel.name not in PER_PERSON]
