@@ -8,6 +8,7 @@ from typing import Any, cast, get_args
 
 from llmtower_dashboards.ask import Answer
 from llmtower_dashboards.panel import PanelUnit
+from llmtower_dashboards.panels.variables import VARIABLES
 from llmtower_dashboards.web.chrome import PANEL_PATHS
 from llmtower_dashboards.web.format import THIN, age, figure
 from llmtower_dashboards.web.look import CALLS_PATH, Look
@@ -18,6 +19,7 @@ from llmtower_schemas.silences import Silence
 _BEFORE, _AFTER = timedelta(minutes=30), timedelta(minutes=10)
 _FILTERS = {"project": "project", "environment": "environment", "app": "app", "request_model": "model", "provider": "provider"}
 _FILTERS |= {"prompt_name": "prompt", "user_id": "user", "model": "model", "prompt": "prompt", "user": "user"}
+_FILTERS |= {"prompt_version": "version", "error_class": "error", "response_model": "snapshot", "session_id": "session"}
 
 _FIGURE_AT = 4
 _NAMED = 4
@@ -242,7 +244,8 @@ def _panel(alert: Alert, look: Look) -> str:
     path = PANEL_PATHS.get(name)
     if path is None:
         return look.view.choosing(rule=str(alert.row["rule"])).link("/alerts")
-    return f"{_around(alert, look).link(path)}#{name}"
+    view = _around(alert, look)
+    return f"{view.only_having({one: chosen for one, chosen in view.variables.items() if VARIABLES[one].sql}).link(path)}#{name}"
 
 
 def _is_web(address: str) -> bool:

@@ -90,7 +90,7 @@ def drift_segments(look: Look) -> Found:
             "reason": row["reason"],
             "ratio": share(row["statistic"], row["threshold"]),
             "texts": row["texts"],
-            "moved": row["moved"],
+            "moved": None if row["status"] == "insufficient" else row["moved"],
             "window": 3_600,
             "time": datetime.fromtimestamp(row["at"], UTC),
         }
