@@ -91,7 +91,7 @@ MASS = Panel(
     worse="up",
     variables=OF_SCORES,
 )
-_JUDGED: Final = {
+_WHERE_KNOWN: Final = {
     name: sql if name == "texts" else f"if({_OF_LAST['status']} = 'insufficient', NULL, {sql})" for name, sql in _OF_LAST.items()
 }
 """What is not judged for want of data is unknown, and not 0."""
@@ -104,7 +104,7 @@ SEGMENTS = Panel(
     sql=f"""
 SELECT time_ AS time, app, request_model AS model, prompt_name AS prompt, prompt_version AS version, direction, metric,
     window_minutes * 60 AS window, reference, {aliased({name: _OF_LAST[name] for name in ("status", "reason")})}, {_RATIO} AS ratio,
-    {aliased({name: _JUDGED[name] for name in ("statistic", "threshold", "moved", "distance", "texts", "rank")})}
+    {aliased({name: _WHERE_KNOWN[name] for name in ("statistic", "threshold", "moved", "distance", "texts", "rank")})}
 FROM (
 {_LAST}
 )

@@ -1,6 +1,6 @@
 """Each panel's "show calls", read as an address, lists the calls its figures are made of, by plain Python over the same rows."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
@@ -9,10 +9,10 @@ import pytest
 from clickhouse_connect.driver.client import Client
 from tests.integration.dashboards.columns import Row
 from tests.integration.dashboards.conftest import Places
-from tests.integration.dashboards.oracle import Look as Oracle
 from tests.integration.dashboards.oracle import floor
+from tests.integration.dashboards.pipeline import us
 from tests.integration.dashboards.test_figures import FRAMES
-from tests.integration.dashboards.world import END, World
+from tests.integration.dashboards.world import END
 
 from llmtower_dashboards.ask import AskError
 from llmtower_dashboards.macros import Frame, expand
@@ -27,7 +27,9 @@ from llmtower_dashboards.web.state import View, parse
 from llmtower_schemas.metrics import COUNTED, SCORED
 
 pytestmark = pytest.mark.integration
-Keep = Callable[[World], Callable[[Row], bool]]
+Plain = Mapping[str, Sequence[Row]]
+"""What was put into the tables, row by row."""
+Keep = Callable[[Plain], Callable[[Row], bool]]
 LISTED: Final = (
     f"WITH {FROM} AS {SINCE} SELECT toString(call_id) FROM calls WHERE started_at >= {FROM} AND started_at < {TO} AND {FILTERED}"
 )
@@ -40,7 +42,7 @@ def _plain(keep: Callable[[Row], Any]) -> Keep:
 def _scored(keep: Callable[[str, Any], bool]) -> Keep:
     """Calls with such a score, of whatever source."""
 
-    def of(world: World) -> Callable[[Row], bool]:
+    def of(world: Plain) -> Callable[[Row], bool]:
         found = {row["target_id"] for row in world["scores"] if keep(row["name"], row["value"])}
         for row in world["call_scores"]:
             if any(keep(name, value) for name, value in zip(row["names"], row["score_values"], strict=True)):
@@ -54,17 +56,29 @@ def _named(*names: str) -> Keep:
     return _scored(lambda name, value: name in names and value is not None)
 
 
-def _rated(world: World) -> Callable[[Row], bool]:
+def _rated(world: Plain) -> Callable[[Row], bool]:
     found = {row["target_id"] for row in world["feedback"]}
     return lambda row: str(row["call_id"]) in found or row["response_id"] in found
 
 
-def _registered(world: World) -> set[str]:
+def _registered(world: Plain) -> set[str]:
     return {row["name"] for row in world["registry_events"] if row["kind"] == "model"}
 
 
 def _both(one: Keep, other: Keep) -> Keep:
-    return lambda world: lambda row: one(world)(row) and other(world)(row)
+    def of(world: Plain) -> Callable[[Row], bool]:
+        first, second = one(world), other(world)
+        return lambda row: first(row) and second(row)
+
+    return of
+
+
+def _registered_or_not(*, want: bool) -> Keep:
+    def of(world: Plain) -> Callable[[Row], bool]:
+        known = _registered(world)
+        return lambda row: (row["request_model"] in known) is want and (want or row["environment"] == "production")
+
+    return of
 
 
 ALL: Final = _plain(lambda row: True)
@@ -109,8 +123,8 @@ POPULATIONS: Final[Mapping[str, Keep]] = {
     "prompt_duration": PROMPTED,
     "prompt_seen": PROMPTED,
     "prompt_scores": ANY_SCORE,
-    "registry_models": lambda world: lambda row: row["request_model"] in _registered(world),
-    "registry_strangers": lambda world: lambda row: row["request_model"] not in _registered(world) and row["environment"] == "production",
+    "registry_models": _registered_or_not(want=True),
+    "registry_strangers": _registered_or_not(want=False),
     "model_snapshots": _plain(lambda row: row["response_model"]),
     "experiments": TRIED,
     "experiment_scores": _both(TRIED, ANY_SCORE),
@@ -144,13 +158,24 @@ def listed(client: Client, link: str) -> set[str]:
     return {str(row[0]) for row in client.query(query.sql, parameters=dict(query.parameters)).result_rows}
 
 
-def made_of(world: World, panel: Panel, frame: Frame) -> set[str]:
+COLUMNS: Final = {"model": "request_model", "prompt": "prompt_name", "user": "user_id", "session": "session_id"}
+
+
+@pytest.fixture(scope="module")
+def world(places: Places) -> Plain:
+    """The rows of "many" as plain dicts, made once."""
+    tables = ("calls", "scores", "call_scores", "feedback", "registry_events")
+    return {name: list(places["many"].world[name]) for name in tables}
+
+
+def made_of(world: Plain, panel: Panel, frame: Frame) -> set[str]:
     """The calls that a panel's figures are made of."""
     start, end = SPANS[panel.name](frame) if panel.name in SPANS else (frame.start, frame.end)
-    followed = {name: values for name, values in frame.variables.items() if name in panel.variables}
+    followed = {COLUMNS.get(name, name): values for name, values in frame.variables.items() if name in panel.variables}
     keep = POPULATIONS.get(panel.name, ALL)(world)
-    rows = Oracle(world, Frame(start, end, 60, followed)).rows("calls", start, end)
-    return {str(row["call_id"]) for row in rows if keep(row)}
+    here = (row for row in world["calls"] if us(start) <= row["started_at"] < us(end))
+    chosen = (row for row in here if all(row[column] in values for column, values in followed.items()))
+    return {str(row["call_id"]) for row in chosen if keep(row)}
 
 
 def test_every_panel_that_is_named_leads_to_calls() -> None:
@@ -158,27 +183,27 @@ def test_every_panel_that_is_named_leads_to_calls() -> None:
 
 
 @pytest.mark.parametrize("name", FRAMES)
-def test_show_calls_shows_the_calls_behind_every_panel(places: Places, name: str) -> None:
+def test_show_calls_shows_the_calls_behind_every_panel(places: Places, world: Plain, name: str) -> None:
     place, frame = places["many"], FRAMES[name]
     look = Look("/", address(frame), frame, END)
     wrong = []
     with place.client() as client:
         for panel in (panel for panel in PANELS.values() if panel.calls):
-            found, right = listed(client, look.calls(panel)), made_of(place.world, panel, frame)
+            found, right = listed(client, look.calls(panel)), made_of(world, panel, frame)
             wrong += [] if found == right else [f"{panel.name}: {len(found)} calls, not {len(right)}: {look.calls(panel)}"]
     assert not wrong, "\n".join(wrong)
 
 
 @pytest.mark.parametrize("panel", ["quality_toxicity", "quality_means", "prompt_scores", "overview_unpriced", "latency_by_app"])
-def test_the_list_itself_shows_the_newest_of_them(places: Places, panel: str) -> None:
+def test_the_list_itself_shows_the_newest_of_them(places: Places, world: Plain, panel: str) -> None:
     """It looks only as far back as the rollups say that it must."""
     place, frame = places["many"], FRAMES["three days, by hours"]
     query = dict(parse_qsl(urlsplit(Look("/", address(frame), frame, END).calls(PANELS[panel])).query))
     view = parse([(name, value) for name, value in query.items() if name != "list"], list(VARIABLES), END)
     answer = place.ask(PANELS["calls_recent"], view.frame(END))
     found = [row[[column.name for column in answer.columns].index("call")] for row in answer.rows]
-    right = made_of(place.world, PANELS[panel], frame)
-    newest = sorted((row for row in place.world["calls"] if str(row["call_id"]) in right), key=lambda row: -row["started_at"])[:100]
+    right = made_of(world, PANELS[panel], frame)
+    newest = sorted((row for row in world["calls"] if str(row["call_id"]) in right), key=lambda row: -row["started_at"])[:100]
     assert found == [str(row["call_id"]) for row in newest]
     assert len(found) == 100
 
