@@ -26,7 +26,7 @@ OWN_CPU = Panel(
     columns=(TIME, Column("process", "Process", "text"), Column("cores", "Cores")),
     no_data=NO_COST,
     worse="up",
-    calls=False,
+    calls=None,
     stacked=True,
 )
 OWN_COST = Panel(
@@ -62,5 +62,5 @@ OWN_COST = Panel(
     ),
     no_data=NO_COST,
     worse="up",
-    calls=False,
+    calls=None,
 )
