@@ -12,7 +12,7 @@ from llmtower_processors.alerts.load import load_rules
 from llmtower_processors.alerts.message import amount
 from llmtower_processors.alerts.replay import Episode, Track, replay
 from llmtower_processors.alerts.rules import Rule
-from llmtower_processors.alerts.scores import WEEK_US, Label, Score, read_labels, score, suggest
+from llmtower_processors.alerts.scores import FEWEST, WEEK_US, Label, Score, read_labels, score, suggest
 from llmtower_processors.alerts.tables import PATIENT_S, ClickHouseTables
 from llmtower_processors.cli.data import show
 from llmtower_processors.connection import clickhouse_client
@@ -33,7 +33,8 @@ def run_backtest(
     tables = ClickHouseTables(settings.clickhouse.client_options(), timeout_s=PATIENT_S)
     found = tracks(tables, rule, end_us - round(last_s * 1e6), end_us)
     episodes = sorted((episode for track in found for episode in replay(rule, track)), key=lambda one: one.fired_us)
-    show(("fired", "lasted", "severity", "worst", "group"), [_row(rule, one, end_us) for one in episodes], output)
+    if episodes or output != "table":
+        show(("fired", "lasted", "severity", "worst", "group"), [_row(rule, one, end_us) for one in episodes], output)
     if output != "table":
         return
     taken = time.perf_counter() - began
@@ -64,9 +65,10 @@ def _summary(rule: Rule, found: Sequence[Track], episodes: Sequence[Episode], la
     total = sum((end_us if one.ended_us is None else one.ended_us) - one.fired_us for one in episodes)
     step = f"looked at every {found[0].step_us / 6e7:g} min" if found else "no group had anything to judge"
     cut = f", the {rule.top} largest" if len(found) >= rule.top else ""
-    often = f"{len(episodes)} times in {last_s / 86_400:.3g} days ({len(episodes) / weeks:.2g} a week)"
+    days = f"in {last_s / 86_400:.3g} days"
+    often = f"{len(episodes)} times {days} ({len(episodes) / weeks:.2g} a week)"
     return [
-        f"{rule.name} would have fired {often}, {_lasting(total)} in all.",
+        f"{rule.name} would have fired {often}, {_lasting(total)} in all." if episodes else f"{rule.name} would not have fired {days}.",
         f"{len(found)} groups{cut}, {step}, in {taken_s:.1f} s. Times are right to the minute or so; the data is what is stored now.",
     ]
 
@@ -81,12 +83,13 @@ def _scored(found: Score) -> str:
 def _suggested(rule: Rule, found: Sequence[Track], labels: Sequence[Label], per_week: float) -> str:
     best = suggest(rule, found, labels, per_week)
     if best is None:
-        return "No level can be suggested: even the highest figure came too often, or there is no figure."
+        return f"No level can be suggested: even the highest figure came too often, or there are fewer than {FEWEST} different figures."
+    unit, threshold = rule.value_unit, best.threshold
     word = "below" if rule.levels.graded()[-1][1].below is not None else "above"
     recall = f", recall {_share(best.score.recall)}" if best.score.recall is not None else ""
     return (
-        f"For at most {per_week:g} false alarms a week: {{{word}: {best.threshold:g}, recover: {best.recovery:g}}} "
-        f"({best.false_per_week:.2g} a week{recall})."
+        f"For at most {per_week:g} false alarms a week: {{{word}: {threshold:g}, recover: {best.recovery:g}}}, that is {word} "
+        f"{amount(threshold, unit)} ({best.false_per_week:.2g} a week{recall})."
     )
 
 

@@ -1,6 +1,7 @@
 """What a rule's figures were, read for days at once, is what the evaluator would have read at each time."""
 
 import json
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -146,7 +147,10 @@ def test_the_command_says_when_how_long_how_right_and_which_level(
     assert "often would have fired" in said
     assert "8 groups, looked at every 3 min" in said
     assert "Of 1 named incidents it finds 0 (recall 0.0%)" in said
-    assert "For at most 5 false alarms a week: {above:" in said
+    assert re.search(r"For at most 5 false alarms a week: \{above: [\d.]+, recover: [\d.]+\}, that is above [\d.]+ % \(", said)
     run_backtest(Settings(clickhouse=login), **options, output="json")
     first = json.loads(capsys.readouterr().out.splitlines()[0])
     assert set(first) == {"fired", "lasted", "severity", "worst", "group"}
+    rules.write_text(rules.read_text("utf-8").replace("0.1", "0.999"), "utf-8")
+    run_backtest(Settings(clickhouse=login), **options | {"per_week": None, "labels_file": None}, output="table")
+    assert capsys.readouterr().out.startswith("often would not have fired in 2 days.")
