@@ -68,7 +68,7 @@ def heartbeat_annotations(silent_s: int, panels: Mapping[str, Shown]) -> dict[st
 
 
 def _description(rule: Rule, level: Level) -> str:
-    value = "{{ with .Values.A }}Value " + _amount(rule.value_unit) + "{{ else }}No data{{ end }}"
+    value = "{{ with .Values.A }}Value " + _amount(rule.value_unit) + "{{ else }}No value{{ end }}"
     sample = _facts(f"{{{{ printf `, from %.0f {counted(rule)}` .Value }}}}, {{{{ .Labels.window_from }}}} to {{{{ .Labels.window_to }}}}")
     return f"{value}, level {_level(level.threshold, rule.value_unit)}{sample}"
 

@@ -178,7 +178,7 @@ def test_the_second_question_never_decides_and_an_alert_without_data_has_words(c
     assert {alert.labels.get("ref_id", "A") for alert in silent} == {"A"}
     for said in rendered(renderer, judgements)["Annotations"]:
         assert "{{" not in " ".join(said.values())
-        assert said["description"].startswith("No data, level ") or "Value" in said["description"] or "No watermark" in said["description"]
+        assert said["description"].startswith("No value, level ") or "Value" in said["description"] or "No watermark" in said["description"]
 
 
 def test_a_second_question_that_fails_leaves_the_rest_of_the_message(world: Client, renderer: Path) -> None:
