@@ -32,10 +32,11 @@ def test_a_hit_is_found_wherever_in_a_long_text_it_stands(file: str) -> None:
     """Long texts are looked at around what is needed for a hit alone."""
     known = read(file)
     filler = "and then we looked at the remaining lamps of the row, one by one, before lunch. "
-    for text in (folded(visible(text)) for name in ("injection", "refusal") for text in classes(TUNED)[name].found):
-        for before, after in ((40, 0), (0, 40), (25, 25)):
-            long = f"{filler * before}\n{text}\n{filler * after}"
-            assert known.families(long) == slowly(known, long), text.encode("unicode_escape")
+    chosen = [text for name in ("injection", "refusal") for text in classes(TUNED)[name].found[::5]]
+    for number, text in enumerate(map(folded, map(visible, chosen))):
+        before, after = ((9, 0), (0, 9), (9, 9))[number % 3]
+        long = f"{filler * before}\n{text}\n{filler * after}"
+        assert known.families(long) == slowly(known, long), text.encode("unicode_escape")
 
 
 AROUND = ["«»", "“”", "—\u2013", "¡!", "¿?", "\u2039\u203a", "„“", "「」", "•…", "►", "🚨🚨", "⚠️⚠️", "،؛", "٣٣", "€°", "§¶", "\u00d7÷"]
