@@ -77,4 +77,4 @@ def test_a_masked_word_never_makes_a_text_look_better() -> None:
 @given(st.text(alphabet=st.sampled_from([*"abci 013@$!*.-_", "\u200b", "\uff49", "\u0456", "ü", "中", "\ud800"]), max_size=400))
 def test_there_are_few_readings_and_none_is_longer_than_its_text_in_plain_letters(text: str) -> None:
     cut = pieces(text)
-    assert len(list(second_looks(text, cut))) <= 5 * len(cut)
+    assert len(list(second_looks(text, cut))) <= 7 * len(cut), "three as it stands, one as a reader sees it, three more of that"
