@@ -68,12 +68,13 @@ def served(engine: EngineProcess, kafka: str, tmp_path_factory: pytest.TempPathF
             end = datetime.now(UTC).replace(second=0, microsecond=0)
             seed(client, end)
             asyncio.run(create_topics(KafkaSettings(bootstrap_servers=kafka), RetentionSettings()))
-            environment = _environment(engine, database, kafka)
-            with _page(environment, tmp_path_factory.mktemp("page") / "page.log") as port:
+            environment = environment_of(engine, database, kafka)
+            with page_of(environment, tmp_path_factory.mktemp("page") / "page.log") as port:
                 yield Served(f"http://127.0.0.1:{port}", port, client, kafka, end - timedelta(hours=1), end)
 
 
-def _environment(engine: EngineProcess, database: str, kafka: str) -> dict[str, str]:
+def environment_of(engine: EngineProcess, database: str, kafka: str) -> dict[str, str]:
+    """The settings of a page over a database."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("LLMTOWER_")}
     return clean | {
         "LLMTOWER_KAFKA__BOOTSTRAP_SERVERS": kafka,
@@ -89,7 +90,8 @@ def _environment(engine: EngineProcess, database: str, kafka: str) -> dict[str, 
 
 
 @contextmanager
-def _page(environment: dict[str, str], log: Path) -> Iterator[int]:
+def page_of(environment: dict[str, str], log: Path) -> Iterator[int]:
+    """Serve a page; gives its port."""
     reserved = PortReservation(0, purpose="the live page", option="--port")
     command = [sys.executable, "-m", "llmtower_processors.cli", "web", "--port", str(reserved.port)]
     with log.open("wb") as output, subprocess.Popen(command, env=environment, stdout=output, stderr=output) as process:

@@ -1,19 +1,25 @@
 """How the page behaves in a real browser for everybody: keys, screen readers, contrast, large text, little motion, late data, faults."""
 
 import re
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, Final
 
+import clickhouse_connect
 import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Page
 
 from llmtower_dashboards.registry import PANELS
 from llmtower_dashboards.web.chrome import OTHERS, PATHS
-from tests.browser.conftest import PHONE, Open, Served, settled
+from llmtower_processors.engine import EngineProcess, Role
+from llmtower_processors.migrate import create_database, migrate
+from llmtower_schemas.settings import RetentionSettings
+from tests.browser.conftest import PHONE, Open, Served, environment_of, page_of, settled
 from tests.browser.seed import CALL
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
@@ -297,3 +303,24 @@ def test_a_fault_keeps_the_last_figure_and_says_what_to_do(served: Served, open_
     page.evaluate("href => llmtower.go(href)", served.address("/", app="support-bot"))
     page.locator("#overview_calls:not(.stale)").wait_for()
     assert page.locator("#overview_calls .problem").count() == 0
+
+
+def test_an_empty_page_says_what_to_do(engine: EngineProcess, kafka: str, tmp_path: Path, open_page: Open) -> None:
+    """The two lines of code that would fill it, with the address they want, and what each panel waits for."""
+    database = f"t{uuid.uuid4().hex[:12]}"
+    password = engine.credentials.password(Role.WRITER)
+    login: dict[str, Any] = {"host": engine.host, "port": engine.port, "username": "writer", "password": password}
+    with clickhouse_connect.get_client(**login) as server:
+        create_database(server, database)
+        with clickhouse_connect.get_client(**login, database=database) as client:
+            migrate(client, RetentionSettings())
+        with page_of(environment_of(engine, database, kafka), tmp_path / "page.log") as port:
+            page = open_page(f"http://127.0.0.1:{port}/")
+            lines = page.locator(".first code").first.inner_text().strip().splitlines()
+            assert len(lines) == 2
+            compile("\n".join(lines), "first steps", "exec")
+            assert kafka in lines[0]
+            assert page.locator("#overview_calls .figure").inner_text() == "unknown"
+            for empty in page.locator(".card .empty").all_inner_texts():
+                assert empty.endswith((".", "✓ ")) or "Nothing is firing." in empty, empty
+        server.command(f"DROP DATABASE {database}")

@@ -58,8 +58,20 @@ def test_the_incident_is_on_the_overview(served: Served, open_page: Open) -> Non
     assert "deployed version 2.4.0" in changed
     assert "new prompt support/answer 7" in changed
     assert "p95 duration" in changed
-    assert page.locator(".chart svg").count() == 4, "a chart for each panel over time"
+    assert page.locator(".chart:visible svg").count() == 4, "a chart for each panel over time that has something to show"
+    assert "No segment was judged" in page.locator("#drift_ratio").inner_text()
     assert "p95" in page.locator("#latency_duration .sr").first.inner_text(), "a chart says in words what it shows"
+
+
+def test_what_is_wrong_is_read_first_and_stands_beside_what_changed(served: Served, open_page: Open) -> None:
+    boxes = """
+    () => ['firing', 'overview_changed'].map(id => document.getElementById(id).getBoundingClientRect()).map(box => [box.left, box.top])
+    """
+    firing, changed = open_page(served.address("/")).evaluate(boxes)
+    assert firing[0] > changed[0]
+    assert firing[1] == changed[1]
+    firing, changed = open_page(served.address("/"), PHONE).evaluate(boxes)
+    assert firing[1] < changed[1]
 
 
 def test_models_and_datasets_have_a_page(served: Served, open_page: Open) -> None:

@@ -67,7 +67,7 @@ def _by_app_and_metric(value: str, extra: str = "") -> str:
 
 RATIO = Panel(
     name="drift_ratio",
-    title="Statistic against threshold",
+    title="Drift: statistic against threshold",
     question="Which app moves away from its reference, in what, and when did it pass its threshold (1)?",
     kind="timeseries",
     unit="",

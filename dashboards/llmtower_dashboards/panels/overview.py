@@ -4,6 +4,7 @@ from llmtower_dashboards.panel import Column, Dashboard, Panel, Row, Threshold
 from llmtower_dashboards.panels.changes import CHANGED
 from llmtower_dashboards.panels.common import APP, DEAREST, FAILED, NO_CALLS, NO_PRICE, SAMPLE, SLOWEST, TIME, UNPRICED, figure, only
 from llmtower_dashboards.panels.cost import MONTH, TODAY
+from llmtower_dashboards.panels.drift import RATIO
 from llmtower_dashboards.panels.latency import DURATION
 from llmtower_dashboards.panels.sql import OF_ROLLUPS, compared_ratio, compared_sum, metric, series
 
@@ -150,6 +151,6 @@ OVERVIEW = Dashboard(
     rows=(
         Row("Now", (CALLS, ERROR_RATE, P95, TTFT, COST, TODAY, MONTH, UNPRICED_SHARE)),
         Row("What changed", (CHANGED,)),
-        Row("Over time", (TRAFFIC, DURATION, COST_SERIES, P95_SERIES)),
+        Row("Over time", (TRAFFIC, DURATION, COST_SERIES, P95_SERIES, RATIO)),
     ),
 )

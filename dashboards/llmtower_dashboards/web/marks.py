@@ -29,7 +29,7 @@ def events(setting: Setting) -> Options:
             "animation": False,
             "data": marks,
             "lineStyle": {"color": "var(--muted)", "type": [2, 3], "width": 1},
-            "label": {"show": True, "formatter": "{b}", "position": "end", "color": "var(--muted)", "fontSize": 11, "distance": 4},
+            "label": {"show": True, "formatter": "{b}", "position": "end", "color": "var(--muted)", "fontSize": 12, "distance": 4},
             "labelLayout": {"hideOverlap": True},
             "emphasis": {"disabled": True},
             "tooltip": {"show": False},
@@ -39,7 +39,7 @@ def events(setting: Setting) -> Options:
             "animation": False,
             "data": _edge(setting),
             "itemStyle": {"color": "var(--muted)", "opacity": 0.12},
-            "label": {"position": "insideBottomRight", "color": "var(--muted)", "fontSize": 11},
+            "label": {"position": "insideBottomRight", "color": "var(--muted)", "fontSize": 12},
         },
     }
 

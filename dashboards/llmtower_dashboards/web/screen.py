@@ -223,7 +223,7 @@ class Screen:
         _html(tag("h2", "Over time", class_="sr"))
         with ui.element("section").classes("grid").props('aria-label="Over time"'):
             row = next(row for row in DASHBOARDS["overview"].rows if row.title == "Over time")
-            self._places += [Place(panel, classes="half") for panel in row.panels]
+            self._places += [Place(panel, classes=width) for panel, width in zip(row.panels, layout.widths(row.panels), strict=True)]
 
     def _build_alerts(self) -> None:
         _html(join(tag("h1", "Alerts"), tag("h2", "Now and before", class_="sr")))
