@@ -33,7 +33,7 @@ ERRORS: Final = ("rate_limit", "timeout", "server")
 OF_SCORES: Final = ("names", "score_values", "weights", "statuses", "reasons", "scorers", "scorer_versions", "labels", "positions")
 """Columns of `call_scores` that hold one value a score."""
 LATE: Final = 7
-"""Every so manieth call comes after everything else: also after what is said of it."""
+"""One call in so many comes after everything else: also after what is said of it."""
 AT_ONCE: Final = 100_000
 CALLS: Final = 4_500
 FIRST: Final = 0x1000
