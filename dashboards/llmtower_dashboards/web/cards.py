@@ -56,7 +56,7 @@ def tile(panel: Panel, answer: Answer, trend: Answer | None, look: Look) -> Html
         _tile_head(panel, title, look),
         tag("p", _mark(state), number(now), class_=f"figure is-{state}" if state and state != "ok" else "figure", data_value=str(value)),
         tag("p", spark(trend), _difference(panel, row, value, unit), class_="trend"),
-        _remarks(row),
+        _remarks(row | {"spent": value, "budget": look.budget_usd} if panel.name == "cost_today" else row),
     )
 
 

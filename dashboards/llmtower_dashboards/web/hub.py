@@ -18,6 +18,7 @@ from llmtower_dashboards.panels.alerts import FIRING, SILENCES
 from llmtower_dashboards.panels.variables import VARIABLES
 from llmtower_dashboards.registry import ANNOTATIONS
 from llmtower_dashboards.web import alerts
+from llmtower_dashboards.web.budgets import Budgets
 from llmtower_dashboards.web.colours import DIMENSIONS, Palette, order, palette
 from llmtower_dashboards.web.setting import Mark
 from llmtower_dashboards.web.shelf import Shelf
@@ -25,7 +26,7 @@ from llmtower_dashboards.web.silencing import Silencer
 
 Found = TypeVar("Found")
 COLOUR_DAYS: Final = 30
-LISTED: Final = ("environment", "app", "model", "provider", "prompt", "user")
+LISTED: Final = ("project", "environment", "app", "model", "provider", "prompt", "user")
 _KEPT: Final = 256
 SELDOM: Final = frozenset({"overview_changed"})
 """Panels that cost much and say what moves slowly."""
@@ -47,12 +48,16 @@ class Alerts:
 class Hub:
     """Asks for all browsers. `content` reads texts; None where this page has no such login."""
 
-    def __init__(self, asker: Asker, content: Asker | None, silencer: Silencer, shelf: Shelf, *, bootstrap: str = "") -> None:
+    def __init__(
+        self, asker: Asker, content: Asker | None, silencer: Silencer, shelf: Shelf, *, bootstrap: str = "", budgets: Budgets | None = None
+    ) -> None:
         self._asker = asker
         self._content = content
         self.silencer = silencer
         self.shelf = shelf
         self.bootstrap = bootstrap
+        self._budgets = budgets or Budgets()
+        self._projects = 0
         self._kept: OrderedDict[Any, tuple[float, asyncio.Future[Any]]] = OrderedDict()
         self._named = False
 
@@ -108,10 +113,15 @@ class Hub:
         async def ask() -> Mapping[str, Sequence[str]]:
             frames = [replace(frame, variables={}) for _ in LISTED]
             found = await asyncio.gather(*(self._asker.values(VARIABLES[name], one) for name, one in zip(LISTED, frames, strict=True)))
+            self._projects = len(found[LISTED.index("project")])
             return dict(zip(LISTED, found, strict=True))
 
         key = ("choices", frame.end - frame.start, int(frame.end.timestamp() // CHOICES_S))
         return await self._quietly(key, CHOICES_S if self._named else FIRST_S, ask, {})
+
+    def budget_usd(self, frame: Frame) -> float | None:
+        """What may be spent on a day of what a frame looks at; None until it is known whose calls there are."""
+        return self._budgets.of(frame.variables, self._projects)
 
     async def alerts(self, frame: Frame) -> Alerts:
         """Give what is firing. Raises AskError."""

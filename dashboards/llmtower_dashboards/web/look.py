@@ -26,6 +26,8 @@ class Look:
     frame: Frame
     now: datetime
     zone: tzinfo = UTC
+    budget_usd: float | None = None
+    """What may be spent on a day of what is looked at, where a rule says so."""
 
     def at(self, moment_: datetime) -> str:
         """Write a time in the page's zone."""

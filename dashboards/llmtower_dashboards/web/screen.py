@@ -118,7 +118,8 @@ class Screen:
 
     async def _draw(self, now: datetime) -> None:
         began = time.monotonic()
-        look = Look(self._path, self._view, self._frame(now), now, self._zone())
+        frame = self._frame(now)
+        look = Look(self._path, self._view, frame, now, self._zone(), self._hub.budget_usd(frame))
         self._header(look, {})
         shelf = [self.library.refresh(look)] if self.library is not None else []
         await asyncio.gather(self._panels(look), self._find_alerts(look), *shelf)

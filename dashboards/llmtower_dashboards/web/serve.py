@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from llmtower_dashboards.web.budgets import Budgets
 from llmtower_dashboards.web.guard import Guard, is_loopback
 from llmtower_dashboards.web.keys import Keys
 from llmtower_dashboards.web.register import KafkaRegister
@@ -45,19 +46,19 @@ def refuse_to_be_open(settings: Settings) -> None:
         )
 
 
-def serve(settings: Settings) -> None:
-    """Serve until SIGINT or SIGTERM. Raises RefusedToBindError."""
+def serve(settings: Settings, budgets: Budgets) -> None:
+    """Serve until SIGINT or SIGTERM. `budgets`: dollars a day, of the alert rules. Raises RefusedToBindError."""
     refuse_to_be_open(settings)
     keys = keys_of(settings)
     import uvicorn
 
     logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
     names = [*settings.web.names.split(","), *([] if settings.web.host in ("0.0.0.0", "::") else [settings.web.host])]  # noqa: S104 - compared
-    guard = Guard(application(settings), keys, names=names)
+    guard = Guard(application(settings, budgets), keys, names=names)
     uvicorn.run(guard, host=settings.web.host, port=settings.web.port, log_level="warning", access_log=False, timeout_graceful_shutdown=3)
 
 
-def hub_of(settings: Settings) -> "Hub":
+def hub_of(settings: Settings, budgets: Budgets) -> "Hub":
     """What all browsers share: the logins that read, and where silences and moved labels go."""
     from llmtower_dashboards.ask import Asker
     from llmtower_dashboards.web.hub import Hub
@@ -70,10 +71,11 @@ def hub_of(settings: Settings) -> "Hub":
     if password is not None:
         content = Asker({**options, "username": settings.web.content_user, "password": password.get_secret_value()})
     shelf = kafka_shelf(settings.kafka, open_moves=is_loopback(settings.web.host))
-    return Hub(Asker(options), content, KafkaSilencer(settings.kafka), shelf, bootstrap=settings.kafka.bootstrap_servers or "")
+    bootstrap = settings.kafka.bootstrap_servers or ""
+    return Hub(Asker(options), content, KafkaSilencer(settings.kafka), shelf, bootstrap=bootstrap, budgets=budgets)
 
 
-def application(settings: Settings) -> Any:
+def application(settings: Settings, budgets: Budgets) -> Any:
     """The page's ASGI application, without its guard."""
     import os
 
@@ -86,7 +88,7 @@ def application(settings: Settings) -> Any:
     from llmtower_dashboards.web.pages import panel, register
     from llmtower_dashboards.web.silences_api import serve_silences
 
-    hub = hub_of(settings)
+    hub = hub_of(settings, budgets)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:

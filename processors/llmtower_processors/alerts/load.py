@@ -58,6 +58,12 @@ def load_rules(path: Path | None = None) -> Rules:
     return (_with_shipped(rules) if rules.include_defaults else rules).settled()
 
 
+def daily_budget(rules: Rules, group_by: tuple[str, ...]) -> float | None:
+    """Dollars that each group may cost a day (UTC), by the strictest rule that counts all its calls; None where no rule says so."""
+    found = (rule for rule in rules.active() if rule.metric == "cost" and rule.group_by == group_by and not rule.where and not rule.except_)
+    return min((rule.budget.amount for rule in found if rule.budget and rule.budget.period == "day"), default=None)
+
+
 def parse_rules(text: str, name: str = "alerts.yaml") -> Rules:
     """Read the text of a file. Raises RulesError naming every fault with its line and column."""
     try:

@@ -1,13 +1,19 @@
 """`up`, `demo`, `bench`: run everything on this machine."""
 
+import logging
 from pathlib import Path
-from typing import Annotated, TypedDict
+from typing import TYPE_CHECKING, Annotated, TypedDict
 
 import typer
 
 from llmtower_processors.cli.options import DATA_DIR, ClickHousePort, DataDir, GatewayPort, KafkaPort, WebPort, need
 from llmtower_processors.connection import clickhouse_address, load_settings
 from llmtower_processors.errors import LlmtowerError
+
+if TYPE_CHECKING:
+    from llmtower_dashboards.web.budgets import Budgets
+
+log = logging.getLogger(__name__)
 
 
 class _Ports(TypedDict):
@@ -94,9 +100,22 @@ def web(
     clickhouse_address(settings)
     settings = settings.model_copy(update={"web": settings.web.model_copy(update={"host": host, "port": port})})
     try:
-        serve(settings)
+        serve(settings, _budgets(settings.alerts.file))
     except RefusedToBindError as error:
         raise LlmtowerError(str(error)) from error
+
+
+def _budgets(file: Path | None) -> "Budgets":
+    """The budgets of the rules; a file that cannot be read costs the page nothing else, the worker says what is wrong with it."""
+    from llmtower_dashboards.web.budgets import Budgets
+    from llmtower_processors.alerts.load import RulesError, daily_budget, load_rules
+
+    try:
+        rules = load_rules(file)
+    except RulesError as error:
+        log.warning("live page: no budget is shown beside the cost of today. %s", error)
+        return Budgets()
+    return Budgets(project=daily_budget(rules, ("project",)), app=daily_budget(rules, ("project", "app")))
 
 
 def bench(

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from llmtower_dashboards.web.budgets import Budgets
 from llmtower_dashboards.web.guard import Guard, is_loopback
 from llmtower_dashboards.web.keys import COOKIE, Keys
 from llmtower_dashboards.web.register import MemoryRegister
@@ -138,7 +139,7 @@ def test_a_wrong_or_endless_key_is_refused() -> None:
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "tower.example"])
 def test_beyond_loopback_it_does_not_listen_without_a_key(host: str) -> None:
     with pytest.raises(RefusedToBindError, match="LLMTOWER_WEB__READ_KEY"):
-        serve(Settings(web=WebSettings(host=host)))
+        serve(Settings(web=WebSettings(host=host)), Budgets())
 
 
 def test_loopback_is_known() -> None:
