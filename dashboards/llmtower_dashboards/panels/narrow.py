@@ -15,8 +15,9 @@ _RANGE: Final = f"started_at >= {SINCE} AND started_at < {END}"
 
 def _about(table: str, where: str) -> str:
     """Calls that something was said about, by the call's own id or by that of its answer."""
-    said = f"(SELECT target_kind, target_id FROM {table} WHERE {where})"  # noqa: S608 - literals
-    return f"(('call_id', toString(call_id)) IN {said} OR (response_id != '' AND ('response_id', response_id) IN {said}))"
+    said = f"FROM {table} WHERE {where} AND target_kind"
+    by_id = f"call_id IN (SELECT toUUIDOrZero(target_id) {said} = 'call_id')"
+    return f"({by_id} OR (response_id != '' AND response_id IN (SELECT target_id {said} = 'response_id')))"
 
 
 def _scored(where: str) -> str:
