@@ -114,7 +114,7 @@ def _item(alert: Alert, look: Look) -> Html:
 
 def _several(found: Sequence[Alert], look: Look) -> Html:
     """A rule in several groups: the worst figure, how long it has gone on, and each group with its own, which leads to its calls."""
-    ranked = sorted(found, key=_excess, reverse=True)
+    ranked = _worst_first(found)
     worst, each = ranked[0], look.view.choosing(rule=str(ranked[0].row["rule"])).link("/alerts")
     head = _head(worst, look, each, "", since=min(alert.row["since"] for alert in found))
     links = [tag("a", f"{_group(alert) or 'all'} {_value(alert.row)}", href=_around(alert, look).link(CALLS_PATH)) for alert in ranked]
@@ -145,10 +145,12 @@ def _group(alert: Alert) -> str:
     return " · ".join(str(value) for name, value in sorted(alert.group.items()) if value and (name, value) != ("project", "default"))
 
 
-def _excess(alert: Alert) -> float:
-    """How far a figure lies beyond its threshold, whichever side is the bad one; no data is the worst."""
-    value, threshold = alert.row["value"], alert.row["threshold"]
-    return float("inf") if value is None else abs(value - (threshold or 0.0))
+def _worst_first(found: Sequence[Alert]) -> list[Alert]:
+    """No data, then the furthest on the bad side of the threshold: where most of them are, as one may be on its way to recovery."""
+    beyond = {alert.key: alert.row["value"] - (alert.row["threshold"] or 0.0) for alert in found if alert.row["value"] is not None}
+    above = 2 * sum(excess < 0 for excess in beyond.values()) <= len(beyond)
+    worst = float("inf")
+    return sorted(found, key=lambda alert: beyond.get(alert.key, worst) if above else -beyond.get(alert.key, -worst), reverse=True)
 
 
 def _value(row: Mapping[str, Any]) -> str:

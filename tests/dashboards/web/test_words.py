@@ -164,6 +164,9 @@ def test_a_rule_that_fires_in_several_groups_is_one_line_of_the_overview() -> No
     low = alerts.alerts(answer(FIRING, *(row | {"value": 1.5 - row["value"], "threshold": 1.5} for row in same)), silences(), NOW)
     html = str(alerts.by_rule(low, LOOK, limit=4))
     assert html.index("search") < html.index("chat") < html.index("batch"), "below the threshold the lowest is the worst"
+    mending = [firing(value=value, group_text=app, group_json=json.dumps({"app": app})) for app, value in (("chat", 1.7), ("search", 0.1))]
+    html = str(alerts.by_rule(alerts.alerts(answer(FIRING, *mending), silences(), NOW), LOOK, limit=4))
+    assert html.index("chat") < html.index("search"), "what recovers is not the worst"
 
 
 @pytest.mark.parametrize(("name", "written"), [("cost_by_user", tables.table), ("cost_by_app", tables.bars)])

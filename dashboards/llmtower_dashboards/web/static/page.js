@@ -258,7 +258,7 @@
     else row?.querySelector("a[href]")?.click();
   };
   const quiet = () => {
-    const row = selected()?.closest(".alert") ?? document.querySelector("[data-do=silence]")?.closest("li");
+    const row = selected()?.closest(".alert") ?? document.querySelector(".alert:not(.is-quiet)");
     row?.querySelector("[data-do=silence], .to-silence")?.click();
   };
   const PAGES = { o: "/", c: "/cost", l: "/latency", d: "/drift", a: "/alerts", p: "/pipeline", q: "/quality" };
