@@ -11,7 +11,7 @@ Importing this package loads neither Kafka's client nor pydantic: that happens i
 from typing import TYPE_CHECKING, Any
 
 from llmtower.anthropic import wrap_anthropic
-from llmtower.api import close, configure, feedback, flush, record, stats
+from llmtower.api import close, configure, feedback, flush, record, score, stats
 from llmtower.bedrock import wrap_bedrock
 from llmtower.calls import Call, call
 from llmtower.chroma import wrap_chroma
@@ -50,6 +50,7 @@ __all__ = [
     "prompt",
     "prompts",
     "record",
+    "score",
     "stats",
     "step",
     "tool",

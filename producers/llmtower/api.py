@@ -106,6 +106,39 @@ def feedback(
     return None
 
 
+def score(
+    call_id: str = "",
+    *,
+    name: str,
+    value: float | None = None,
+    response_id: str = "",
+    trace_id: str = "",
+    label: str = "",
+    reason: str = "",
+    scorer: str = "",
+    scorer_version: str = "",
+    weight: float = 1.0,
+) -> None:
+    """Record what an evaluation of yours says of an answer, named as in `feedback`; never raises.
+
+    `value` is a number in a unit of yours, `label` a word; `weight` says for how many answers it stands where only a sample is scored. What
+    does not fit is dropped with a warning.
+
+    Example: `llmtower.score(call.id, name="helpful", value=0.9, scorer="our-eval", scorer_version="3")`
+    """
+    if state.outbox is None:
+        return state.unconfigured()
+    try:
+        from llmtower import recording
+
+        targets = {"call_id": call_id, "response_id": response_id, "trace_id": trace_id}
+        said = {"name": name, "value": value, "label": label, "reason": reason, "weight": weight}
+        recording.score(targets, {**said, "scorer": scorer, "scorer_version": scorer_version})
+    except Exception:
+        internal_error("score")
+    return None
+
+
 def flush(timeout: float = 5.0) -> "FlushReport":
     """Wait until everything emitted so far is acknowledged by Kafka; the report says what is not. Blocks: not for event loops."""
     from llmtower.run import FlushReport

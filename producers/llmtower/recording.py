@@ -37,14 +37,23 @@ def record(event: Any) -> None:
 
 def feedback(targets: Mapping[str, str], said: Mapping[str, Any]) -> None:
     """Record an opinion of exactly one target (a kind and its id)."""
-    named = {kind: target for kind, target in targets.items() if target}
+    return _of_one("feedback", targets, said)
+
+
+def score(targets: Mapping[str, str], said: Mapping[str, Any]) -> None:
+    """Record a score of exactly one target."""
+    return _of_one("score", targets, said)
+
+
+def _of_one(kind: str, targets: Mapping[str, str], said: Mapping[str, Any]) -> None:
+    named = {target_kind: target for target_kind, target in targets.items() if target}
     if len(named) != 1:
         warn_once(
-            "feedback target", "llmtower.feedback: give one of call_id, response_id and trace_id (%d are given); it is dropped.", len(named)
+            f"{kind} target", f"llmtower.{kind}: give one of call_id, response_id and trace_id (%d are given); it is dropped.", len(named)
         )
         return state.client.outbox.refuse("invalid") if state.client is not None else None
-    ((kind, target),) = named.items()
-    return record({"type": "feedback", "target_kind": kind, "target_id": str(target), **said})
+    ((target_kind, target),) = named.items()
+    return record({"type": kind, "target_kind": target_kind, "target_id": str(target), **said})
 
 
 def _filled(event: Any) -> dict[str, Any]:

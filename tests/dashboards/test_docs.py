@@ -1,4 +1,4 @@
-"""What the pages on Grafana and Kubernetes name exists."""
+"""What the pages, and the words of panels, name exists."""
 
 import re
 from pathlib import Path
@@ -7,6 +7,8 @@ from typing import Final
 import pytest
 import yaml
 
+import llmtower
+from llmtower_dashboards.registry import ANNOTATIONS, PANELS
 from llmtower_processors.cli.app import COMMANDS, GROUPS
 from llmtower_schemas.settings import environment_names
 
@@ -35,3 +37,12 @@ def test_the_manifests_are_whole() -> None:
     spec = kinds["Deployment"]["spec"]["template"]["spec"]
     assert spec["securityContext"]["runAsNonRoot"]
     assert kinds["Secret"]["stringData"]["LLMTOWER_CLICKHOUSE__PASSWORD"] == ""
+
+
+def test_every_function_of_the_sdk_that_is_named_exists() -> None:
+    pages = [DOCS.parent / "README.md", DOCS.parent / "CONTRIBUTING.md", *DOCS.rglob("*.md")]
+    panels = {**PANELS, **ANNOTATIONS}.values()
+    texts = [page.read_text("utf-8") for page in pages] + [f"{panel.question} {panel.no_data}" for panel in panels]
+    named = set(re.findall(r"\bllmtower\.([A-Za-z_]+)\(", " ".join(texts)))
+    assert named > {"configure", "feedback"}
+    assert {name for name in named if not hasattr(llmtower, name)} == set()

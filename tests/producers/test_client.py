@@ -224,6 +224,26 @@ def test_feedback_names_one_target_and_fits_the_contract(caplog: pytest.LogCaptu
     assert any("one of call_id, response_id and trace_id" in sentence for sentence in said(caplog))
 
 
+def test_a_score_names_one_target_and_fits_the_contract(caplog: pytest.LogCaptureFixture) -> None:
+    with capture(app="shop") as captured:
+        llmtower.score("0199", name="helpful", value=0.9, scorer="our-eval", scorer_version="3")
+        llmtower.score(response_id="chatcmpl-1", name="tone", label="curt", reason="two words", weight=4)
+        llmtower.score(trace_id="t-1", name="solved", value=1)
+        llmtower.score(name="helpful", value=1)
+        llmtower.score("0199", response_id="chatcmpl-1", name="helpful", value=1)
+        llmtower.score("0199", name="helpful", value=float("nan"), weight=-1)
+        found = captured.events("score")
+    assert [(one["target_kind"], one["target_id"], one["name"]) for one in found] == [
+        ("call_id", "0199", "helpful"),
+        ("response_id", "chatcmpl-1", "tone"),
+        ("trace_id", "t-1", "solved"),
+    ]
+    assert (found[0]["value"], found[0]["scorer"], found[0]["scorer_version"], found[0]["app"]) == (0.9, "our-eval", "3", "shop")
+    assert (found[1]["label"], found[1]["reason"], found[1]["weight"]) == ("curt", "two words", 4)
+    assert llmtower.stats().dropped == 3
+    assert any("llmtower.score: give one of call_id, response_id and trace_id" in sentence for sentence in said(caplog))
+
+
 UVICORN = """
 import sys, llmtower, uvicorn
 llmtower.configure(app="web", bootstrap_servers="127.0.0.1:9", spool_dir=sys.argv[1])
