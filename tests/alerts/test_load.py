@@ -7,7 +7,7 @@ import pytest
 
 from llmtower_dashboards.registry import PANELS
 from llmtower_processors.alerts.durations import seconds
-from llmtower_processors.alerts.load import MAX_BYTES, SHIPPED, RulesError, load_rules, parse_rules
+from llmtower_processors.alerts.load import MAX_BYTES, SHIPPED, RulesError, doubts, load_rules, parse_rules
 from llmtower_processors.alerts.rules import BLIND, EXCEPT, Rule
 from llmtower_processors.judge.model import APP
 from llmtower_schemas.metrics import METRICS
@@ -89,25 +89,45 @@ def faults(text: str) -> list[str]:
             "rules:\n  - name: a\n    sql: SELECT 1 AS value\n    except: {app: [x]}\n    levels: {warning: {above: 0.1}}\n",
             "rule a: except: sql must say itself where it leaves out app ({except_app:Array(String)})",
         ),
-        (HEAD + "    group_by: [app, app]\n    levels: {warning: {above: 0.5}}\n", "f.yaml:4:15: rule a: group_by names a dimension twice"),
-        (HEAD + "    where: {app: []}\n    levels: {warning: {above: 0.5}}\n", "f.yaml:4:12: rule a: where: app has no value"),
         (HEAD + "    window: 60d\n    levels: {warning: {above: 0.5}}\n", "f.yaml:4:13: rule a: window must be longer than nothing"),
-        (
-            HEAD + "    levels: {warning: {above: 0.5}}\n    routes: [pagr]\nroutes: {pager: {url_env: PAGER}}\n",
-            "f.yaml:5:14: rule a: no route is called 'pagr'; did you mean pager?",
-        ),
-        (
-            f"rules: [{{name: a, metric: {BLIND}, baseline: {{}}, levels: {{warning: {{above: 9}}}}}}]\n",
-            f"f.yaml:1:27: rule a: metric {BLIND} is about the evaluator itself",
-        ),
-        ("routes:\n  r: {kind: webhook}\n", "f.yaml:2:6: route r has no address: give it url_env"),
-        ("routes:\n  r: {url: 'https://h.example/', url_env: R}\n", "f.yaml:2:12: route r has url and url_env"),
         ("routes:\n  r: {kind: carrier-pigeon}\n", "f.yaml:2:13: kind: Input should be 'webhook', 'alertmanager' or 'apprise'"),
     ],
 )
 def test_a_fault_is_a_sentence_with_its_place(text: str, sentence: str) -> None:
     found = faults(text)
     assert any(sentence in line for line in found), found
+
+
+def doubted(text: str, folder: Path) -> list[str]:
+    file = folder / "f.yaml"
+    file.write_text(text)
+    load_rules(file)
+    return [f"{one.line}:{one.column}: {one.message}" for one in doubts(file)]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (HEAD + "    group_by: [app, app]\n    levels: {warning: {above: 0.5}}\n", "4:15: rule a: group_by names a dimension twice"),
+        (
+            HEAD + "    where: {app: []}\n    levels: {warning: {above: 0.5}}\n",
+            "4:12: rule a: where: app has no value, so it keeps all rows",
+        ),
+        (
+            HEAD + "    levels: {warning: {above: 0.5}}\n    enabled: false\n    routes: [pagr]\nroutes: {pager: {url_env: PAGER}}\n",
+            "6:14: rule a: no route is called 'pagr'; did you mean pager?",
+        ),
+        (
+            f"rules: [{{name: a, metric: {BLIND}, baseline: {{}}, levels: {{warning: {{above: 9}}}}}}]\n",
+            f"1:27: rule a: metric {BLIND} is about the evaluator itself",
+        ),
+        ("routes:\n  r: {kind: webhook}\n", "2:6: route r has no address: give it url_env"),
+        ("routes:\n  r: {url: 'https://h.example/', url_env: R}\n", "2:12: route r has url and url_env"),
+    ],
+)
+def test_what_is_doubtful_is_a_sentence_with_its_place_in_a_file_that_is_used(text: str, sentence: str, tmp_path: Path) -> None:
+    (found,) = doubted(text, tmp_path)
+    assert found.startswith(sentence)
 
 
 def test_all_faults_are_told_at_once_in_order() -> None:
@@ -137,21 +157,21 @@ def test_two_rules_of_one_name_are_refused() -> None:
         ("url: 'http://[S3CRET/'", "is no address"),
     ],
 )
-def test_an_address_that_leads_nowhere_or_holds_a_secret_is_refused_and_not_repeated(route: str, sentence: str) -> None:
-    (found,) = faults(f"routes:\n  r: {{{route}}}\n")
-    assert found.startswith(f"f.yaml:2:{8 + route.index('url: ') + 4}: route r: url {sentence}")
+def test_an_address_that_leads_nowhere_or_holds_a_secret_is_doubtful_and_not_repeated(route: str, sentence: str, tmp_path: Path) -> None:
+    (found,) = doubted(f"routes:\n  r: {{{route}}}\n", tmp_path)
+    assert found.startswith(f"2:{8 + route.index('url: ') + 4}: route r: url {sentence}")
     assert "S3CRET" not in found
     assert "url_env" in found or "must be" in found or "no address" in found
 
 
-def test_addresses_without_a_secret_may_stand_in_the_file() -> None:
+def test_addresses_without_a_secret_may_stand_in_the_file(tmp_path: Path) -> None:
     known = (
         "url: 'http://127.0.0.1:9093'",
         "kind: apprise, url: 'json://127.0.0.1:8/hook'",
         "kind: apprise, url_env: CHAT",
         "url_env: HOOK",
     )
-    assert len(parse_rules("routes:\n" + "\n".join(f"  r{number}: {{{one}}}" for number, one in enumerate(known))).routes) == 4
+    assert doubted("routes:\n" + "\n".join(f"  r{number}: {{{one}}}" for number, one in enumerate(known)), tmp_path) == []
 
 
 def test_an_alias_bomb_is_refused() -> None:

@@ -3,12 +3,15 @@
 from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry
 from tests.alerts.receiver import receiving
 from typer.testing import CliRunner, Result
 
+from llmtower_processors.alerts.build import build_alerts
 from llmtower_processors.cli.app import build
 from llmtower_processors.doctor import examine
 from llmtower_processors.errors import LlmtowerError
+from llmtower_schemas.settings import Settings
 
 WRONG = """\
 rules:
@@ -35,7 +38,24 @@ def test_a_route_that_no_file_has_is_a_fault(tmp_path: Path) -> None:
     path = tmp_path / "alerts.yaml"
     path.write_text("rules: [{name: a, metric: cost, levels: {warning: {above: 1}}, routes: [pagr]}]", "utf-8")
     found = alerts("check", "--file", str(path), data_dir=tmp_path)
-    assert str(found.exception) == f"{path}:1:73: rule a: no route is called 'pagr'; there are default"
+    assert found.exit_code == 1
+    assert f"FAIL {path}:1:73: rule a: no route is called 'pagr'; there are default" in found.output
+
+
+def test_what_is_doubtful_in_a_file_of_rules_stops_no_worker(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Such files were in use before `alerts check` knew of it."""
+    path = tmp_path / "alerts.yaml"
+    route = "routes: {ops: {url: 'https://h.example/hook?key=S3CRET'}}"
+    path.write_text(
+        f"{route}\nrules: [{{name: a, metric: cost, where: {{app: []}}, levels: {{warning: {{above: 1}}}}, routes: [ops, pagr]}}]", "utf-8"
+    )
+    address = "127.0.0.1:1"
+    settings = Settings.model_validate(
+        {"alerts": {"file": path}, "kafka": {"bootstrap_servers": address}, "clickhouse": {"url": f"http://{address}"}}
+    )
+    build_alerts(settings, CollectorRegistry())
+    assert [line for line in caplog.messages if "S3CRET" in line] == []
+    assert [line.split(": ")[1] for line in caplog.messages] == [f"{path}:1:21", f"{path}:2:40", f"{path}:2:96"]
 
 
 def test_a_panel_that_there_is_not_is_a_fault_with_line_and_column(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import os
 from prometheus_client import CollectorRegistry
 
 from llmtower_processors.alerts.journal import KafkaJournal
-from llmtower_processors.alerts.load import load_rules
+from llmtower_processors.alerts.load import doubts, load_rules
 from llmtower_processors.alerts.metrics import AlertMetrics
 from llmtower_processors.alerts.model import Router
 from llmtower_processors.alerts.route import SendingRouter
@@ -23,8 +23,10 @@ log = logging.getLogger(__name__)
 
 
 def build_alerts(settings: Settings, registry: CollectorRegistry, router: Router | None = None) -> AlertService:
-    """Read the rules and connect them. Raises RulesError when the file cannot be used."""
+    """Read the rules and connect them; what is doubtful in them is said. Raises RulesError when the file cannot be used."""
     rules = load_rules(settings.alerts.file)
+    for doubt in doubts(settings.alerts.file):
+        log.warning("alerts: %s:%d:%d: %s", settings.alerts.file, doubt.line, doubt.column, doubt.message)
     kafka = kafka_settings(settings)
     return AlertService(
         rules,

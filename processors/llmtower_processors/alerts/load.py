@@ -11,7 +11,7 @@ import orjson
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from llmtower_processors.alerts.across import contradictions
+from llmtower_processors.alerts.across import doubled_names, doubtful
 from llmtower_processors.alerts.levels import Baseline, Budget, BurnRate, Level, Levels
 from llmtower_processors.alerts.places import Fault, Places
 from llmtower_processors.alerts.rules import Route, Rule, Rules
@@ -46,16 +46,28 @@ def load_rules(path: Path | None = None) -> Rules:
     """Read a file; None = the rules shipped with Llmtower. Every rule knows what it leaves out. Raises RulesError."""
     if path is None:
         return _shipped().settled()
+    rules = parse_rules(_text(path), str(path))
+    return (_with_shipped(rules) if rules.include_defaults else rules).settled()
+
+
+def doubts(path: Path | None) -> list[Fault]:
+    """Give what is doubtful in a file that can be used, in order. Raises RulesError."""
+    if path is None:
+        return []
+    text = _text(path)
+    places = Places(text)
+    return _in_order(places.fault(location, sentence) for location, sentence in doubtful(parse_rules(text, str(path))))
+
+
+def _text(path: Path) -> str:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise RulesError(str(path), [Fault(1, 1, f"the file is larger than {MAX_BYTES >> 20} MiB")])
-        text = path.read_text("utf-8")
+        return path.read_text("utf-8")
     except OSError as error:
         raise RulesError(str(path), [Fault(1, 1, f"cannot be read: {error.strerror}")]) from error
     except UnicodeDecodeError as error:
         raise RulesError(str(path), [Fault(1, 1, f"is not UTF-8 (byte {error.start})")]) from error
-    rules = parse_rules(text, str(path))
-    return (_with_shipped(rules) if rules.include_defaults else rules).settled()
 
 
 def daily_budget(rules: Rules, group_by: tuple[str, ...]) -> float | None:
@@ -86,7 +98,7 @@ def parse_rules(text: str, name: str = "alerts.yaml") -> Rules:
         rules = Rules.model_validate(values)
     except ValidationError as error:
         raise RulesError(name, _in_order(_faults(error, places, values))) from error
-    if found := _in_order(places.fault(location, sentence) for location, sentence in contradictions(rules)):
+    if found := _in_order(places.fault(location, sentence) for location, sentence in doubled_names(rules)):
         raise RulesError(name, found)
     return rules
 

@@ -87,12 +87,6 @@ class Rule(Part):
             raise ValueError("a rule has at most one of baseline, burn_rate, budget")
         if not 0 < self.window <= MAX_WINDOW_S:
             raise ValueError("window must be longer than nothing and at most 31d")
-        if len(set(self.group_by)) < len(self.group_by):
-            raise ValueError("group_by names a dimension twice")
-        if nothing := next((name for name, values in self.where.items() if not values), None):
-            raise ValueError(f"where: {nothing} has no value, so no row could be meant; name one, or leave it out")
-        if not self.queried and (self.where or self.baseline or self.burn_rate or self.budget):
-            raise ValueError(f"metric {BLIND} is about the evaluator itself: no where, baseline, burn_rate or budget applies")
         if self.measured:
             self._fits_source(self.measured.source)
         if self.sql and (lacking := (self.except_ or {}).keys() - _EXCEPT.findall(self.sql)):

@@ -10,7 +10,7 @@ from typing import Final
 import typer
 
 from llmtower_dashboards.registry import PANELS
-from llmtower_processors.alerts.load import load_rules
+from llmtower_processors.alerts.load import doubts, load_rules
 from llmtower_processors.alerts.measure import Meter
 from llmtower_processors.alerts.places import Fault, Places
 from llmtower_processors.alerts.questions import Moment, batches, longest_look, spans
@@ -34,7 +34,7 @@ def run_check(settings: Settings, file: Path | None, *, ask: bool) -> int:
     typer.echo(f"rows that no rule looks at, unless it says so itself (`except`): {left_out or 'none'}")
     places = Places(file.read_text("utf-8") if file else "")
     name = str(file) if file else "shipped rules"
-    found = [*_beyond(active, settings.retention, places), *_no_panel(active, places)]
+    found = [*doubts(file), *_beyond(active, settings.retention, places), *_no_panel(active, places)]
     if ask:
         found += _refused(settings, active, places)
     for fault in sorted(found, key=lambda one: (one.line, one.column)):
