@@ -27,18 +27,6 @@ def test_what_is_looked_for_first_is_in_every_text_that_an_expression_hits(file:
         assert known.families(text) == slowly(known, text), text.encode("unicode_escape")
 
 
-@pytest.mark.parametrize("file", ["attacks.toml", "refusals.toml"])
-def test_a_hit_is_found_wherever_in_a_long_text_it_stands(file: str) -> None:
-    """Long texts are looked at around what is needed for a hit alone."""
-    known = read(file)
-    filler = "and then we looked at the remaining lamps of the row, one by one, before lunch. "
-    chosen = [text for name in ("injection", "refusal") for text in classes(TUNED)[name].found[::5]]
-    for number, text in enumerate(map(folded, map(visible, chosen))):
-        before, after = ((9, 0), (0, 9), (9, 9))[number % 3]
-        long = f"{filler * before}\n{text}\n{filler * after}"
-        assert known.families(long) == slowly(known, long), text.encode("unicode_escape")
-
-
 AROUND = ["«»", "“”", "—\u2013", "¡!", "¿?", "\u2039\u203a", "„“", "「」", "•…", "►", "🚨🚨", "⚠️⚠️", "،؛", "٣٣", "€°", "§¶", "\u00d7÷"]
 """What stands before and after, without a space between."""
 

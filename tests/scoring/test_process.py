@@ -57,7 +57,7 @@ def test_a_row_carries_what_the_rollup_groups_by_and_where_it_stands() -> None:
     assert (row["call_id"], row["started_at"] * 1_000) == (CHAT["call_id"], CHAT["started_at_ns"])
     assert (row["processor"], row["kafka_offset"], row["event_index"]) == ("quality", 7, 0)
     assert (row["names"], row["score_values"], row["weights"]) == (["refusal"], [1.0], [1.0])
-    assert (row["scorers"], row["scorer_versions"], row["statuses"]) == (["patterns"], ["4"], ["ok"])
+    assert (row["scorers"], row["scorer_versions"], row["statuses"]) == (["patterns"], ["3"], ["ok"])
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ longest word in common with it, all patterns at once; then those needed texts ar
 
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
@@ -20,14 +20,10 @@ _LONGEST_WORD: Final = 64
 """Bytes of a word that is kept: a whole text without spaces comes but once."""
 _LETTERS: Final = bytes(i if i >= 128 or chr(i).isalpha() else 32 for i in range(256))
 _ASCII: Final = bytes(range(128))
-_NARROW: Final = bytes(i for i in range(256) if not 0xE3 <= i <= 0xED)
-"""All bytes but those with which, in UTF-8, a character of a script begins in which a word may begin within a run of letters."""
 _MARK: Final = re.compile(r"[\W\d]")
 """What parts words: a quotation mark, a dash or an emoji sticks to none."""
 _FEW_MARKS: Final = 16
 """Different ones beyond ASCII up to which each is replaced by itself, in a third of the time."""
-NEAR: Final = 256
-"""Characters on either side of a needed text within which a hit begins and ends."""
 _WORD: Final = re.compile(r"[^\W\d_]+")
 _ALONE: Final = re.compile("[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7a3]")
 """Scripts in which a word may begin within a run of letters."""
@@ -40,44 +36,17 @@ class Pattern:
     family: str
     weight: float
     literals: tuple[str, ...]
-    search: Callable[..., object]
-    """Of a text from one place to another."""
+    search: Callable[[str], object]
     also: tuple[str, ...] = ()
 
     def found_in(self, text: str) -> bool:
-        """Say whether there is a hit in a text that has one of the literals: it lies around one."""
-        if self.also and not _holds(text, self.also):
-            return False
-        return any(self.search(text, start, end) for start, end in _around(self.literals, text))
-
-
-def _holds(text: str, literals: Sequence[str]) -> bool:
-    for literal in literals:  # noqa: SIM110 - a generator costs more than the search
-        if literal in text:
-            return True
-    return False
-
-
-def _around(literals: Sequence[str], text: str) -> list[tuple[int, int]]:
-    """Give the stretches of a text in which some literal is near; a short text whole."""
-    if len(text) <= 2 * NEAR:
-        return [(0, len(text))]
-    places = sorted(place for literal in literals for place in _places(literal, text))
-    found: list[tuple[int, int]] = []
-    for place in places:
-        start, end = max(0, place - NEAR), place + NEAR
-        if found and start <= found[-1][1]:
-            found[-1] = (found[-1][0], end)
-        else:
-            found.append((start, end))
-    return found
-
-
-def _places(literal: str, text: str) -> Iterator[int]:
-    at = text.find(literal)
-    while at >= 0:
-        yield at
-        at = text.find(literal, at + 1)
+        """Say whether there is a hit in a text that has one of the literals."""
+        if not self.also:
+            return self.search(text) is not None
+        for literal in self.also:
+            if literal in text:
+                return self.search(text) is not None
+        return False
 
 
 @dataclass(frozen=True)
@@ -96,10 +65,10 @@ class Patterns:
         return found
 
     def _candidates(self, text: str) -> Iterable[int]:
-        raw = _parted(text)
+        words = set(_parted(text).translate(_LETTERS).split())
         known = self._known.get
-        needed = list(self._anywhere[bool(raw.translate(None, _NARROW))])
-        for word in set(raw.translate(_LETTERS).split()):
+        needed = list(self._anywhere[text.isascii()])
+        for word in words:
             if (found := known(word)) is None:
                 found = self._learn(word)
             if found:
@@ -130,9 +99,9 @@ class Patterns:
 
     @cached_property
     def _anywhere(self) -> dict[bool, list[tuple[str, int]]]:
-        """Those to be looked for in any text (False), and besides in one of scripts without spaces (True)."""
+        """Those to be looked for in any text, and (True) those that may be in one of ASCII."""
         found = [(literal, number) for literal, number in self._needed() if not _anchor(literal)]
-        return {True: found, False: [(literal, number) for literal, number in found if not _ALONE.search(literal)]}
+        return {False: found, True: [(literal, number) for literal, number in found if literal.isascii()]}
 
     def _needed(self) -> Iterator[tuple[str, int]]:
         return ((literal, number) for number, one in enumerate(self.patterns) for literal in one.literals)

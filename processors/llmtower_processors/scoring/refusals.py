@@ -26,7 +26,7 @@ class Refusals:
     """Scores `refusal`: 1 where the answer declines, or the provider says that it was withheld (label `provider`)."""
 
     label: str = "patterns"
-    version: str = "4"
+    version: str = "3"
     names: tuple[str, ...] = ("refusal",)
 
     def score(self, calls: Sequence[Spoken]) -> Sequence[Sequence[Score]]:

@@ -7,8 +7,7 @@ against the package itself, to 1e-6.
 """
 
 import re
-import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import as_file, files
@@ -22,17 +21,12 @@ from llmtower_processors.toxic.masked import second_looks
 from llmtower_processors.toxic.pieces import pieces, worst
 
 Reals = npt.NDArray[np.float64]
-Places = npt.NDArray[np.int64]
 
 VERSION: Final = "1.9.1"
 """Of alt-profanity-check, whose weights these are."""
 LABEL: Final = "profanity-linear"
-READ_AS: Final = f"{VERSION}+masked2+insults1"
-"""Version of the scorer: the weights, words also read through what hides them (`masked`), and other languages (`insults.toml`)."""
-DOUBTFUL: Final = 0.45
-"""From which probability on it is asked whether a word such as "die" is one of another language."""
-INSULT: Final = 0.9
-"""What a piece with such a word has at least."""
+READ_AS: Final = f"{VERSION}+masked2"
+"""Version of the scorer: the weights, and that words are also read through what hides them (`masked`)."""
 AT_ONCE: Final = 128
 """Pieces worked on together: their words stay in the processor's cache."""
 
@@ -61,62 +55,22 @@ class LinearModel:
     slopes: Reals
     offsets: Reals
     """Probability of a classifier = 1 / (1 + exp(slope · decision + offset)) (J. Platt, 1999)."""
-    insults: npt.NDArray[np.bool_]
-    """Of each row, and of the words behind them that have none: whether it insults in a language that the list does not know."""
-    within: Callable[[str], list[str]]
-    """Finds insults in scripts without spaces."""
-    elsewhere: npt.NDArray[np.bool_]
-    """Of the same: whether it is a common word of another language."""
-    beside: frozenset[str]
-    """Words beside which it is that."""
-    english: frozenset[str]
-    """Words beside which it is not."""
 
     def worst(self, texts: Sequence[str]) -> Reals:
         """Give the probability that the worst piece of each text is toxic, in whatever reading."""
         cut = [[*found, *second_looks(text, found)] for text in texts for found in (pieces(text),)]
         flat = list(chain.from_iterable(cut))
-        found = [self._judged(flat[start : start + AT_ONCE]) for start in range(0, len(flat), AT_ONCE)]
+        found = [self.probabilities(flat[start : start + AT_ONCE]) for start in range(0, len(flat), AT_ONCE)]
         return worst(np.concatenate(found) if found else np.zeros(0), [len(one) for one in cut])
 
     def probabilities(self, texts: Sequence[str]) -> Reals:
         """Give the probability that each text is toxic, texts taken whole, as the package would."""
-        return self._of(*self._known(texts), len(texts))
-
-    def _judged(self, texts: Sequence[str]) -> Reals:
-        """Give the same without what is no English, or `INSULT` where a text insults in a language that the package does not know."""
-        text_of, place_of = self._known(texts)
-        found = self._of(text_of, place_of, len(texts))
-        self._correct(texts, text_of, place_of, found)
-        rude = text_of[self.insults[place_of]]
-        found[rude] = np.maximum(found[rude], INSULT)
-        return found
-
-    def _correct(self, texts: Sequence[str], text_of: Places, place_of: Places, found: Reals) -> None:
-        """Say anew of what looks bad for a word that is a common one of another language."""
-        foreign = self.elsewhere[place_of]
-        suspects = foreign & (found[text_of] >= DOUBTFUL)
-        if not suspects.any():
-            return
-        doubtful = np.array([at for at in np.unique(text_of[suspects]).tolist() if self._is_foreign(texts[at])], dtype=np.int64)
-        kept = ~foreign & np.isin(text_of, doubtful)
-        found[doubtful] = self._of(np.searchsorted(doubtful, text_of[kept]), place_of[kept], len(doubtful))
-
-    def _is_foreign(self, text: str) -> bool:
-        """Whether more words of a text are common elsewhere than in English."""
-        said = set(text.lower().split())
-        return len(said & self.beside) > len(said & self.english)
-
-    def _known(self, texts: Sequence[str]) -> tuple[Places, Places]:
-        """Give the words that are in the lists: in which text, and which."""
         known = self.places.get
-        found = [[place for place in map(known, _split(text, self.within)) if place is not None] for text in texts]
-        text_of = np.repeat(np.arange(len(texts)), [len(one) for one in found])
-        return text_of, np.fromiter(chain.from_iterable(found), np.int64, text_of.size)
-
-    def _of(self, text_of: Places, place_of: Places, count: int) -> Reals:
-        listed = place_of < len(self.rarity)
-        keys, times = np.unique(text_of[listed] * len(self.rarity) + place_of[listed], return_counts=True)
+        found = [[place for place in map(known, _split(text)) if place is not None] for text in texts]
+        count = len(texts)
+        text_of = np.repeat(np.arange(count), [len(one) for one in found])
+        place_of = np.fromiter(chain.from_iterable(found), np.int64, text_of.size)
+        keys, times = np.unique(text_of * len(self.rarity) + place_of, return_counts=True)
         text_of, place_of = np.divmod(keys, len(self.rarity))
         length = np.sqrt(np.bincount(text_of, weights=(times * self.rarity[place_of]) ** 2, minlength=count))
         sums = [np.bincount(text_of, weights=times * column[place_of], minlength=count) for column in self.weights.T]
@@ -125,7 +79,7 @@ class LinearModel:
         return probabilities
 
 
-def _split(text: str, within: Callable[[str], list[str]]) -> Sequence[str | bytes]:
+def _split(text: str) -> Sequence[str | bytes]:
     """Give all words that may be in the list. Latin letters are split as bytes, in a third of the time.
 
     What is none of them, and no other letter, becomes a question mark: it parts words, too.
@@ -137,7 +91,7 @@ def _split(text: str, within: Callable[[str], list[str]]) -> Sequence[str | byte
     if raw.decode("latin-1") != text and _may_be_letters(text):
         text = _further_letters(_ANY_LETTER, text)
         if _may_be_letters(text):
-            return list[str | bytes]([*_words(text.lower()), *within(text)])
+            return list[str | bytes](_words(text.lower()))
         raw = text.encode("latin-1", "replace")
     return list[str | bytes](raw.translate(_LATIN).split())
 
@@ -157,24 +111,4 @@ def from_arrays(arrays: Mapping[str, npt.NDArray[Any]]) -> LinearModel:
     intercepts, slopes, offsets = arrays["classifiers"].astype(np.float64)
     places: dict[str | bytes, int] = {word: place for place, word in enumerate(words)}
     places |= {word.encode("latin-1"): place for place, word in enumerate(words) if max(word) < "\u0100"}
-    listed = tomllib.loads(files("llmtower_processors.toxic").joinpath("insults.toml").read_text("utf-8"))
-    within = list(chain.from_iterable(listed["within"].values()))
-    insults = _add_insults(places, [*chain.from_iterable(listed["words"].values()), *within], len(words))
-    elsewhere = np.zeros_like(insults)
-    elsewhere[[places[word] for word in listed["elsewhere"]["words"]]] = True
-    find = re.compile("|".join(map(re.escape, within))).findall
-    beside, english = (frozenset(listed["elsewhere"][name]) for name in ("beside", "english"))
-    return LinearModel(places, rarity, weights, intercepts, slopes, offsets, insults, find, elsewhere, beside, english)
-
-
-def _add_insults(places: dict[str | bytes, int], insults: Sequence[str], count: int) -> npt.NDArray[np.bool_]:
-    """Give insults a place behind the words of the list, where they have none in it; gives which places are insults."""
-    fresh = [word for word in dict.fromkeys(insults) if word not in places]
-    places |= {word: count + number for number, word in enumerate(fresh)}
-    for word in insults:
-        narrow = _further_letters(_ANY_LETTER, word)
-        if max(narrow) < "\u0100":
-            places[narrow.encode("latin-1")] = places[word]
-    rude = np.zeros(count + len(fresh), dtype=np.bool_)
-    rude[[places[word] for word in insults]] = True
-    return rude
+    return LinearModel(places, rarity, weights, intercepts, slopes, offsets)
