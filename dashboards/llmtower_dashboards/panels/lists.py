@@ -4,11 +4,12 @@ from typing import Final
 
 from llmtower_dashboards.panel import Column, Panel
 from llmtower_dashboards.panels.common import APP, MODEL, PROMPT, TIME, VERSION
-from llmtower_dashboards.panels.narrow import CONDITIONS, IN_ROLLUPS, NARROWED, NARROWING, SINCE
-from llmtower_dashboards.panels.sql import END, OF_CALLS, OF_ROLLUPS, OF_SCORES, START, filters
-from llmtower_schemas.metrics import COUNTED
+from llmtower_dashboards.panels.narrow import CONDITIONS, IN_ROLLUPS, NARROWED, NARROWING
+from llmtower_dashboards.panels.sql import END, OF_CALLS, OF_ROLLUPS, START, filters
 
 LISTED: Final = 100
+SINCE: Final = "since_"
+"""The moment from which on a list looks for calls: each list says what it is."""
 _RANGE: Final = f"started_at >= {SINCE} AND started_at < {END}"
 _OF_LIST: Final = (*OF_CALLS, *NARROWING)
 _OF_USER: Final = (
@@ -23,37 +24,20 @@ def _none(*names: str) -> str:
     return " AND ".join(f"$__conditionalAll(1 = 0, ${name})" for name in names)
 
 
-def _enough(here: str) -> str:
-    """The start of the minute from which on there are enough of what a query counts by the minute (`minute`, `here`)."""
-    return f"""greatest({START}, (
-        SELECT maxIf(minute, found >= {LISTED}) FROM (SELECT minute, sum(here) OVER (ORDER BY minute DESC) AS found FROM ({here}))
-    ))"""  # noqa: S608 - literals
-
-
 def _since(count: str) -> str:
     """The start of the minute from which on there are enough calls, by the rollups: the list then reads a few minutes of `calls`.
 
-    What the rollups do not know (users, sessions, experiments …): with one of them chosen, the whole range is read.
+    What the rollups do not know (users, sessions, scores, experiments …): with one of them chosen, the whole range is read. Scores have
+    rollups, but by the minute in which they were given, which may be long after the call, and several may be of one call.
     """
-    minutes = f"minute >= toStartOfMinute({START}) AND minute < {END}"
     more = " AND ".join(f"$__conditionalAll({CONDITIONS[name]}, ${name})" for name in IN_ROLLUPS)
-    rest = ("user", *(name for name in NARROWING if name not in (*IN_ROLLUPS, "score", "only")))
-    by_calls = _none("score", "only", *rest)
-    made = f"""SELECT minute, {count} AS here FROM rollup_1m
-        WHERE {by_calls} AND {minutes} AND {filters(OF_ROLLUPS)} AND {more} GROUP BY minute"""  # noqa: S608 - literals
-    any_score = "arrayAll(one -> one IN ('scored', 'measured'), [${only:singlequote}])"
-    by_score = f"({_none('provider', 'error', *rest)} AND ({any_score} OR ({_none('only')} AND NOT ({_none('score')}))))"
-    return f"multiIf({by_calls}, {_enough(made)}, {by_score}, {_enough(_scored(by_score, minutes))}, {START})"
-
-
-def _scored(when: str, minutes: str) -> str:
-    """Calls with a score by the minute, at least: of all scores the one by one scorer that most have."""
-    names = f"$__conditionalAll(name IN (${{score:singlequote}}), $score) AND (NOT ({_none('score')}) OR name NOT IN {COUNTED})"
-    return f"""SELECT minute, max(one) AS here FROM (
-            SELECT minute, name, scorer, toInt64(sum(scored)) AS one FROM rollup_scores_1m
-            WHERE {when} AND {minutes} AND {names} AND {filters(OF_SCORES)} AND $__conditionalAll({CONDITIONS["version"]}, $version)
-            GROUP BY minute, name, scorer
-        ) GROUP BY minute"""  # noqa: S608 - literals
+    known = _none("user", *(name for name in NARROWING if name not in IN_ROLLUPS))
+    return f"""if({known}, greatest({START}, (
+        SELECT maxIf(minute, found >= {LISTED}) FROM (SELECT minute, sum(here) OVER (ORDER BY minute DESC) AS found FROM (
+            SELECT minute, {count} AS here FROM rollup_1m
+            WHERE {known} AND minute >= toStartOfMinute({START}) AND minute < {END} AND {filters(OF_ROLLUPS)} AND {more} GROUP BY minute
+        ))
+    )), {START})"""  # noqa: S608 - literals
 
 
 _LIST: Final = """SELECT started_at AS time, toString(call_id) AS call, calls.app AS app, request_model AS model, prompt_name AS prompt,
@@ -117,7 +101,7 @@ FAILED = _listed(
     "Which calls failed last?",
     " AND calls.status != 'ok'",
     "started_at DESC, call_id",
-    f"if({_none('score', 'only')}, {_since('sum(errors)')}, {START})",
+    _since("sum(errors)"),
 )
 SLOWEST = _listed("calls_slowest", "Slowest calls", "Which calls took longest?", "", "duration_us DESC, started_at DESC")
 DEAREST = _listed(

@@ -8,16 +8,15 @@ from llmtower_dashboards.panels.sql import END, START
 from llmtower_schemas.metrics import COUNTED
 
 _MODELS: Final = "(SELECT name FROM registry_events WHERE kind = 'model')"
-SINCE: Final = "since_"
-"""The moment from which on a list looks for calls: each list says what it is (`WITH … AS since_`)."""
-_RANGE: Final = f"started_at >= {SINCE} AND started_at < {END}"
+_RANGE: Final = f"started_at >= {START} AND started_at < {END}"
 
 
 def _about(table: str, where: str) -> str:
-    """Calls that something was said about, by the call's own id or by that of its answer."""
+    """Calls that something was said about, by the call's own id, that of its answer or that of its trace."""
     said = f"FROM {table} WHERE {where} AND target_kind"
     by_id = f"call_id IN (SELECT toUUIDOrZero(target_id) {said} = 'call_id')"
-    return f"({by_id} OR (response_id != '' AND response_id IN (SELECT target_id {said} = 'response_id')))"
+    others = (f"({kind} != '' AND {kind} IN (SELECT target_id {said} = '{kind}'))" for kind in ("response_id", "trace_id"))
+    return f"({' OR '.join((by_id, *others))})"
 
 
 def _scored(where: str) -> str:
@@ -60,7 +59,9 @@ _COLUMNS: Final[Mapping[str, str]] = {
     "run": "tags['experiment']",
     "dataset": "tags['dataset']",
 }
-_CHAIN: Final = " AND ".join(f"(NOT has([${{only:singlequote}}], '{name}') OR ({sql}))" for name, sql in ONLY.items())
+_KNOWN: Final = f"hasAll({list(ONLY)}, [${{only:singlequote}}])"
+"""Of what is not known nothing is listed: a slip of the pen must not look like everything."""
+_CHAIN: Final = " AND ".join((_KNOWN, *(f"(NOT has([${{only:singlequote}}], '{name}') OR ({sql}))" for name, sql in ONLY.items())))
 CONDITIONS: Final[Mapping[str, str]] = {
     **{name: f"{column} IN (${{{name}:singlequote}})" for name, column in _COLUMNS.items()},
     "score": _scored("has([${score:singlequote}], name) AND isNotNull(value)"),

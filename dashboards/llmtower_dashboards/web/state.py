@@ -9,6 +9,7 @@ from urllib.parse import quote, urlencode
 from zoneinfo import ZoneInfo
 
 from llmtower_dashboards.macros import MAX_VALUES, Frame, interval_for
+from llmtower_dashboards.panels.narrow import ONLY
 
 RANGES: Final = (
     ("now-15m", "last 15 min"),
@@ -118,6 +119,8 @@ def parse(parameters: Sequence[tuple[str, str]], known: Sequence[str], now: date
     for name, value in parameters:
         if name in known and 0 < len(value) <= _MAX_TEXT and len(chosen.setdefault(name, [])) < MAX_VALUES and value not in chosen[name]:
             chosen[name].append(value)
+    if not ONLY.keys() >= {*chosen.get("only", ())}:
+        notice = f'"Only" of this link names what is not known, so that no call is listed; known are {", ".join(ONLY)}.'
     zone = single.get("tz", "")
     if zone and zone_of(zone) is None:
         zone, notice = "", "The time zone of this link is not known; times are shown in yours."

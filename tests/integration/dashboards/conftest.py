@@ -1,4 +1,4 @@
-"""Four databases on the session's engine: empty, one call, many, a million. The third is asked as the roles that will ask."""
+"""Databases on the session's engine: empty, one call, many, some scored later, a million. The third is asked as the roles that will ask."""
 
 import asyncio
 import uuid
@@ -9,6 +9,7 @@ from typing import Any
 import clickhouse_connect
 import pytest
 from clickhouse_connect.driver.client import Client
+from tests.integration.dashboards.evaluated import evaluated
 from tests.integration.dashboards.widen import million
 from tests.integration.dashboards.world import World, many, single
 
@@ -27,6 +28,7 @@ MAKERS: dict[str, tuple[str, Callable[[], World]]] = {
     "empty": (f"t{uuid.uuid4().hex[:12]}", World),
     "single": (f"t{uuid.uuid4().hex[:12]}", single),
     "many": (READABLE, many),
+    "evaluated": (f"t{uuid.uuid4().hex[:12]}", evaluated),
     "million": (f"t{uuid.uuid4().hex[:12]}", million),
 }
 

@@ -9,6 +9,7 @@ import pytest
 from clickhouse_connect.driver.client import Client
 from tests.integration.dashboards.columns import Row
 from tests.integration.dashboards.conftest import Places
+from tests.integration.dashboards.evaluated import SCORED as SCORED_LATER
 from tests.integration.dashboards.oracle import floor
 from tests.integration.dashboards.pipeline import us
 from tests.integration.dashboards.test_figures import FRAMES
@@ -18,7 +19,7 @@ from llmtower_dashboards.ask import AskError
 from llmtower_dashboards.macros import Frame, expand
 from llmtower_dashboards.panel import Panel
 from llmtower_dashboards.panels.lists import FILTERED
-from llmtower_dashboards.panels.narrow import FILTER_OF, SINCE
+from llmtower_dashboards.panels.narrow import FILTER_OF
 from llmtower_dashboards.panels.sql import END as TO
 from llmtower_dashboards.panels.sql import START as FROM
 from llmtower_dashboards.registry import PANELS, VARIABLES
@@ -30,9 +31,7 @@ pytestmark = pytest.mark.integration
 Plain = Mapping[str, Sequence[Row]]
 """What was put into the tables, row by row."""
 Keep = Callable[[Plain], Callable[[Row], bool]]
-LISTED: Final = (
-    f"WITH {FROM} AS {SINCE} SELECT toString(call_id) FROM calls WHERE started_at >= {FROM} AND started_at < {TO} AND {FILTERED}"
-)
+LISTED: Final = f"SELECT toString(call_id) FROM calls WHERE started_at >= {FROM} AND started_at < {TO} AND {FILTERED}"
 
 
 def _plain(keep: Callable[[Row], Any]) -> Keep:
@@ -245,3 +244,22 @@ def test_a_filter_that_a_panel_does_not_follow_is_not_taken_along() -> None:
     assert "user=user1" in look.calls(PANELS["cost_by_user"])
     assert "environment=experiment" in look.calls(PANELS["experiments"])
     assert "production" not in look.calls(PANELS["experiments"])
+
+
+@pytest.mark.parametrize("name", SCORED_LATER)
+def test_calls_are_found_by_scores_that_came_later_or_often_or_for_their_trace(places: Places, name: str) -> None:
+    place, numbers = places["evaluated"], SCORED_LATER[name]
+    right = [str(row["call_id"]) for row in place.world["calls"]]
+    look = Look("/", View(variables={"score": (name,)}), frame := Frame(END - timedelta(hours=12), END, 600, {"score": [name]}), END)
+    with place.client() as client:
+        assert listed(client, look.view.fixed(frame).link("/calls")) == {right[number] for number in numbers}
+    answer = place.ask(PANELS["calls_recent"], frame)
+    found = [row[[column.name for column in answer.columns].index("call")] for row in answer.rows]
+    assert found == [right[number] for number in reversed(numbers)][:100]
+
+
+def test_a_word_after_only_that_is_not_known_lists_nothing_and_says_so(places: Places) -> None:
+    frame = Frame(END - timedelta(hours=6), END, 600, {"only": ["failed", "fialed"]})
+    assert places["many"].ask(PANELS["calls_recent"], frame).rows == []
+    assert "unpriced" in parse([("only", "failed"), ("only", "fialed")], list(VARIABLES), END).notice
+    assert not parse([("only", "failed")], list(VARIABLES), END).notice
