@@ -16,6 +16,9 @@ from llmtower_processors.registry import build_processors
 from llmtower_processors.runtime.model import Processor
 from llmtower_schemas.settings import RetentionSettings
 
+KEEP_ALL = RetentionSettings(calls_days=0, contents_days=0, requests_days=0, heartbeats_days=0, dead_letter_bytes_days=0, rollup_1m_days=0)
+"""The day of these tests is ever longer ago."""
+
 
 @pytest.fixture(scope="session")
 def audit_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineProcess]:
@@ -43,7 +46,7 @@ def migrated(audit_engine: EngineProcess) -> Iterator[Client]:
     with clickhouse_connect.get_client(**address) as server:
         server.command(f"CREATE DATABASE {name}")
         with clickhouse_connect.get_client(**address, database=name) as client:
-            migrate(client, RetentionSettings())
+            migrate(client, KEEP_ALL)
             yield client
         server.command(f"DROP DATABASE {name}")
 

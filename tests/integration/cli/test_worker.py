@@ -99,7 +99,7 @@ async def send(kafka: str, apps: list[str]) -> None:
     async with AIOKafkaProducer(bootstrap_servers=kafka, enable_idempotence=True) as producer:
         count = len(await producer.partitions_for(CALLS))
         for number, app in enumerate(apps):
-            event = EXAMPLES["openai_chat"].model_copy(update={"app": app, "call_id": new_id()})
+            event = EXAMPLES["openai_chat"].model_copy(update={"app": app, "call_id": new_id(), "started_at_ns": time.time_ns()})
             headers = [("producer", new_id().encode()), ("seq", b"0"), ("count", b"1")]
             await producer.send_and_wait(CALLS, encode_event(event), partition=number % count, headers=headers)
 
