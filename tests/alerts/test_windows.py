@@ -1,14 +1,17 @@
 """Up to where a window is judged: at the watermark, half a minute late at the most, how complete it was, and what late events change."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+import pytest
 from tests.alerts.world import START_MS, World
 
 from llmtower_processors.alerts.load import parse_rules
 from llmtower_processors.alerts.model import Notification
 from llmtower_processors.alerts.questions import MINUTE_US, Moment
 from llmtower_processors.alerts.second import SECOND_LOOK_US, SecondLooks
+from llmtower_processors.alerts.tables import Rows
+from llmtower_processors.errors import Unreachable
 from llmtower_schemas.queries import Query
 from llmtower_schemas.settings import AlertSettings
 
@@ -120,3 +123,29 @@ def test_late_events_that_come_all_at_once_correct_in_that_round() -> None:
 
     asyncio.run(one_leader())
     assert [one.transition.cause for one in world.received] == ["breach", "late_events"]
+
+
+@pytest.mark.parametrize(("figure", "closed", "causes"), [(0.4, 0.0, ["breach", "late_events"]), (0.0, 0.5, ["late_events"])])
+def test_a_second_look_that_failed_is_made_again(figure: float, closed: float, causes: list[str]) -> None:
+    """One query of the round is not answered in which late events correct, or tell of what was missed."""
+    world = Late(RULES)
+    answer = world.tables._answer
+
+    def away(query: Query) -> tuple[Sequence[str], Rows]:
+        if any(name == "end" and _seconds(str(value)) * 1_000 <= world.clock.now_ms() for name, value in query.parameters.items()):
+            raise Unreachable("ClickHouse does not answer.")
+        return answer(query)
+
+    async def one_leader() -> None:
+        service = world.service()
+        for value, behind_s, closed_value in [*[(figure, 200, 0.0)] * 61, *[(0.0, 0, closed)] * 2]:
+            world.closed = {"error_rate": closed_value}
+            world.figures = {"error_rate": {GROUP: (value, 100.0)}}
+            world.marks = {"default": world.clock.now_ms() * 1_000 - behind_s * S}
+            world.tables._answer = away if behind_s == 0 and world.tables._answer is answer else answer
+            await service.fire(world.firing())
+            world.clock.forward(2)
+        await service.resign()
+
+    asyncio.run(one_leader())
+    assert [one.transition.cause for one in world.received] == causes

@@ -1,5 +1,6 @@
 """Second looks: a minute whose window was not complete is looked at again when it is, because late events may have changed it."""
 
+from collections.abc import Iterable
 from typing import Final
 
 from llmtower_processors.alerts.questions import MINUTE_US, Moment
@@ -16,7 +17,7 @@ class SecondLooks:
         self._waiting: dict[int, bool] = {}
 
     def ready(self, moment: Moment) -> list[Moment]:
-        """Give the minutes whose windows are to be looked at a second time now."""
+        """Give the minutes whose windows are to be looked at a second time now, again and again until they are `done`."""
         end = moment.end_us(None)
         minute = end // MINUTE_US * MINUTE_US
         if minute not in self._waiting and len(self._waiting) < MOST_LOOKS:
@@ -28,6 +29,9 @@ class SecondLooks:
             for at, incomplete in self._waiting.items()
             if (incomplete and mark >= at) or not 0 <= moment.now_us - at < SECOND_LOOK_US + MINUTE_US
         ]
-        for at in ready:
-            del self._waiting[at]
         return [Moment(at, moment.marks, moment.patience_us, closed=True, at_us=moment.now_us) for at in ready if at <= moment.now_us]
+
+    def done(self, moment: Moment, looked: Iterable[Moment]) -> None:
+        """Forget what was looked at, and what lies ahead of a clock that was set back."""
+        for at in [*(one.now_us for one in looked), *(at for at in self._waiting if at > moment.now_us)]:
+            del self._waiting[at]

@@ -205,8 +205,10 @@ class Term:
         marks = await asyncio.to_thread(self._meter.marks, now_us)
         moment = Moment(now_us, marks, round(self._settings.patience_s * 1e6))
         now = await asyncio.to_thread(self._meter.measure, due, moment)
-        late = [one for one in self._second.ready(moment) if self._news.since(one.now_us - 2 * MINUTE_US)]
+        ready = self._second.ready(moment)
+        late = [one for one in ready if self._news.since(one.now_us - 2 * MINUTE_US)]
         again = [await asyncio.to_thread(self._meter.measure, self._meter.closing(), one) for one in late]
+        self._second.done(moment, ready)
         for name in now.readings:
             self._sight.saw(f"rule {name}")
         self._say_cut(now)
