@@ -46,7 +46,7 @@ def refusal(code: int, name: str, said: str, sql: str) -> QuestionRefusedError:
     if code in _UNKNOWN_NAME and named and named[1] in sql:
         return QuestionRefusedError(f"{sentence} ({named[1]})", word=named[1])
     if placed:
-        position = int(placed[1]) - 1
+        position = len(sql.encode()[: int(placed[1]) - 1].decode(errors="ignore"))  # it counts bytes
         near = re.match(r"\w+|\S", sql[position:])
         return QuestionRefusedError(f"{sentence} (at {near[0]!r})" if near else f"{sentence} (at its end)", position=position)
     return QuestionRefusedError(sentence)

@@ -25,6 +25,7 @@ rules:
     levels: {warning: {above: 1}}
   - {name: syntax, sql: "SELECT app, app, count( FROM calls", group_by: [app], levels: {warning: {above: 1}}}
   - {name: table, sql: 'SELECT app, 1 AS value FROM cals', group_by: [app], levels: {warning: {above: 1}}}
+  - {name: umlaut, sql: "SELECT 'größter Überhang · 最大' AS app, app, count( FROM calls", group_by: [app], levels: {warning: {above: 1}}}
   - {name: lacking, sql: "SELECT 'x' AS ap, 1 AS value", group_by: [app], levels: {warning: {above: 1}}}
   - {name: long, metric: negative_feedback, window: 30d, levels: {warning: {above: 0.1}}, panel: latency_duratoin}
 """
@@ -46,9 +47,10 @@ def test_every_fault_has_its_line_and_column(
         "5:11: rule column: ClickHouse refuses the question: error 47 UNKNOWN_IDENTIFIER (brokn)",
         "9:55: rule syntax: ClickHouse refuses the question: error 62 SYNTAX_ERROR (at 'calls')",
         "10:53: rule table: ClickHouse refuses the question: error 60 UNKNOWN_TABLE (cals)",
-        "11:26: rule lacking: the SQL gives no column app; it must give app, value, sample",
-        f"12:53: rule long: {beyond}",
-        "12:98: rule long: no panel is called 'latency_duratoin'; did you mean latency_duration?",
+        "11:82: rule umlaut: ClickHouse refuses the question: error 62 SYNTAX_ERROR (at 'calls')",
+        "12:26: rule lacking: the SQL gives no column app; it must give app, value, sample",
+        f"13:53: rule long: {beyond}",
+        "13:98: rule long: no panel is called 'latency_duratoin'; did you mean latency_duration?",
     )
     assert said.err.splitlines() == [f"FAIL {file}:{sentence}" for sentence in sentences]
 
