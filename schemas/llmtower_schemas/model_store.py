@@ -59,11 +59,12 @@ class Models:
         return await self._write(model.model_copy(update=kept | {"action": "register"}))
 
     async def stage(
-        self, model: str, stage: str, *, by: str, note: str, protected: str = "", shown: str = "", seen: str | None = None
+        self, model: str, stage: str, *, by: str, note: str, protected: str = "", shown: str = "", seen: str | None = None, key_id: str = ""
     ) -> tuple[Stage, Model]:
         """Move a model to a stage and give the one it had. `protected` stages want a key of the scope promote, as labels do: `shown`.
 
-        `seen` is the stage that you believe it is in: another one there is refused. Raises ModelError, RegistryUnavailable.
+        `seen` is the stage that you believe it is in: another one there is refused. `key_id` is of a key that was
+        looked at already. Raises ModelError, RegistryUnavailable.
         """
         if stage not in STAGES:
             raise ModelError(f"{stage!r} is no stage; there are {', '.join(STAGES)}.")
@@ -72,8 +73,8 @@ class Models:
             raise ModelError(f"{model} is in stage {known.stage}, not in {seen}: {known.by or 'somebody'} moved it. Look again.")
         if known.stage == stage:
             raise ModelError(f"{model} is in stage {stage} already.")
-        key_id = self._allowed((stage, known.stage), protected, shown)
-        moved = known.model_copy(update={"stage": stage, "by": by, "note": note or known.note, "action": "stage", "key_id": key_id})
+        used = self._allowed((stage, known.stage), protected, shown) or key_id
+        moved = known.model_copy(update={"stage": stage, "by": by, "note": note or known.note, "action": "stage", "key_id": used})
         return known.stage, await self._write(moved)
 
     def _allowed(self, stages: Sequence[str], protected: str, shown: str) -> str:

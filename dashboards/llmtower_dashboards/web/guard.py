@@ -64,7 +64,8 @@ class Guard:
         elif scope["path"] not in OPEN_PATHS and "read" not in (scopes := await self._keys.scopes(headers)):
             await _ask_for_key(scope, send)
         else:
-            scope["llmtower.scopes"] = scopes if scope["path"] not in OPEN_PATHS else frozenset()
+            scope["llmtower.scopes"] = scopes = scopes if scope["path"] not in OPEN_PATHS else frozenset()
+            scope["llmtower.promoter"] = await self._keys.promoter(headers) if "promote" in scopes else ""
             await self._app(scope, receive, _with_headers(send))
 
     def _refusal(self, headers: MutableMapping[str, str]) -> str:

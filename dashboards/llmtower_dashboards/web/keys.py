@@ -24,6 +24,15 @@ _GIVES: Final[Mapping[str, Scopes]] = {
 """What a key of a scope opens; `promote` beside `read` only."""
 
 
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What a browser may do, as it was when it opened the page."""
+
+    scopes: Scopes = frozenset()
+    promoter: str = ""
+    """The id of the key of the scope `promote` that it showed; "" = none."""
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Keys:
     """The keys that open the page, and what everybody who reaches it may do (`given`)."""
@@ -36,10 +45,14 @@ class Keys:
     async def scopes(self, headers: Mapping[str, str]) -> Scopes:
         """Give the scopes of a request by its cookie or `Authorization: Bearer` header (names in lower case)."""
         found = self.given if not self.read else frozenset[Scope]()
-        shown = [await self.token(bearer)] if (bearer := _bearer(headers)) else []
-        for token in filter(None, [*shown, _cookie(headers)]):
+        for token in await self._shown(headers):
             found |= await self._opened(token)
         return found
+
+    async def promoter(self, headers: Mapping[str, str]) -> str:
+        """Give the id of the key of the scope `promote` that a request shows; "" without one. Whoever moves something checks it anew."""
+        opened = [(token, await self._opened(token)) for token in await self._shown(headers)]
+        return next((token.rpartition(".")[0] for token, scopes in opened if "promote" in scopes), "")
 
     async def token(self, key: str) -> str | None:
         """Give what the browser keeps instead of the key; None when the key opens nothing."""
@@ -48,6 +61,10 @@ class Keys:
                 return _token(known)
         made = await self.register.find(key_id_of(key)) if key_id_of(key) else None
         return f"{made.key_id}.{_token(made.sha256)}" if made is not None and made.fits(key) and _scopes_of(made) else None
+
+    async def _shown(self, headers: Mapping[str, str]) -> list[str]:
+        made = await self.token(bearer) if (bearer := _bearer(headers)) else None
+        return list(filter(None, (made, _cookie(headers))))
 
     async def _opened(self, token: str) -> Scopes:
         key_id, dot, _ = token.rpartition(".")

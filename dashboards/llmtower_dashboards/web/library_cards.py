@@ -7,7 +7,7 @@ from nicegui import ui
 
 from llmtower_dashboards.registry import PANELS
 from llmtower_dashboards.web import cards, library
-from llmtower_dashboards.web.keys import Scope
+from llmtower_dashboards.web.keys import Access
 from llmtower_dashboards.web.look import Look
 from llmtower_dashboards.web.place import Place, _html, _set
 from llmtower_dashboards.web.shelf import NotMovedError, Shelf, Step
@@ -25,8 +25,8 @@ _CARDS: Final = {
 class LibraryCards:
     """One prompt's cards, or the list of all."""
 
-    def __init__(self, shelf: Shelf, name: str, scopes: frozenset[Scope]) -> None:
-        self._shelf, self._name, self._scopes = shelf, name, scopes
+    def __init__(self, shelf: Shelf, name: str, access: Access) -> None:
+        self._shelf, self._name, self._access = shelf, name, access
         shown = _CARDS if name else {"versions": ("Prompts", "Which prompts are there, and what is live?")}
         self._bodies = {key: self._card(key, *said) for key, said in shown.items()}
 
@@ -49,7 +49,7 @@ class LibraryCards:
             return
         _set(self._bodies["versions"], library.versions(book, self._name, look))
         _set(self._bodies["moves"], library.moves(book, self._name, look))
-        _set(self._bodies["changed"], library.changed(book, self._name, texts="content" in self._scopes))
+        _set(self._bodies["changed"], library.changed(book, self._name, texts="content" in self._access.scopes))
 
     async def move(self, kind: str, key: str) -> str:
         """Do what was clicked; gives what to tell."""
@@ -59,15 +59,15 @@ class LibraryCards:
         except (ValueError, TypeError):
             return "That button is of an older page: load it again."
         try:
-            return await self._shelf.move(step, by_key="promote" in self._scopes)
+            return await self._shelf.move(step, key_id=self._access.promoter)
         except NotMovedError as error:
             return str(error)
 
 
-def build_library(shelf: Shelf, view: View, scopes: frozenset[Scope]) -> tuple[LibraryCards, list[Place]]:
+def build_library(shelf: Shelf, view: View, access: Access) -> tuple[LibraryCards, list[Place]]:
     """Build the page of all prompts, or of the one that is chosen, with its figures by version."""
     name = next(iter(view.variables.get("prompt", ())), "")
     back = tag("p", tag("a", "← prompts", href=view.having("prompt", ()).link(library.PATH))) if name else ""
     _html(join(back, tag("h1", name or "Prompt library"), tag("h2", "Versions", class_="sr")))
     with ui.element("section").classes("grid"):
-        return LibraryCards(shelf, name, scopes), [Place(PANELS[_FIGURES])] if name else []
+        return LibraryCards(shelf, name, access), [Place(PANELS[_FIGURES])] if name else []

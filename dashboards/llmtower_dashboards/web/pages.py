@@ -14,6 +14,7 @@ from starlette.responses import HTMLResponse, RedirectResponse
 from llmtower_dashboards.web import chrome
 from llmtower_dashboards.web.guard import document
 from llmtower_dashboards.web.hub import Hub
+from llmtower_dashboards.web.keys import Access
 from llmtower_dashboards.web.screen import Screen
 from llmtower_dashboards.web.theme import css
 
@@ -36,7 +37,8 @@ def register(hub: Hub) -> None:
 def _page(hub: Hub) -> Callable[[Client, Request], Awaitable[None]]:
     async def page(client: Client, request: Request) -> None:
         ui.context.client.content.classes(remove="nicegui-content").classes("page")
-        screen = Screen(hub, client, request.scope.get("llmtower.scopes", frozenset()), request.cookies.get(ZONE_COOKIE, ""))
+        access = Access(request.scope.get("llmtower.scopes", frozenset()), request.scope.get("llmtower.promoter", ""))
+        screen = Screen(hub, client, access, request.cookies.get(ZONE_COOKIE, ""))
         screen.go(str(request.url.path) + (f"?{request.url.query}" if request.url.query else ""))
         Wiring(screen, client)
         await asyncio.wait({background_tasks.create(screen.refresh(), name="first figures")}, timeout=FIRST_S)

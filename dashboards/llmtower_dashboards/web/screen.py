@@ -15,7 +15,7 @@ from llmtower_dashboards.panels.variables import VARIABLES
 from llmtower_dashboards.registry import DASHBOARDS, PANELS
 from llmtower_dashboards.web import alerts, cards, chrome, layout, library, stages
 from llmtower_dashboards.web.hub import Alerts, Hub
-from llmtower_dashboards.web.keys import Scope
+from llmtower_dashboards.web.keys import Access
 from llmtower_dashboards.web.library_cards import LibraryCards, build_library
 from llmtower_dashboards.web.look import CALLS_PATH, Look
 from llmtower_dashboards.web.place import Drawn, Place, Turn, _html, _set
@@ -35,10 +35,10 @@ MARKED_S: Final = 3_600
 class Screen:
     """A browser's page. `show` goes somewhere, `refresh` asks again; both leave what is on the screen until answers are there."""
 
-    def __init__(self, hub: Hub, client: Client, scopes: frozenset[Scope], zone: str) -> None:
+    def __init__(self, hub: Hub, client: Client, access: Access, zone: str) -> None:
         self._hub = hub
         self._client = client
-        self._scopes = scopes
+        self._access = access
         self._browser_zone = zone
         self._path = ""
         self._view = View()
@@ -83,7 +83,13 @@ class Screen:
         self._path = address.path.rstrip("/") or "/"
         self._view = parse(parse_qsl(address.query, keep_blank_values=False), list(VARIABLES), datetime.now(UTC))
         prompt = self._view.variables.get("prompt", ()) if self._path == library.PATH else ()
-        wanted = (self._path, prompt, bool(self._view.variables.get("call")), self._view.choices.get("list", ""), "content" in self._scopes)
+        wanted = (
+            self._path,
+            prompt,
+            bool(self._view.variables.get("call")),
+            self._view.choices.get("list", ""),
+            "content" in self._access.scopes,
+        )
         if wanted != self._built:
             self._built = wanted
             self._main.clear()
@@ -203,10 +209,12 @@ class Screen:
         elif self._path == "/alerts":
             self._build_alerts()
         elif self._path == library.PATH:
-            self.library, panels = build_library(self._hub.shelf, self._view, self._scopes)
+            self.library, panels = build_library(self._hub.shelf, self._view, self._access)
             self._places += panels
         elif self._path == CALLS_PATH:
-            self._places += layout.calls(self._view, texts="content" in self._scopes and self._hub.has_texts, has_login=self._hub.has_texts)
+            self._places += layout.calls(
+                self._view, texts="content" in self._access.scopes and self._hub.has_texts, has_login=self._hub.has_texts
+            )
         else:
             self._places += layout.dashboard(self._path, self._view)
 
@@ -258,7 +266,7 @@ class Screen:
 
     async def stage(self, key: str) -> str:
         """Move a registered model to another stage; gives what to tell."""
-        return await stages.moved(self._hub.shelf, key, by_key="promote" in self._scopes)
+        return await stages.moved(self._hub.shelf, key, key_id=self._access.promoter)
 
     async def unsilence(self, silence_id: str) -> str:
         """End a silence; gives what to tell."""

@@ -54,10 +54,13 @@ class Shelf(Protocol):
     async def book(self) -> PromptBook:
         """Give what is there. Raises NotMovedError."""
 
-    async def move(self, step: Step, *, by_key: bool) -> str:
-        """Move a label, and say what was done; `by_key`: the browser showed a key of the scope promote. Raises NotMovedError."""
+    async def move(self, step: Step, *, key_id: str) -> str:
+        """Move a label, and say what was done. Raises NotMovedError.
 
-    async def stage(self, step: StageStep, *, by_key: bool) -> str:
+        `key_id` is of the key of the scope promote that the browser showed ("" = none): looked up anew, and written with the move.
+        """
+
+    async def stage(self, step: StageStep, *, key_id: str) -> str:
         """Move a model to a stage, under the same rules, and say what was done. Raises NotMovedError."""
 
 
@@ -79,42 +82,44 @@ class LogShelf:
                 self._read_at = time.monotonic()
             return self._book
 
-    async def move(self, step: Step, *, by_key: bool) -> str:
+    async def move(self, step: Step, *, key_id: str) -> str:
         """Read, check, move by compare-and-set."""
 
         async def job(store: PromptStore, records: list[RegistryRecord]) -> str:
-            if not by_key:
-                self._check(records)
+            used = self._allowed(records, key_id)
             if step.kind == "promote":
-                await store.promote(step.name, step.version, label=step.label, by=BY, seen=step.seen)
+                await store.promote(step.name, step.version, label=step.label, by=BY, key_id=used, seen=step.seen)
                 return f"{step.label} of {step.name} points to {step.version}."
-            entry = await store.rollback(step.name, label=step.label, by=BY, seen=step.seen)
+            entry = await store.rollback(step.name, label=step.label, by=BY, key_id=used, seen=step.seen)
             return f"{step.label} of {step.name} is back at {moved_to(entry)}."
 
         said = await self._with(job)
         self._read_at = float("-inf")
         return said
 
-    async def stage(self, step: StageStep, *, by_key: bool) -> str:
+    async def stage(self, step: StageStep, *, key_id: str) -> str:
         """Read, check, move by compare-and-set."""
         log = self._open_log()
         models = Models(log)
         try:
-            records = await models.read()
-            if not by_key:
-                self._check(records)
-            await models.stage(step.model, step.stage, by=BY, note="", seen=step.seen)
+            used = self._allowed(await models.read(), key_id)
+            await models.stage(step.model, step.stage, by=BY, note="", seen=step.seen, key_id=used)
             return f"{step.model} is in stage {step.stage}."
         except (ModelError, RegistryUnavailable) as error:
             raise NotMovedError(str(error)) from error
         finally:
             await log.close()
 
-    def _check(self, records: list[RegistryRecord]) -> None:
+    def _allowed(self, records: list[RegistryRecord], key_id: str) -> str:
+        """Give the id of the key that allows a move at this moment; "" where none is needed."""
+        keys = known_keys(records)
+        held = keys.get(key_id)
+        if held is not None and held.revoked_at_us is None and "promote" in held.scopes:
+            return key_id
         if not self._open_moves:
             raise NotMovedError(_KEY)
         try:
-            allowed_by("any", protected="any", keys=known_keys(records), shown="")
+            return allowed_by("any", protected="any", keys=keys, shown="")
         except NotAllowedError as error:
             raise NotMovedError(_KEY) from error
 

@@ -26,15 +26,15 @@ def registered(panel: Panel, answer: Answer, look: Look) -> Html:
     return tables.table(panel, answer, look, offered)
 
 
-async def moved(shelf: Shelf, key: str, *, by_key: bool) -> str:
-    """Do what was clicked; gives what to tell. `by_key`: the browser showed a key of the scope promote."""
+async def moved(shelf: Shelf, key: str, *, key_id: str) -> str:
+    """Do what was clicked; gives what to tell. `key_id`: of the key of the scope promote that the browser showed."""
     try:
         model, stage, seen = json.loads(key)
         step = StageStep(str(model), str(stage), str(seen))
     except (ValueError, TypeError):
         return "That button is of an older page: load it again."
     try:
-        return await shelf.stage(step, by_key=by_key)
+        return await shelf.stage(step, key_id=key_id)
     except NotMovedError as error:
         return str(error)
 

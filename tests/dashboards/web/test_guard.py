@@ -20,7 +20,8 @@ READ, CONTENT = "key-to-read", "key-to-texts"
 
 async def _inner(scope: Message, _receive: Any, send: Any) -> None:
     await send({"type": "http.response.start", "status": 200, "headers": []})
-    await send({"type": "http.response.body", "body": ",".join(sorted(scope["llmtower.scopes"])).encode()})
+    said = [*sorted(scope["llmtower.scopes"]), *filter(None, [scope["llmtower.promoter"]])]
+    await send({"type": "http.response.body", "body": ",".join(said).encode()})
 
 
 def ask(
@@ -93,6 +94,18 @@ def test_with_a_read_key_nothing_is_shown_without_one() -> None:
     assert ask(keys, cookie=f"{COOKIE}={asyncio.run(keys.token(CONTENT))}")[1] == "content,read"
     for wrong in (READ, "é", "", "; ;="):
         assert ask(keys, cookie=f"{COOKIE}={wrong}")[0] == 401, "a cookie never holds the key itself"
+
+
+def test_who_may_promote_is_known_by_the_id_of_the_key() -> None:
+    text, made = make_key("default", ("promote",), name="release", at_us=1)
+    register = MemoryRegister(made)
+    keys = Keys(register=register)
+    token = asyncio.run(keys.token(text))
+    for shown in ({"authorization": f"Bearer {text}"}, {"cookie": f"{COOKIE}={token}"}):
+        assert ask(keys, **shown)[1] == f"promote,read,{made.key_id}"
+    assert ask(keys, cookie=f"{COOKIE}={made.key_id}.0")[1] == "read"
+    register.keys[made.key_id] = made.model_copy(update={"revoked_at_us": 2})
+    assert ask(keys, cookie=f"{COOKIE}={token}")[1] == "read"
 
 
 def test_a_key_that_was_made_opens_until_it_is_revoked() -> None:

@@ -80,14 +80,14 @@ def test_a_click_moves_and_one_of_an_older_page_does_not(topic: MemoryTopic) -> 
 
     async def clicks() -> None:
         assert (await shelf.book()).pointed(NAME, "production") == 2
-        assert await shelf.move(step(3, seen=2), by_key=False) == f"production of {NAME} points to 3."
+        assert await shelf.move(step(3, seen=2), key_id="") == f"production of {NAME} points to 3."
         assert (await shelf.book()).pointed(NAME, "production") == 3, "what was read before is read anew"
         with pytest.raises(NotMovedError, match="points to 3, not to 2"):
-            await shelf.move(step(1, seen=2), by_key=False)
-        assert await shelf.move(Step("rollback", NAME, "production", 2, 3), by_key=False) == f"production of {NAME} is back at 2."
+            await shelf.move(step(1, seen=2), key_id="")
+        assert await shelf.move(Step("rollback", NAME, "production", 2, 3), key_id="") == f"production of {NAME} is back at 2."
         topic.reachable = False
         with pytest.raises(NotMovedError, match="unreachable"):
-            await shelf.move(step(3, seen=2), by_key=False)
+            await shelf.move(step(3, seen=2), key_id="")
 
     asyncio.run(clicks())
 
@@ -98,11 +98,17 @@ def test_moves_need_a_key_beyond_loopback_and_once_there_is_one(topic: MemoryTop
 
     async def clicks() -> None:
         with pytest.raises(NotMovedError, match="Enter a key of the scope promote"):
-            await away.move(step(3, seen=2), by_key=False)
-        await away.move(step(3, seen=2), by_key=True)
+            await away.move(step(3, seen=2), key_id="")
         await MemoryRegistryLog(topic).write(key.key, encode_key(key))
+        await away.move(step(3, seen=2), key_id=key.key_id)
         with pytest.raises(NotMovedError, match="Enter a key of the scope promote"):
-            await here.move(step(2, seen=3), by_key=False)
-        await here.move(step(2, seen=3), by_key=True)
+            await here.move(step(2, seen=3), key_id="")
+        await here.move(step(2, seen=3), key_id=key.key_id)
+        *_, moved = (await here.book()).moves(NAME, "production")
+        assert (moved.move.by, moved.move.key_id) == ("live page", key.key_id)
+        revoked = key.model_copy(update={"revoked_at_us": 2})
+        await MemoryRegistryLog(topic).write(revoked.key, encode_key(revoked))
+        with pytest.raises(NotMovedError, match="Enter a key of the scope promote"):
+            await away.move(step(3, seen=2), key_id=key.key_id)
 
     asyncio.run(clicks())

@@ -15,7 +15,7 @@ from llmtower_dashboards.web.shelf import LogShelf
 from llmtower_dashboards.web.stages import PANEL, moved, registered
 from llmtower_dashboards.web.state import View
 from llmtower_schemas.chains import Chains
-from llmtower_schemas.keys import encode_key, make_key
+from llmtower_schemas.keys import ApiKey, encode_key, make_key
 from llmtower_schemas.model_store import Models
 from llmtower_schemas.models import PREFIX, Model
 from llmtower_schemas.registry_events import registry_event
@@ -34,9 +34,9 @@ def topic() -> MemoryTopic:
     return topic
 
 
-def move(topic: MemoryTopic, *what: object, by_key: bool = False, open_moves: bool = True) -> str:
+def move(topic: MemoryTopic, *what: object, key_id: str = "", open_moves: bool = True) -> str:
     shelf = LogShelf(lambda: MemoryRegistryLog(topic), open_moves=open_moves)
-    return asyncio.run(moved(shelf, json.dumps(what), by_key=by_key))
+    return asyncio.run(moved(shelf, json.dumps(what), key_id=key_id))
 
 
 def history(topic: MemoryTopic) -> list[tuple[str, str, str]]:
@@ -48,10 +48,11 @@ def history(topic: MemoryTopic) -> list[tuple[str, str, str]]:
     return asyncio.run(read())
 
 
-def lock(topic: MemoryTopic) -> None:
+def lock(topic: MemoryTopic) -> ApiKey:
     """Make a key of the scope promote: from now on a move needs one."""
     _, key = make_key("default", ("promote",), name="", at_us=1)
     asyncio.run(MemoryRegistryLog(topic).write(key.key, encode_key(key)))
+    return key
 
 
 def test_each_row_offers_the_other_stages_and_asks_before_it_moves() -> None:
@@ -99,10 +100,26 @@ def test_what_cannot_be_done_is_said_and_nothing_is_written(topic: MemoryTopic, 
 def test_a_key_is_wanted_once_there_is_one_and_always_beyond_this_machine(topic: MemoryTopic) -> None:
     wanted = (MODEL, "production", "candidate")
     assert "key of the scope promote" in move(topic, *wanted, open_moves=False)
-    lock(topic)
+    key = lock(topic)
     assert "key of the scope promote" in move(topic, *wanted)
     assert len(history(topic)) == 1
-    assert move(topic, *wanted, by_key=True) == f"{MODEL} is in stage production."
+    assert move(topic, *wanted, key_id=key.key_id) == f"{MODEL} is in stage production."
+    chains = Chains(PREFIX)
+    *_, entry = chains.learn(topic.records)
+    event = registry_event(entry, chains.before(entry))
+    assert event is not None
+    assert (event.by, event.key_id) == ("live page", key.key_id)
+
+
+@pytest.mark.parametrize("open_moves", [True, False])
+def test_a_key_that_was_revoked_since_the_page_was_opened_moves_nothing(topic: MemoryTopic, open_moves: bool) -> None:
+    key = lock(topic)
+    lock(topic)
+    revoked = key.model_copy(update={"revoked_at_us": 2})
+    asyncio.run(MemoryRegistryLog(topic).write(revoked.key, encode_key(revoked)))
+    said = move(topic, MODEL, "production", "candidate", key_id=key.key_id, open_moves=open_moves)
+    assert "key of the scope promote" in said
+    assert len(history(topic)) == 1
 
 
 def test_a_registry_that_cannot_be_reached_is_said(topic: MemoryTopic) -> None:
