@@ -144,12 +144,17 @@ LIMIT 50
     width=24,
 )
 
-_MARK: Final = (Column("time", "Time", "time"), Column("title", "Title", "text"), Column("text", "Text", "text"))
+_MARK: Final = (
+    Column("time", "Time", "time"),
+    Column("title", "Title", "text"),
+    Column("text", "Text", "text"),
+    Column("app", "App", "text"),
+)
 
 
 def _marks(name: str, title: str, question: str, changes: str, words: str, variables: Sequence[str] = OF_ROLLUPS) -> Panel:
     sql = f"""
-SELECT time_ AS time, concat({words}, ' ', what_) AS title, concat(app_, if(detail_ = '', '', concat(': ', detail_))) AS text
+SELECT time_ AS time, concat({words}, ' ', what_) AS title, concat(app_, if(detail_ = '', '', concat(': ', detail_))) AS text, app_ AS app
 FROM ({changes}
 )
 ORDER BY time, title

@@ -8,10 +8,12 @@ from typing import Any, cast, get_args
 
 from llmtower_dashboards.ask import Answer
 from llmtower_dashboards.panel import PanelUnit
+from llmtower_dashboards.panels.alerts import FIRING, HISTORY, SILENCES
 from llmtower_dashboards.panels.variables import VARIABLES
 from llmtower_dashboards.web.chrome import PANEL_PATHS
 from llmtower_dashboards.web.format import THIN, age, figure
 from llmtower_dashboards.web.look import CALLS_PATH, Look
+from llmtower_dashboards.web.tables import left_out
 from llmtower_dashboards.web.tags import EMPTY, Html, join, tag
 from llmtower_schemas.metrics import Unit
 from llmtower_schemas.silences import Silence
@@ -25,6 +27,7 @@ _FIGURE_AT = 4
 _NAMED = 4
 """Groups of a rule that the overview names."""
 TIMES = "\u00d7 "
+_CUT = f"Only the first {FIRING.most} alerts were asked for: there may be more."
 _KNOWN = frozenset(get_args(Unit))
 
 
@@ -60,29 +63,35 @@ def count(found: Sequence[Alert]) -> int:
     return sum(alert.silence is None and alert.row["state"] == "firing" for alert in found)
 
 
-def listed(found: Sequence[Alert], look: Look, *, limit: int = 100) -> Html:
-    """The alerts as a list, each with its figure, its group, since when, and what can be done."""
-    if not found:
+def listed(found: Sequence[Alert], look: Look, *, limit: int = 100, cut: bool = False) -> Html:
+    """The alerts as a list, each with its figure, its group, since when, what can be done; `cut`: more may fire than were asked for."""
+    if not found and not cut:
         return tag("p", tag("span", "✓ ", class_="is-ok", aria_hidden="true"), "Nothing is firing.", class_="empty")
     more = len(found) - limit
     return join(
         tag("ul", [_item(alert, look) for alert in found[:limit]], class_="alerts"),
-        tag("p", tag("a", f"and {more} more", href=look.view.link("/alerts")), class_="note") if more > 0 else EMPTY,
+        _rest(more, look, cut),
     )
 
 
-def by_rule(found: Sequence[Alert], look: Look, *, limit: int) -> Html:
+def _rest(more: int, look: Look, cut: bool) -> Html:
+    """What is not shown: of what was answered, and of what there may be beyond it."""
+    if more > 0:
+        said = f"and {more} more{', at least' if cut else ''}"
+        return tag("p", tag("a", said, href=look.view.link("/alerts")), class_="note")
+    return tag("p", _CUT, class_="note") if cut else EMPTY
+
+
+def by_rule(found: Sequence[Alert], look: Look, *, limit: int, cut: bool = False) -> Html:
     """The alerts by rule: one line for a rule that fires in several groups, its worst figure first, so an incident reads as one."""
     together: dict[tuple[Any, ...], list[Alert]] = {}
     for alert in found:
         together.setdefault((alert.row["rule"], alert.row["state"], alert.row["severity"], alert.silence is None), []).append(alert)
     lines = list(together.values())
     if all(len(line) == 1 for line in lines):
-        return listed(found, look, limit=limit)
-    items = [_item(line[0], look) if len(line) == 1 else _several(line, look) for line in lines[:limit]]
-    more = sum(map(len, lines[limit:]))
-    rest = tag("p", tag("a", f"and {more} more", href=look.view.link("/alerts")), class_="note") if more else EMPTY
-    return join(tag("ul", items, class_="alerts"), rest)
+        return listed(found, look, limit=limit, cut=cut)
+    items = [_item(line[0], look) if len(line) == 1 else _several(line, look, cut) for line in lines[:limit]]
+    return join(tag("ul", items, class_="alerts"), _rest(sum(map(len, lines[limit:])), look, cut))
 
 
 def silenced(answer: Answer, look: Look) -> Html:
@@ -95,9 +104,8 @@ def silenced(answer: Answer, look: Look) -> Html:
         said = [row["kind"], f"{row['rule']}", group, f"until {look.at(row['ends_at'])}", row["by"], row["comment"], undo]
         rows.append(tag("tr", [tag("td", cell) for cell in said]))
     head = tag("tr", [tag("th", title, scope="col") for title in ("Kind", "Rule", "Group", "Until", "By", "Comment", "")])
-    return tag(
-        "div", tag("table", tag("thead", head), tag("tbody", rows)), class_="scroll", tabindex="0", role="region", aria_label="Silences"
-    )
+    table = tag("table", tag("thead", head), tag("tbody", rows))
+    return join(tag("div", table, class_="scroll", tabindex="0", role="region", aria_label="Silences"), left_out(SILENCES, answer))
 
 
 def found_silence(answer: Answer, silence_id: str) -> Silence | None:
@@ -112,7 +120,7 @@ def _item(alert: Alert, look: Look) -> Html:
     return _entry(alert, head, tag("div", tag("span", _sample(row), before, class_="why"), _told(alert, look), class_="line"))
 
 
-def _several(found: Sequence[Alert], look: Look) -> Html:
+def _several(found: Sequence[Alert], look: Look, cut: bool) -> Html:
     """A rule in several groups: the worst figure, how long it has gone on, and each group with its own, which leads to its calls."""
     ranked = _worst_first(found)
     worst, each = ranked[0], look.view.choosing(rule=str(ranked[0].row["rule"])).link("/alerts")
@@ -122,7 +130,11 @@ def _several(found: Sequence[Alert], look: Look) -> Html:
     rest = f" · {len(found) - _NAMED} more" if len(found) > _NAMED else ""
     before = f" · shortly before: {worst.row['coincident']}" if worst.row["coincident"] else ""
     quiet = tag("span", tag("a", "silence, acknowledge", href=each, class_="to-silence"), class_="actions")
-    return _entry(worst, head, tag("div", tag("span", f"{len(found)} groups", said, rest, before, class_="why"), quiet, class_="line"))
+    return _entry(
+        worst,
+        head,
+        tag("div", tag("span", f"{'at least ' if cut else ''}{len(found)} groups", said, rest, before, class_="why"), quiet, class_="line"),
+    )
 
 
 def _entry(alert: Alert, *lines: Html) -> Html:
@@ -184,9 +196,8 @@ def history(answer: Answer, look: Look) -> Html:
         rows.append(tag("tr", [tag("td", cell, class_="num" if at == _FIGURE_AT else None) for at, cell in enumerate(said)]))
     heads = ("Time", "State", "Rule", "Group", "Figure", "Reason", "Shortly before", "Told")
     head = tag("tr", [tag("th", title, scope="col", class_="num" if at == _FIGURE_AT else None) for at, title in enumerate(heads)])
-    return tag(
-        "div", tag("table", tag("thead", head), tag("tbody", rows)), class_="scroll", tabindex="0", role="region", aria_label="History"
-    )
+    table = tag("table", tag("thead", head), tag("tbody", rows))
+    return join(tag("div", table, class_="scroll", tabindex="0", role="region", aria_label="History"), left_out(HISTORY, answer))
 
 
 def _amount(value: Any, unit: str) -> str:

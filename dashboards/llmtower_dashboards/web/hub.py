@@ -44,6 +44,11 @@ class Alerts:
     firing: Answer
     silences: Answer
 
+    @property
+    def cut(self) -> bool:
+        """Whether more may be firing than were asked for."""
+        return len(self.firing.rows) == FIRING.most
+
 
 class Hub:
     """Asks for all browsers. `content` reads texts; None where this page has no such login."""
@@ -103,7 +108,7 @@ class Hub:
 
         async def ask() -> list[Mark]:
             answers = await asyncio.gather(*(self._asker.ask(panel, frame) for panel in ANNOTATIONS.values()))
-            return [Mark(row[0], str(row[1]), str(row[2])) for answer in answers for row in answer.rows]
+            return [Mark(row[0], *map(str, row[1:])) for answer in answers for row in answer.rows]
 
         return await self._quietly(("marks", _span(frame, SELDOM_S)), SELDOM_S, ask, [])
 

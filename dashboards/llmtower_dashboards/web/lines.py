@@ -12,6 +12,9 @@ from llmtower_dashboards.web.theme import HUES
 SAID_BESIDE: Final = frozenset({"baseline", "low", "high", "unpriced", "sample"})
 """Columns that say something about the value before them; not lines of their own."""
 
+LABELS: Final = " · "
+"""Between the labels of a line that has several."""
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -61,7 +64,7 @@ def lines(panel: Panel, columns: Sequence[Column], rows: Sequence[Sequence[Any]]
     values = [at for at, column in enumerate(columns) if at and at not in labels and column.name not in SAID_BESIDE]
     groups: dict[str, list[Sequence[Any]]] = {}
     for row in rows:
-        groups.setdefault(" · ".join(str(row[at]) or "none" for at in labels), []).append(row)
+        groups.setdefault(LABELS.join(str(row[at]) or "none" for at in labels), []).append(row)
     found = [
         _line(columns, [columns[one] for one in labels], label, of, at, alone=len(values) == 1)
         for label, of in groups.items()

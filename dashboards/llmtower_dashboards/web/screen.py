@@ -182,7 +182,9 @@ class Screen:
         if self._firing is not None:
             rule = self._view.choices.get("rule", "")
             chosen = [one for one in found.found if not rule or one.row["rule"] == rule]
-            _set(self._firing, alerts.by_rule(chosen, look, limit=5) if self._path == "/" else alerts.listed(chosen, look))
+            overview = self._path == "/"
+            shown = alerts.by_rule(chosen, look, limit=5, cut=found.cut) if overview else alerts.listed(chosen, look, cut=found.cut)
+            _set(self._firing, shown)
         if self._silences is not None:
             empty = tag("p", "Nothing is silenced.", class_="empty")
             _set(self._silences, alerts.silenced(found.silences, look) if found.silences.rows else empty)

@@ -17,6 +17,8 @@ class Mark:
     at: datetime
     title: str
     text: str = ""
+    app: str = ""
+    """Whose it is; "" = of none in particular."""
 
 
 @dataclass(frozen=True, slots=True)

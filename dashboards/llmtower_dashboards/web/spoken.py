@@ -1,14 +1,14 @@
 """Charts in words, for readers that cannot see them: the newest figure, how far it moved, and since when. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from llmtower_dashboards.ask import Answer
 from llmtower_dashboards.panel import Panel, PanelUnit
 from llmtower_dashboards.web.format import THIN, figure, scale_of
-from llmtower_dashboards.web.lines import Line, lines
+from llmtower_dashboards.web.lines import LABELS, Line, lines
 from llmtower_dashboards.web.look import Look
 from llmtower_dashboards.web.setting import Mark
 
@@ -50,12 +50,21 @@ def words(panel: Panel, answer: Answer, look: Look, marks: Sequence[Mark] = ()) 
     found = lines(panel, answer.columns, answer.rows)
     scale = scale_of(found.values) if panel.unit == "seconds" else ""
     bucket_s = look.frame.interval_s
-    moved = [(line, movement(line, marks, bucket_s)) for line in found.drawn]
+    moved = [(line, movement(line, _concerning(line, answer, marks), bucket_s)) for line in found.drawn]
     end = max((at for line in found.drawn for at, _ in line.points), default=look.frame.start)
     said = [_sentence(line, one, panel, scale, (look, end)) for line, one in moved[:SPOKEN] if one]
     more = sum(one is not None for _, one in moved[SPOKEN:]) + found.more
     said += [f"and {more} more"] if more and said else []
     return f"{panel.title}: {'; '.join(said)}.".replace(THIN, " ") if said else f"{panel.title}: no data."
+
+
+def _concerning(line: Line, answer: Answer, marks: Sequence[Mark]) -> Sequence[Mark]:
+    """The events of the line's own app; where a line stands for several apps, all events, each with the name of its app."""
+    labels = [column.link or column.name for column in answer.columns if column.unit == "text"]
+    if "app" in labels:
+        app = line.label.split(LABELS)[labels.index("app")]
+        return [mark for mark in marks if mark.app == app]
+    return [replace(mark, title=f"{mark.app}: {mark.title}") if mark.app else mark for mark in marks]
 
 
 def _sentence(line: Line, one: Movement, panel: Panel, scale: str, shown: tuple[Look, datetime]) -> str:

@@ -47,11 +47,11 @@ def table(panel: Panel, answer: Answer, look: Look, offered: Offered | None = No
             role="region",
             aria_label=panel.title,
         ),
-        _left_out(panel, answer),
+        left_out(panel, answer),
     )
 
 
-def _left_out(panel: Panel, answer: Answer) -> Html:
+def left_out(panel: Panel, answer: Answer) -> Html:
     """What is not shown: of what was answered, and of what there may be beyond the question's own limit."""
     count, full = len(answer.rows), len(answer.rows) == panel.most
     if count > MAX_ROWS:
@@ -90,7 +90,7 @@ def bars(panel: Panel, answer: Answer, look: Look) -> Html:
             role="region",
             aria_label=panel.title,
         ),
-        _left_out(panel, answer),
+        left_out(panel, answer),
     )
 
 

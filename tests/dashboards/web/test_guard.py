@@ -101,8 +101,8 @@ def test_who_may_promote_is_known_by_the_id_of_the_key() -> None:
     register = MemoryRegister(made)
     keys = Keys(register=register)
     token = asyncio.run(keys.token(text))
-    for shown in ({"authorization": f"Bearer {text}"}, {"cookie": f"{COOKIE}={token}"}):
-        assert ask(keys, **shown)[1] == f"promote,read,{made.key_id}"
+    assert ask(keys, authorization=f"Bearer {text}")[1] == f"promote,read,{made.key_id}"
+    assert ask(keys, cookie=f"{COOKIE}={token}")[1] == f"promote,read,{made.key_id}"
     assert ask(keys, cookie=f"{COOKIE}={made.key_id}.0")[1] == "read"
     register.keys[made.key_id] = made.model_copy(update={"revoked_at_us": 2})
     assert ask(keys, cookie=f"{COOKIE}={token}")[1] == "read"

@@ -15,7 +15,7 @@ from llmtower_dashboards.web.state import View
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 LOOK = Look("/", View(), Frame(NOW - timedelta(hours=1), NOW, 60), NOW)
-EVENT = Mark(NOW - timedelta(minutes=3, seconds=50), "prompt 7")
+EVENT = Mark(NOW - timedelta(minutes=3, seconds=50), "prompt 7", app="bot")
 
 
 def said(panel: str, rows: list[dict[str, Any]], *marks: Mark) -> str:
@@ -52,9 +52,17 @@ def test_newest_figure_direction_size_and_since(panel: str, rows: list[dict[str,
 def test_since_the_last_event_within_the_range_from_the_last_whole_bucket_before_it() -> None:
     rows = minutes("p95", 1.0, 1.4, 1.9, 2.2, 2.3, 2.3, app="bot")
     assert said("overview_p95_series", rows, EVENT) == "bot 2.3 s, up 0.9 s since 11:56 (prompt 7)."
-    earlier, later = Mark(NOW - timedelta(minutes=40), "deploy 1.7"), Mark(NOW - timedelta(seconds=5), "deploy 1.9")
+    earlier, later = Mark(NOW - timedelta(minutes=40), "deploy 1.7", app="bot"), Mark(NOW - timedelta(seconds=5), "deploy 1.9", app="bot")
     assert said("overview_p95_series", rows, later, earlier, EVENT).endswith("since 11:59 (deploy 1.9).")
     assert said("overview_p95_series", rows, earlier) == "bot 2.3 s, up 1.3 s since 11:54.", "nothing is known from before that event"
+
+
+def test_only_what_happened_to_its_own_app_is_held_against_a_line() -> None:
+    rows = [*minutes("p95", 1.0, 1.4, 1.9, 2.2, 2.3, 2.3, app="bot"), *minutes("p95", 1.0, 1.0, 1.0, 1.0, 3.0, 3.0, app="search")]
+    deploy = Mark(NOW - timedelta(minutes=1), "deploy 1.8", app="chat")
+    sentence = said("overview_p95_series", rows, deploy, EVENT)
+    assert sentence == "bot 2.3 s, up 0.9 s since 11:56 (prompt 7); search 3 s, up 2 s since 11:54."
+    assert said("errors_rate", minutes("rate", 0.01, 0.01, 0.05), deploy).endswith("since 11:59 (chat: deploy 1.8).")
 
 
 def test_several_lines_each_on_its_own_and_how_many_more() -> None:

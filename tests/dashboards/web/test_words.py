@@ -18,6 +18,7 @@ from llmtower_dashboards.web import alerts, cards, changes, charts, chrome, tabl
 from llmtower_dashboards.web.axes import value_axis
 from llmtower_dashboards.web.colours import Palette
 from llmtower_dashboards.web.format import THIN, change, figure
+from llmtower_dashboards.web.hub import Alerts
 from llmtower_dashboards.web.layout import widths
 from llmtower_dashboards.web.lines import lines
 from llmtower_dashboards.web.look import Look
@@ -183,6 +184,22 @@ def test_a_list_that_is_longer_than_a_page_says_how_much_longer() -> None:
     rows = [{"run": f"run {number}", "calls": 1} for number in range(200)]
     assert "and 100 more, at least" in str(tables.table(panel, answer(panel, *rows), LOOK))
     assert "and 99 more<" in str(tables.table(panel, answer(panel, *rows[:199]), LOOK))
+
+
+def test_alerts_beyond_those_that_were_asked_for_are_never_passed_over_in_silence() -> None:
+    """Of one rule in many groups, of many rules, and of a chosen rule of which none was among the first."""
+    rows = [firing(group_text=str(number), group_json=json.dumps({"app": str(number)})) for number in range(100)]
+    rules = [row | {"rule": f"rule{number}"} for number, row in enumerate(rows)]
+    one, many = (alerts.alerts(answer(FIRING, *found), silences(), NOW) for found in (rows, rules))
+    assert Alerts(one, answer(FIRING, *rows), silences()).cut
+    assert not Alerts(one[:99], answer(FIRING, *rows[:99]), silences()).cut
+    assert "at least 100 groups" in str(alerts.by_rule(one, LOOK, limit=5, cut=True))
+    assert "and 95 more, at least" in str(alerts.by_rule(many, LOOK, limit=5, cut=True))
+    assert "Only the first 100 alerts were asked for: there may be more." in str(alerts.listed(one, LOOK, cut=True))
+    none = str(alerts.listed([], LOOK, cut=True))
+    assert "there may be more" in none
+    assert "Nothing is firing" not in none
+    assert "more" not in str(alerts.listed(one[:99], LOOK))
 
 
 def test_a_silence_covers_its_alert_alone_and_takes_the_buttons_away() -> None:

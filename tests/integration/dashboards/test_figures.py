@@ -175,7 +175,7 @@ def test_every_variable_lists_what_the_range_has(places: Places, world: str) -> 
 
 def test_annotations(places: Places) -> None:
     def marks(name: str, frame: Frame) -> list[tuple[Any, ...]]:
-        return [tuple(row[1:]) for row in places["many"].ask(ANNOTATIONS[name], frame).rows]
+        return [tuple(row[1:3]) for row in places["many"].ask(ANNOTATIONS[name], frame).rows]
 
     day = Frame(END - timedelta(days=1), END, 600)
     assert marks("annotation_deploys", day) == [("deploy version 1.1", "chat: by hand")]
