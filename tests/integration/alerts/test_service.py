@@ -191,5 +191,8 @@ def test_a_run_of_prompts_test_that_was_killed_is_no_silent_producer_that_pages(
                 (mark,) = await update_watermarks(it.client, cast(KafkaBacklog, NoBacklog()), time.time_ns() // 1_000_000, f"token {told}")
                 assert mark.silent_producers == counted, "panels show all"
                 assert (figure(load_rules(), it), figure(load_rules(own), it)) == (told, counted)
+            at_ms = time.time_ns() // 1_000_000
+            it.client.insert("watermarks", [["default", at_ms, at_ms * 1_000, 3]], ["project", "at", "watermark", "silent_producers"])
+            assert figure(load_rules(), it) == 3, "rows of before do not say whose they are"
 
     asyncio.run(run())
