@@ -100,11 +100,12 @@ def _with_calls(one: Slice, column: str) -> tuple[str, dict[str, Any]]:
 
 
 def _apart(one: Slice, column: str) -> tuple[str, dict[str, Any]]:
-    """Late texts seldom name a model and never a prompt: a slice that names one has those of its calls, any other its app's."""
+    """Late texts seldom name a model and never a prompt: a slice that names one has those of its calls, any other its place's."""
     where, values = _where(one)
     within = "at >= toDateTime({start:UInt32}, 'UTC') AND at < toDateTime({end:UInt32}, 'UTC')"
-    within += "".join(f" AND {name} = {{{name}:String}}" for name in ("project", "app") if name in one.where)
     named = any(one.where.get(name) for name in ("request_model", "prompt_name", "prompt_version"))
+    place = ("project", "app") if named else ("project", "app", "environment")
+    within += "".join(f" AND {name} = {{{name}:String}}" for name in place if name in one.where)
     of_calls = f"call_id IN (SELECT call_id FROM calls WHERE {where} ORDER BY {_DRAW} LIMIT {TEXTS})"  # noqa: S608 - names from literals, values bound
     sql = (
         f"SELECT {_DRAW}, toString(call_id), {messages(column)} AS text FROM ({texts_of(of_calls if named else '1', within)})"  # noqa: S608 - as above

@@ -90,6 +90,25 @@ def test_texts_that_came_apart_from_their_calls_are_read(client: Client, store: 
     assert explain(client, named, b, "input").texts == (0, 300), "of a model are the texts of its calls, and there are none"
 
 
+def test_texts_that_came_apart_belong_to_their_environment(client: Client, store: ClickHouseStore) -> None:
+    """Production asks about orders, staging about health, in the same hour."""
+    for offset, (environment, texts) in enumerate([("production", ORDERS), ("staging", DOCTORS)]):
+        lines = [
+            orjson.dumps(
+                LATE
+                | {"content_id": call, "call_id": call, "at_ns": ns(NOON), "app": "two", "environment": environment}
+                | {"input": {"role": "user", "content": texts[number % len(texts)]}}
+            )
+            for number in range(40)
+            for call in [f"019e70a2-0003-7000-8000-{40 * offset + number:012d}"]
+        ]
+        for block in signals_processor().function(replace(made(lines, first=offset, at=NOON), topic=SIGNALS, processor="signals")):
+            store.insert(block, f"two:{block.table}:{offset}")
+    a, b = (read_slice(f"app=two,environment={environment}", NOON, NOON + timedelta(hours=1)) for environment in ("production", "staging"))
+    assert explain(client, a, b, "input").texts == (40, 40)
+    assert explain(client, a, replace(b, where={"app": "two"}), "input").texts == (40, 80)
+
+
 def test_an_alarm_is_explained_once_an_hour_by_ids_and_shares(client: Client, send: Send, store: ClickHouseStore) -> None:
     tomorrow = NOON + timedelta(days=1)
     by_id = store_all(send, store, tomorrow)
