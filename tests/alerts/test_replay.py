@@ -12,6 +12,7 @@ from tests.alerts.rules import HOUR, MINUTE, rule
 from llmtower_processors.alerts.conditions import Reading
 from llmtower_processors.alerts.history import Grid, against_days
 from llmtower_processors.alerts.incidents import Incidents
+from llmtower_processors.alerts.load import parse_rules
 from llmtower_processors.alerts.measure import Measured
 from llmtower_processors.alerts.questions import DAY_US, Group, Moment
 from llmtower_processors.alerts.replay import Episode, Track, replay, transitions
@@ -144,8 +145,24 @@ def test_a_level_is_suggested_that_keeps_to_the_false_alarms_allowed() -> None:
     assert stricter is not None
     assert stricter.threshold > found.threshold
     assert suggest(of, [], labels, 1.0) is None
-    few = [dataclasses.replace(track, values=np.round(track.values, 1)) for track in played]
-    assert suggest(of, few, labels, 1.0) is None, "a handful of different figures says nothing of how rare a level is"
+    same = [dataclasses.replace(track, values=(track.values > 0.1).astype(np.float64)) for track in played]
+    assert suggest(of, same, labels, 1.0) is None, "figures that are only nothing or all say nothing of how rare a level is"
+    few = [Track(GROUP, START, MINUTE, values[:19], np.full(19, 100.0))]
+    assert suggest(of, few, labels, 1.0) is None, "a handful of figures neither"
+
+
+def test_a_level_is_suggested_for_counts_that_are_small() -> None:
+    values = np.random.default_rng(1).poisson(2.0, 4 * 7 * 1_440).astype(float)
+    values[10_000:10_060] = 14
+    played = [Track(GROUP, START, MINUTE, values, np.full(len(values), 100.0))]
+    (of,) = parse_rules(
+        "rules: [{name: e, metric: calls, recover_for: 0s, group_by: [app], levels: {warning: {above: 20, recover: 5}}}]"
+    ).rules
+    assert len(np.unique(values)) < 20
+    found = suggest(of, played, [], 1.0)
+    assert found is not None
+    assert 5 < found.threshold < 14
+    assert found.false_per_week <= 1.0
 
 
 def test_a_file_of_incidents_is_read_and_faults_name_the_entry(tmp_path: Path) -> None:

@@ -20,7 +20,9 @@ _SHARES: Final = (1.0, 0.9999, 0.9995, 0.999, 0.998, 0.995, 0.99, 0.98, 0.95, 0.
 """Quantiles of the figures that are tried as levels, the rarest first: from the first with too many alarms on there are only more."""
 _HALVINGS: Final = 6
 FEWEST: Final = 20
-"""Fewer different figures say nothing of how rare a level is."""
+"""Fewer figures say nothing of how rare a level is."""
+FEWEST_DIFFERENT: Final = 3
+"""Nor do figures that are only ever nothing or all. A count seldom has many different ones."""
 
 
 class LabelsError(LlmtowerError):
@@ -119,7 +121,7 @@ def suggest(rule: Rule, tracks: Sequence[Track], labels: Sequence[Label], per_we
     """Give the most sensitive level with at most so many false alarms a week; None where there is nothing to go by."""
     figures = [track.values[(track.samples >= rule.min_sample) & ~np.isnan(track.values)] for track in tracks]
     values = np.concatenate(figures) if figures else np.empty(0)
-    if len(np.unique(values)) < FEWEST:
+    if len(values) < FEWEST or len(np.unique(values)) < FEWEST_DIFFERENT:
         return None
     down = rule.levels.graded()[-1][1].below is not None
     weeks = max((max(track.end_us for track in tracks) - min(track.start_us for track in tracks)) / WEEK_US, 1e-9)

@@ -83,7 +83,7 @@ def _scored(found: Score) -> str:
 def _suggested(rule: Rule, found: Sequence[Track], labels: Sequence[Label], per_week: float) -> str:
     best = suggest(rule, found, labels, per_week)
     if best is None:
-        return f"No level can be suggested: even the highest figure came too often, or there are fewer than {FEWEST} different figures."
+        return f"No level can be suggested: even the highest figure came too often, or there are fewer than {FEWEST}, or 3 different ones."
     unit, threshold = rule.value_unit, best.threshold
     word = "below" if rule.levels.graded()[-1][1].below is not None else "above"
     recall = f", recall {_share(best.score.recall)}" if best.score.recall is not None else ""
