@@ -73,6 +73,21 @@ def test_the_shipped_rules_are_sound(tmp_path: Path) -> None:
     assert "environment=experiment, app=llmtower-judge" in found.output
 
 
+def test_a_baseline_that_reaches_back_further_than_rows_are_kept_is_no_fault(tmp_path: Path) -> None:
+    """It has fewer days then; a window has figures that are too small."""
+    few = {"LLMTOWER_RETENTION__CALLS_DAYS": "3", "LLMTOWER_RETENTION__ROLLUP_1M_DAYS": "3"}
+    found = alerts("check", data_dir=tmp_path, **few)
+    assert found.exit_code == 0
+    assert (
+        "WARN rule cost_spike: looks 7.05 days back, and rollup_1m keeps 3 (LLMTOWER_RETENTION__ROLLUP_1M_DAYS): it is held" in found.output
+    )
+    path = tmp_path / "alerts.yaml"
+    path.write_text("rules: [{name: long, metric: negative_feedback, window: 30d, levels: {warning: {above: 0.1}}}]", "utf-8")
+    found = alerts("check", "--file", str(path), data_dir=tmp_path, **few)
+    assert found.exit_code == 1
+    assert f"FAIL {path}:1:57: rule long: looks 30 days back" in found.output
+
+
 def test_routes_are_tried_as_alerts_go_and_a_failure_is_exit_code_1(tmp_path: Path) -> None:
     path = tmp_path / "alerts.yaml"
     with receiving() as receiver:

@@ -21,6 +21,8 @@ from llmtower_schemas.settings import RetentionSettings, Settings
 from llmtower_schemas.tables import TABLES
 
 _DAY_S: Final = 86_400.0
+_SMALL: Final = "its figures would be too small for ever"
+_SHORT: Final = "it is held against fewer days, and judges nothing with fewer than its `min_days`"
 
 
 def run_check(settings: Settings, file: Path | None, *, ask: bool) -> int:
@@ -34,11 +36,13 @@ def run_check(settings: Settings, file: Path | None, *, ask: bool) -> int:
     typer.echo(f"rows that no rule looks at, unless it says so itself (`except`): {left_out or 'none'}")
     places = Places(file.read_text("utf-8") if file else "")
     name = str(file) if file else "shipped rules"
-    found = [*doubts(file), *_beyond(active, settings.retention, places), *_no_panel(active, places)]
+    short, beyond = _beyond(active, settings.retention, places)
+    found = [*doubts(file), *beyond, *_no_panel(active, places)]
     if ask:
         found += _refused(settings, active, places)
-    for fault in sorted(found, key=lambda one: (one.line, one.column)):
-        typer.echo(f"FAIL {name}:{fault.line}:{fault.column}: {fault.message}" if fault.line else f"FAIL {fault.message}", err=True)
+    said = [("WARN", fault) for fault in short] + [("FAIL", fault) for fault in found]
+    for word, fault in sorted(said, key=lambda one: (one[1].line, one[1].column)):
+        typer.echo(f"{word} {name}:{fault.line}:{fault.column}: {fault.message}" if fault.line else f"{word} {fault.message}", err=True)
     return 1 if found else 0
 
 
@@ -47,8 +51,9 @@ def _placed(fault: Fault | None, message: str) -> Fault:
     return fault or Fault(0, 0, message)
 
 
-def _beyond(rules: tuple[Rule, ...], retention: RetentionSettings, places: Places) -> Iterator[Fault]:
-    """Windows that reach further back than rows are kept."""
+def _beyond(rules: tuple[Rule, ...], retention: RetentionSettings, places: Places) -> tuple[list[Fault], list[Fault]]:
+    """Give baselines, then windows that reach further back than rows are kept: a baseline only has fewer days."""
+    found: tuple[list[Fault], list[Fault]] = [], []
     for rule in rules:
         table, reach_s = longest_look(rule)
         kept = TABLES.get(table.removesuffix("_current"))
@@ -57,10 +62,11 @@ def _beyond(rules: tuple[Rule, ...], retention: RetentionSettings, places: Place
         if days and reach_s > days * _DAY_S:
             message = (
                 f"rule {rule.name}: looks {reach_s / _DAY_S:.3g} days back, and {table} keeps {days}"
-                f" (LLMTOWER_RETENTION__{str(setting).upper()}): its figures would be too small for ever"
+                f" (LLMTOWER_RETENTION__{str(setting).upper()}): {_SHORT if rule.baseline else _SMALL}"
             )
             field = "baseline" if rule.baseline else "burn_rate" if rule.burn_rate else "budget" if rule.budget else "window"
-            yield _placed(places.rule(rule.name, field, message), message)
+            found[not rule.baseline].append(_placed(places.rule(rule.name, field, message), message))
+    return found
 
 
 def _no_panel(rules: tuple[Rule, ...], places: Places) -> Iterator[Fault]:
