@@ -28,9 +28,9 @@ def drift(end: datetime) -> Iterable[Row]:
                 "reason": "too few texts" if status else "",
                 "statistic": statistic,
                 "threshold": 0.0 if status else 5.0,
-                "distance": 0.1,
+                "distance": 0.1 + minutes / 500,
                 "texts": 40 if not status else 3,
-                "rank": 0.9,
+                "rank": 0.9 - minutes / 500,
                 "moved": 0.0 if status else 0.1 + minutes / 1_000,
             }
 

@@ -7,8 +7,8 @@ from typing import Final
 from uuid import UUID
 
 from tests.integration.dashboards.columns import Row, Table
-from tests.integration.dashboards.pipeline import us
-from tests.integration.dashboards.world import END, World, call
+from tests.integration.dashboards.pipeline import END, us
+from tests.integration.dashboards.world import World, call
 
 SCORED: Final = {"late": range(150), "often": range(150, 210), "traced": range(210, 270)}
 """Name of a score → the numbers of the calls that it is of."""

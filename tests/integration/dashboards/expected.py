@@ -17,11 +17,10 @@ from tests.integration.dashboards.oracle import Found, Look, cost, failed, flow,
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows by their keys; figures in `apart` have tests of their own. Where a panel lists the first so many: how many, and of what."""
+    """The rows by their keys. Where a panel lists the first so many: how many, and of what."""
 
     keys: tuple[str, ...]
     find: Callable[[Look], Found]
-    apart: frozenset[str] = frozenset()
     limit: int = 100_000
     biggest: str = ""
     """The figure that decides which rows are listed, biggest first (NULL last)."""
@@ -95,7 +94,6 @@ def _slower(look: Look) -> Found:
 
 
 _FACTS: Final = Apart("test_one_call")
-_OF_SEGMENT: Final = frozenset({"prompt", "version", "model", "direction", "reference", "statistic", "threshold", "distance", "rank"})
 
 EXPECTED: Final[Mapping[str, Rows | Calls | Apart]] = {
     "overview_calls": Rows((), lambda look: calls.compared_sum(look, len)),
@@ -104,7 +102,7 @@ EXPECTED: Final[Mapping[str, Rows | Calls | Apart]] = {
     "overview_p95": Rows((), lambda look: calls.compared(look, calls._p95("duration_us"), len, calls.FINE_DIGESTS)),
     "overview_ttft": Rows((), lambda look: calls.compared(look, calls._p95("ttft_us"), calls._streamed, calls.FINE_DIGESTS)),
     "overview_unpriced": Rows((), calls.unpriced_share),
-    "overview_changed": Rows(("kind", "app", "what"), changes.changed, frozenset({"detail"})),
+    "overview_changed": Rows(("kind", "app", "what"), changes.changed),
     "overview_traffic": Rows(
         ("time",),
         lambda look: look.by_time((), lambda rows: {"calls": len(rows) / look.minutes(), "errors": failed(rows) / look.minutes()}),
@@ -123,7 +121,7 @@ EXPECTED: Final[Mapping[str, Rows | Calls | Apart]] = {
     "cost_by_model": Rows(("model", "provider"), lambda look: grouped(look.calls(), _MODEL, calls.sums)),
     "cost_by_prompt": Rows(("prompt", "version"), calls.by_prompt),
     "cost_by_user": Rows(("user",), calls.by_user, limit=20, biggest="cost"),
-    "cost_by_session": Rows(("session",), calls.by_session, frozenset({"user", "app"}), limit=20, biggest="cost"),
+    "cost_by_session": Rows(("session",), calls.by_session, limit=20, biggest="cost"),
     "cost_cache_savings": Rows(("model", "provider"), calls.savings),
     "cost_unpriced": Rows(("model", "provider", "app"), calls.unpriced_models),
     "latency_duration": Rows(("time",), lambda look: calls.percentiles(look, lambda rows: seconds(rows, "duration_us"))),
@@ -161,7 +159,10 @@ EXPECTED: Final[Mapping[str, Rows | Calls | Apart]] = {
     **{f"quality_{name}_series": Rows(("time",), partial(scores.score_series, name=name)) for name in scores.BAD},
     "quality_by_app": Rows(("app", "score"), lambda look: scores.scores_by(look, "app")),
     "quality_by_prompt": Rows(
-        ("model", "prompt", "version", "score"), lambda look: scores.scores_by(look, "request_model", "prompt_name", "prompt_version")
+        ("model", "prompt", "version", "score"),
+        lambda look: scores.scores_by(look, "request_model", "prompt_name", "prompt_version"),
+        limit=50,
+        biggest="rate",
     ),
     "quality_means": Rows(("time", "score"), scores.score_means),
     "quality_retrieval": Rows(("time",), scores.retrieval),
@@ -182,7 +183,7 @@ EXPECTED: Final[Mapping[str, Rows | Calls | Apart]] = {
     "drift_mass": Rows(("time", "app", "metric"), rest.drift_mass),
     "drift_sessions": Rows(("time", "app"), rest.sessions),
     "drift_hours": Rows(("hour",), rest.hours_asked),
-    "drift_segments": Rows(("app", "metric"), rest.drift_segments, _OF_SEGMENT),
+    "drift_segments": Rows(("app", "model", "prompt", "version", "direction", "metric", "window", "reference"), rest.drift_segments),
     "drift_alarms": Rows(("app", "metric"), rest.drift_alarms),
     "drift_why": Rows(("time", "call"), rest.drift_why),
     "drift_unjudged": Rows(("reason", "app"), rest.unjudged),
@@ -191,7 +192,7 @@ EXPECTED: Final[Mapping[str, Rows | Calls | Apart]] = {
     "drift_refusals": Rows(("time", "app"), lambda look: rest.behaviour(look, rest.per_answer("refusals"))),
     "drift_tools": Rows(("time", "app"), lambda look: rest.behaviour(look, rest.per_answer("tool_calls", without="failed"))),
     "drift_languages": Rows(("time", "language"), rest.languages),
-    "drift_moved": Rows(("app", "what"), changes.moved, frozenset({"detail"})),
+    "drift_moved": Rows(("app", "what"), changes.moved),
     "pipeline_freshness": Rows((), lambda look: rest.mark(look, _behind)),
     "pipeline_lag": Rows((), lambda look: rest.mark(look, lambda rows: rows["lag_records"])),
     "pipeline_silent": Rows((), lambda look: rest.mark(look, lambda rows: rows["silent_producers"])),

@@ -12,6 +12,7 @@ from tests.integration.dashboards.oracle import (
     Between,
     Found,
     Look,
+    OneOf,
     Values,
     at,
     cost,
@@ -123,6 +124,8 @@ def by_session(look: Look) -> Found:
             "calls": len(found),
             "unpriced": unpriced(found),
             "minutes": int(moments.max() - moments.min()) / 60,
+            "user": OneOf(frozenset(found["user_id"].plain())),
+            "app": OneOf(frozenset(found["app"].plain())),
         }
 
     return grouped(rows, ("session_id",), figures)

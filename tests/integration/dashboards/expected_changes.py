@@ -1,6 +1,8 @@
 """What changed, and what left what was usual: first sights, labels that were moved, figures against trailing days."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -15,6 +17,20 @@ ENOUGH_RANGES: Final = 3
 MARGIN: Final = 0.25
 Change = tuple[str, str, str, Any, str]
 """Kind, app, what, time, detail."""
+
+
+@dataclass(frozen=True)
+class Detail:
+    """The words around a figure, the least and the most of the ranges before: each rounded to three digits."""
+
+    figures: tuple[float, float, float]
+
+    def holds(self, value: str) -> bool:
+        """Whether these are the words; percentiles are read from digests."""
+        found = re.fullmatch(r"(\S+) \((\S+) to (\S+) in the same hours before\)", value)
+        return found is not None and all(
+            abs(float(text) - right) <= 0.006 * abs(right) for text, right in zip(found.groups(), self.figures, strict=True)
+        )
 
 
 def _known(look: Look) -> Table:
@@ -53,8 +69,15 @@ def _moves(look: Look) -> list[Change]:
         if row["kind"] in ("label", "model") and us(look.frame.start) <= row["at"] * 1_000 < us(look.frame.end):
             apps = [app for app, prompt in users if prompt == row["name"]]
             apps = apps or ([] if bool((everybody == row["name"]).any()) else [""])
-            found += [(row["action"], app, _said(row), at(row["at"] * 1_000, 1), f"by {row['by']}") for app in apps]
+            found += [
+                (row["action"], app, _said(row), at(row["at"] * 1_000, 1), f"by {row['by']}{': ' * bool(row['note'])}{row['note']}")
+                for app in apps
+            ]
     return found
+
+
+def _by(row: Row) -> str:
+    return f"by {row['by']}{row['note'] and ': '}{row['note']}"
 
 
 def _said(row: Row) -> str:
@@ -94,7 +117,7 @@ def _left(figures: Mapping[str, Callable[[Table], float | None]], ranges: Sequen
                 continue
             middle = past[(len(past) + 1) // 2 - 1]
             if now > past[-1] + MARGIN * middle or now < past[0] - MARGIN * middle:
-                found[app, name] = {"now": now, "usual": middle}
+                found[app, name] = {"now": now, "usual": middle, "detail": Detail((now, past[0], past[-1]))}
     return found
 
 
@@ -132,9 +155,9 @@ def changed(look: Look) -> Found:
     changes = _changes(look)
     found: Found = {(kind, app, what): {"time": time, "detail": detail, "coincided": ""} for kind, app, what, time, detail in changes}
     ranges = [look.shifted(days, hourly=True) for days in (0, *look.back())]
-    for app, what in _left(_FIGURES, ranges, len):
+    for (app, what), left in _left(_FIGURES, ranges, len).items():
         reasons = sorted(f"{kind} {named}" for kind, of, named, _, _ in changes if of == app)[:3]
-        found["figure", app, what] = {"time": moment(us(look.frame.start)), "coincided": ", ".join(reasons)}
+        found["figure", app, what] = {"time": moment(us(look.frame.start)), "detail": left["detail"], "coincided": ", ".join(reasons)}
     return found
 
 

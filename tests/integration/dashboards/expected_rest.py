@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Final
 
 import numpy as np
 from tests.integration.dashboards.columns import Array, Row, Table, Words
@@ -20,15 +20,14 @@ from tests.integration.dashboards.oracle import (
 )
 from tests.integration.dashboards.pipeline import us
 
+_SEGMENT: Final = ("app", "request_model", "prompt_name", "prompt_version", "direction", "metric", "window_minutes", "reference")
+
 
 def _recent(look: Look) -> list[Row]:
     """The last verdict of each segment."""
-    last: dict[Any, Row] = {}
-    for row in sorted(
-        look.rows("drift", max(look.frame.start, look.frame.end - timedelta(hours=1)), time="at"), key=lambda row: int(row["at"])
-    ):
-        last[row["app"], row["metric"]] = row
-    return list(last.values())
+    rows = look.rows("drift", max(look.frame.start, look.frame.end - timedelta(hours=1)), time="at")
+    by = ("project", "environment", "embedder", *_SEGMENT)
+    return [row for _, found in rows.groups(by) for row in found.take(np.array([np.argmax(found["at"])]))]
 
 
 def drift_now(look: Look) -> Found:
@@ -84,17 +83,20 @@ def hours_asked(look: Look) -> Found:
 
 
 def drift_segments(look: Look) -> Found:
+    """Of what is not judged for want of data, how much there is."""
+    return {tuple(row[name] * (60 if name == "window_minutes" else 1) for name in _SEGMENT): _verdict(row) for row in _recent(look)}
+
+
+def _verdict(row: Row) -> Values:
+    figures = ("statistic", "threshold", "distance", "rank", "moved")
+    unjudged = row["status"] == "insufficient"
     return {
-        (row["app"], row["metric"]): {
-            "status": row["status"],
-            "reason": row["reason"],
-            "ratio": share(row["statistic"], row["threshold"]),
-            "texts": row["texts"],
-            "moved": None if row["status"] == "insufficient" else row["moved"],
-            "window": 3_600,
-            "time": datetime.fromtimestamp(row["at"], UTC),
-        }
-        for row in _recent(look)
+        "status": row["status"],
+        "reason": row["reason"],
+        "ratio": share(row["statistic"], row["threshold"]),
+        "texts": row["texts"],
+        **{name: None if unjudged else row[name] for name in figures},
+        "time": datetime.fromtimestamp(row["at"], UTC),
     }
 
 

@@ -117,23 +117,25 @@ def score_means(look: Look) -> Found:
     def figures(found: Table) -> Values:
         return {"mean": float((found["weight"] * found["value"]).sum() / found["weight"].sum()), "sample": len(found)}
 
-    return grouped(rows.where(rows["name"] != "retrieval_score"), (Bucket("started_at", look.bucket_s(86_400)), "name"), figures)
+    rows = rows.where(~rows["name"].isin(("retrieval_score", "document_age")))
+    return grouped(rows, (Bucket("started_at", look.bucket_s(86_400)), "name"), figures)
+
+
+_RETRIEVED: Final = {"empty": "retrieval_empty", "best": "retrieval_score", "age": "document_age"}
+
+
+def _mean(found: Table) -> float | None:
+    return share(float((found["weight"] * found["value"]).sum()), float(found["weight"].sum()))
 
 
 def retrieval(look: Look) -> Found:
-    names = ("retrieval_empty", "retrieval_score")
     rows = _valued(scores(look, look.bucket_s(86_400)))
 
     def figures(found: Table) -> Values:
-        empty, best = (found["value"][found["name"] == name] for name in names)
-        return {
-            "empty": share(float(empty.sum()), len(empty)),
-            "best": share(float(best.sum()), len(best)),
-            "age": None,
-            "sample": len(found),
-        }
+        means = {figure: _mean(found.where(found["name"] == name)) for figure, name in _RETRIEVED.items()}
+        return {**means, "sample": len(found)}
 
-    return grouped(rows.where(rows["name"].isin(names)), (Bucket("started_at", look.bucket_s(86_400)),), figures)
+    return grouped(rows.where(rows["name"].isin(_RETRIEVED.values())), (Bucket("started_at", look.bucket_s(86_400)),), figures)
 
 
 def mean_score(found: Table) -> Values:

@@ -33,6 +33,17 @@ class Between:
         return value is not None and self.low - 1e-6 * abs(self.low) <= value <= self.high + 1e-6 * abs(self.high)
 
 
+@dataclass(frozen=True)
+class OneOf:
+    """Any of these is right."""
+
+    values: frozenset[Any]
+
+    def holds(self, value: Any) -> bool:
+        """Whether the value is one of them."""
+        return value in self.values
+
+
 def percentile(values: Array, level: float, *, step: float = 0) -> Between | None:
     """The values around a rank; None without any.
 

@@ -1,11 +1,13 @@
 """The pipeline's own rows: a live producer that dropped and spooled a little, a silent one, a ledger a hundred events short, and so on."""
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from tests.integration.dashboards.columns import Row
 
+END: Final = datetime(2025, 11, 20, 12, tzinfo=UTC)
+"""In the past for every clock, so that `now()` never cuts a range."""
 MINUTES: Final = 60
 SILENT: Final = 30
 """The second producer was last heard so many minutes ago."""
@@ -38,7 +40,7 @@ def watermarks(end: datetime) -> Iterable[Row]:
             "watermark": at - (minutes + 1) * 1_000_000,
             "live_producers": 2,
             "silent_producers": 1 if minutes < SILENT else 0,
-            "lag_records": minutes * 10,
+            "lag_records": minutes * 10 + 5,
         }
 
 

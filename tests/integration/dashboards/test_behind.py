@@ -11,9 +11,8 @@ from tests.integration.dashboards.columns import Row
 from tests.integration.dashboards.conftest import Places
 from tests.integration.dashboards.evaluated import SCORED as SCORED_LATER
 from tests.integration.dashboards.oracle import floor
-from tests.integration.dashboards.pipeline import us
+from tests.integration.dashboards.pipeline import END, us
 from tests.integration.dashboards.test_figures import FRAMES
-from tests.integration.dashboards.world import END
 
 from llmtower_dashboards.ask import AskError
 from llmtower_dashboards.macros import Frame, expand

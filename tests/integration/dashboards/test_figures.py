@@ -8,8 +8,10 @@ import pytest
 from tests.integration.dashboards.columns import Key
 from tests.integration.dashboards.conftest import Place, Places
 from tests.integration.dashboards.expected import EXPECTED, Calls, Rows
-from tests.integration.dashboards.oracle import Between, Found, Look
-from tests.integration.dashboards.world import END
+from tests.integration.dashboards.expected_changes import Detail
+from tests.integration.dashboards.oracle import Between, Found, Look, OneOf
+from tests.integration.dashboards.pipeline import END
+from tests.integration.dashboards.world import many
 
 from llmtower_dashboards.ask import Answer, AskError
 from llmtower_dashboards.macros import Frame
@@ -54,7 +56,7 @@ def by_keys(answer: Answer, keys: tuple[str, ...]) -> Found:
 
 
 def same(found: Any, right: Any) -> bool:
-    if isinstance(right, Between):
+    if isinstance(right, (Between, Detail, OneOf)):
         return right.holds(found)
     if isinstance(right, (int, float)) and isinstance(found, (int, float)):
         return found == pytest.approx(right, rel=1e-9, abs=1e-12)
@@ -72,8 +74,8 @@ def differences(panel: Panel, answer: Answer | AskError, expected: Rows, right: 
     else:
         wrong += misplaced(panel, expected, list(found), right)
     for key in found.keys() & right.keys():
-        assert right[key].keys() | expected.apart >= found[key].keys(), (
-            f"{panel.name}: {found[key].keys() - right[key].keys()} not expected"
+        assert right[key].keys() == found[key].keys(), (
+            f"{panel.name}: {found[key].keys() ^ right[key].keys()} expected or answered, not both"
         )
         wrong += [
             f"{panel.name} {key} {name}: {found[key][name]!r}, not {value!r}"
@@ -94,6 +96,24 @@ def misplaced(panel: Panel, expected: Rows, listed: list[Key], right: Found) -> 
 
 def test_every_panel_has_its_expectation() -> None:
     assert EXPECTED.keys() == PANELS.keys(), "say in expected.py what each panel must answer"
+
+
+def test_every_figure_is_known_and_not_only_zero_in_some_frame() -> None:
+    """What is compared only as nothing with nothing is not compared."""
+    world, seen = many(), set()
+    for frame in FRAMES.values():
+        look = Look(world, frame)
+        for name, expected in EXPECTED.items():
+            if isinstance(expected, Rows):
+                rows = expected.find(look).values()
+                seen |= {f"{name}.{figure}" for values in rows for figure, value in values.items() if value}
+    figures = {f"{name}.{column.name}" for name, panel in PANELS.items() for column in panel.columns if _compared(name, column.name)}
+    assert not figures - seen
+
+
+def _compared(panel: str, column: str) -> bool:
+    expected = EXPECTED[panel]
+    return isinstance(expected, Rows) and column not in expected.keys
 
 
 @pytest.mark.parametrize("name", FRAMES)

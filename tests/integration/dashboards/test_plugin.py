@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from tests.integration.dashboards.conftest import Place, Places
-from tests.integration.dashboards.world import END
+from tests.integration.dashboards.pipeline import END
 
 from llmtower_dashboards.ask import Answer
 from llmtower_dashboards.grafana.dashboards import dashboards

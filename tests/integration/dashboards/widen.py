@@ -82,9 +82,10 @@ def _about(sources: Table, before: Table, calls: Table) -> Table:
 def _varied(rng: np.random.Generator, names: Words, values: Array) -> Array:
     """Other values on the same side of a half; flags and a judge's marks stay."""
     half = np.where(values >= 0.5, 0.5, 0.0) + rng.random(values.shape) / 2
-    fits = np.where(names == "retrieval_score", 12 * rng.random(values.shape), half)
+    wide = (names == "retrieval_score") | (names == "document_age")
+    fits = np.where(wide, 12 * rng.random(values.shape), half)
     kept = np.ma.getdata(values)
-    marks = (names == "retrieval_empty") | (names == "judge_helpfulness")
+    marks = names.isin(("retrieval_empty", "judge_helpfulness"))
     return np.ma.masked_array(np.where(marks, kept, fits), mask=~known(values))
 
 

@@ -1,9 +1,9 @@
 """Rows of every table that panels read, drawn from a seed: plain dicts, from which the oracle computes what panels must say."""
 
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -11,10 +11,9 @@ import numpy as np
 from clickhouse_connect.driver.client import Client
 from tests.integration.dashboards.columns import Array, Row, Table, plain
 from tests.integration.dashboards.drifting import drift, explanations, texts
-from tests.integration.dashboards.pipeline import audits, dead_letters, heartbeats, ledger, own_cost, us, watermarks
+from tests.integration.dashboards.pipeline import END, audits, dead_letters, heartbeats, ledger, own_cost, us, watermarks
+from tests.integration.dashboards.said import OF_SCORES, call_scores, feedback, judged, rounds, scores
 
-END: Final = datetime(2025, 11, 20, 12, tzinfo=UTC)
-"""In the past for every clock, so that `now()` never cuts a range."""
 MODELS: Final = (("openai", "gpt-4o"), ("openai", "o4-mini"), ("anthropic", "claude-haiku-4-5"))
 TOKENS: Final = (
     "input_tokens",
@@ -30,8 +29,6 @@ TOKENS: Final = (
 SOUND: Final = ("audio_input_tokens", "image_input_tokens")
 COSTS: Final = ("cost_input_nano_usd", "cost_cache_nano_usd", "cost_output_nano_usd", "cost_fees_nano_usd")
 ERRORS: Final = ("rate_limit", "timeout", "server")
-OF_SCORES: Final = ("names", "score_values", "weights", "statuses", "reasons", "scorers", "scorer_versions", "labels", "positions")
-"""Columns of `call_scores` that hold one value a score."""
 LATE: Final = 7
 """One call in so many comes after everything else: also after what is said of it."""
 AT_ONCE: Final = 100_000
@@ -82,7 +79,7 @@ def call(rng: random.Random, number: int, at: datetime) -> Row:
         "environment": _environment(number, staging=rng.random() < 0.2),
         "provider": provider,
         "request_model": model,
-        "response_model": "" if failed else f"{model}-{'new' if recent else 'old'}",
+        "response_model": "" if failed and number % 2 else f"{model}-{'new' if recent else 'old'}",
         "operation": "chat",
         "user_id": f"user{rng.randrange(5)}",
         "session_id": f"s{rng.randrange(8)}",
@@ -127,10 +124,10 @@ def many(count: int = CALLS) -> World:
         "requests": _requests(calls),
         "deploys": [_deploy(END - timedelta(hours=hours), version) for hours, version in ((2, "1.1"), (30, "1.0"))],
         "registry_events": _moves(),
-        "scores": [*_scores(rng, calls), *_judged(random.Random(9), calls)],
-        "call_scores": _call_scores(rng, calls),
-        "feedback": _feedback(rng, calls),
-        "judge_rounds": _rounds(),
+        "scores": [*scores(rng, calls), *judged(random.Random(9), calls)],
+        "call_scores": call_scores(rng, calls),
+        "feedback": feedback(rng, calls),
+        "judge_rounds": rounds(),
         "drift": drift(END),
         "drift_explanations": explanations(END),
         "drift_ranges": texts(END, rng),
@@ -158,7 +155,7 @@ def _moves() -> Iterable[Row]:
             "version": version,
             "replaced": replaced,
             "by": "anna",
-            "note": "",
+            "note": "" if kind in ("prompt", "label") else "as agreed",
             "incarnation": "i",
             "kafka_offset": hours,
         }
@@ -186,110 +183,3 @@ def _requests(calls: Iterable[Row]) -> Iterable[Row]:
 
 def _deploy(at: datetime, version: str) -> Row:
     return {"project": "default", "app": "chat", "environment": "production", "at": us(at), "version": version, "note": "by hand"}
-
-
-_SHARED: Final = ("project", "app", "environment", "request_model", "prompt_name", "prompt_version", "started_at")
-
-
-def _given(rng: random.Random) -> Sequence[tuple[str, float | None, float, str, str]]:
-    sure = rng.random() < 0.3
-    return (
-        ("toxicity", 0.9 if sure and rng.random() < 0.3 else 0.1, 1.0 if sure else 4.0, "ok", ""),
-        ("groundedness", rng.random(), 1.0, "ok", ""),
-        ("faithful", rng.random(), 2.0, "ok", ""),
-        ("pii", None, 1.0, "error", "no text"),
-    )
-
-
-def _scores(rng: random.Random, calls: Iterable[Row]) -> Iterable[Row]:
-    for number, one in enumerate(calls):
-        for name, value, weight, status, reason in _given(rng) if number % 8 == 0 else ():
-            yield {key: one[key] for key in _SHARED} | {
-                "at": one["started_at"] + 1_000,
-                "target_kind": "call_id",
-                "target_id": str(one["call_id"]),
-                "name": name,
-                "value": value,
-                "label": "",
-                "scorer": "test",
-                "scorer_version": "1",
-                "status": status,
-                "reason": reason,
-                "weight": weight,
-            }
-
-
-def _call_scores(rng: random.Random, calls: Iterable[Row]) -> Iterable[Row]:
-    for number, one in enumerate(calls):
-        if number % 8 == 4:
-            retrieved = (
-                ("retrieval_empty", float(rng.random() < 0.2), 1.0, "ok", ""),
-                ("retrieval_score", 12 * rng.random(), 1.0, "ok", ""),
-            )
-            names, values, weights, statuses, reasons = map(list, zip(*_given(rng), *retrieved, strict=True))
-            yield {key: one[key] for key in (*_SHARED, "call_id")} | {
-                "processor": "quality",
-                "names": names,
-                "score_values": values,
-                "weights": weights,
-                "statuses": statuses,
-                "reasons": reasons,
-                "scorers": ["test"] * len(names),
-                "scorer_versions": ["1"] * len(names),
-                "labels": [""] * len(names),
-                "positions": [[2, 5] if name == "groundedness" else [] for name in names],
-            }
-
-
-def _judged(rng: random.Random, calls: Iterable[Row]) -> Iterable[Row]:
-    """What a judge said: of every fifth call, so that people have spoken of every other one of those."""
-    for number, one in enumerate(calls):
-        if number % 5 == 0:
-            value, failed = rng.choice([0.0, 0.25, 0.75, 1.0]), rng.random() < 0.1
-            yield {key: one[key] for key in _SHARED} | {
-                "at": one["started_at"] + 3_000,
-                "target_kind": "call_id",
-                "target_id": str(one["call_id"]),
-                "name": "judge_helpfulness",
-                "value": None if failed else value,
-                "label": "" if failed else "bad" if value < 0.5 else "good",
-                "scorer": "llmtower-judge",
-                "scorer_version": "1/m",
-                "status": "error" if failed else "ok",
-                "reason": "timeout" if failed else "",
-                "weight": rng.choice([1.0, 3.0]),
-            }
-
-
-def _rounds() -> Iterable[Row]:
-    """A judge's rounds, every minute for four hours."""
-    for minute in range(240):
-        yield {
-            "at": int((END - timedelta(minutes=minute, seconds=30)).timestamp() * 1_000),
-            "model": "m",
-            "state": "judged",
-            "budget_nano_usd": 2_000_000_000,
-            "spent_nano_usd": 1_500_000_000 - minute * 5_000_000,
-        }
-
-
-def _target(one: Row, *, by_answer: bool) -> Row:
-    """What feedback is about: a call, by its own id or by the provider's id of its answer, which is what a browser knows."""
-    if by_answer:
-        return {"target_kind": "response_id", "target_id": one["response_id"]}
-    return {"target_kind": "call_id", "target_id": str(one["call_id"])}
-
-
-def _feedback(rng: random.Random, calls: Iterable[Row]) -> Iterable[Row]:
-    for number, one in enumerate(calls):
-        if number % 10 == 0:
-            first = {key: one[key] for key in ("project", "app", "environment", "user_id")} | {
-                "at": one["started_at"] + 2_000,
-                **_target(one, by_answer=number % 50 == 10),
-                "name": "thumbs",
-                "score": rng.choice([1.0, -1.0, None]),
-                "label": rng.choice(["", "bad"]),
-            }
-            yield first
-            if number % 30 == 0:
-                yield first | {"at": first["at"] + 1_000, "score": 1.0, "label": ""}
