@@ -20,10 +20,14 @@ period before), per period; `low` and `high` (or `<name>_low`, `<name>_high`) th
 that are missing from the sum of money beside it; `sample` what the figure rests on. An empty answer or a NULL is "no data", never 0."""
 
 State = Literal["ok", "warn", "bad"]
-Span = Literal["range", "hours", "last_hour", "six_hours", "day", "month", "ever", "last_day"]
+Span = Literal["range", "rows", "hours", "last_hour", "six_hours", "day", "month", "ever", "last_day"]
 PanelUnit = Unit | Literal["text", "time", "records", "records/s", "percent_points", "calls/min", "tokens/min", "usd/h", "rows", ""]
 
 
+_FINE: Final = re.compile(r"toUnixTimestamp\(\$__fromTime\)\) <= (\d+) AND minute >= ")
+"""Up to how many seconds of range the minutes are asked, by the condition that `sql.Resolution` writes."""
+_BACK: Final = "intDiv((toUnixTimestamp($__toTime) - 1 - "
+"""How SQL numbers the ranges before, by which a figure is compared with them."""
 _LIMIT: Final = re.compile(r"\nLIMIT (\d\d+)[\s)]*\Z")
 """Smaller limits stand where no more rows can be (one call, its lines of cost)."""
 
@@ -54,7 +58,8 @@ class Behind:
     only: tuple[tuple[str, str], ...] = ()
     """Variable and value; several of one variable are its several values."""
     span: Span = "range"
-    """What else than the range is looked at: whole hours, the last hour(s) of it, the day or month (UTC) of its end, everything before."""
+    """Of what: the range in the buckets that its SQL sums up, to the second (of single events), in whole hours; the last hour(s) of it, the
+    day or month (UTC) of its end, everything before."""
     listed: Literal["", "slowest", "dearest"] = ""
     """Which of them are shown first; "" the latest."""
 
@@ -90,6 +95,16 @@ class Panel:
     """Of 24 columns."""
     height: int = 8
     """In Grafana's grid units of 30 px."""
+
+    def bucket_s(self, range_s: int) -> int:
+        """Seconds of the buckets that its SQL sums up over so long a range: a minute or an hour; 0 where it reads single events."""
+        fine = [int(found) for found in _FINE.findall(self.sql)]
+        return 0 if not fine else 60 if range_s <= min(fine) else 3_600
+
+    @property
+    def compared(self) -> bool:
+        """Whether it is compared with whole days before: it then begins no earlier than so many days before the end."""
+        return _BACK in self.sql
 
     @property
     def most(self) -> int | None:

@@ -119,6 +119,7 @@ VECTORLESS = Panel(
     no_data="Every text of this range has a vector (or there is none: see *Segments now*).",
     worse="up",
     variables=OF_SCORES,
+    calls=None,
 )
 _INPUTS: Final = {"characters per input": "sum(characters) / nullIf(sum(texts), 0)"}
 _OUTPUTS: Final = {
@@ -146,6 +147,7 @@ MOVED = Panel(
     columns=(APP, Column("what", "What", "text"), Column("now", "Now"), Column("usual", "Usually"), Column("detail", "Detail", "text")),
     no_data="Every behaviour lies where the same hours of (at least three) trailing days had it, or there are not so many days yet.",
     variables=OF_SCORES,
+    calls=Behind(span="hours"),
 )
 
 _BY_THE_HOUR: Final = Resolution("drift_hours", "hour", 3_600, "1 = 1")

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from llmtower_dashboards.panel import Column, Dashboard, Panel, Row, Threshold
+from llmtower_dashboards.panel import Behind, Column, Dashboard, Panel, Row, Threshold
 from llmtower_dashboards.panels.behaviour import HOURS_ASKED, LANGUAGES, LENGTH, MOVED, REFUSALS, SESSIONS, TOOLS, VECTORLESS
 from llmtower_dashboards.panels.changes import BESIDE_DRIFT
 from llmtower_dashboards.panels.common import APP, MODEL, PROMPT, TIME, VERSION
@@ -48,6 +48,7 @@ NOW = Panel(
     thresholds=(Threshold(1, "bad"),),
     worse="up",
     variables=OF_SCORES,
+    calls=Behind(span="last_hour"),
     trend="drift_ratio",
     width=6,
     height=4,
@@ -134,6 +135,7 @@ LIMIT 100
     no_data=NO_VERDICTS,
     worse="up",
     variables=OF_SCORES,
+    calls=Behind(span="last_hour"),
     width=24,
     height=10,
 )

@@ -74,7 +74,7 @@ NEGATIVE_NOW = Panel(
     trend="feedback_negative",
     width=6,
     height=4,
-    calls=only("rated"),
+    calls=only("rated", span="rows"),
 )
 NEGATIVE_SERIES = Panel(
     name="feedback_negative",
@@ -90,7 +90,7 @@ NEGATIVE_SERIES = Panel(
     thresholds=LEVELS,
     worse="up",
     variables=OF_SCOPE,
-    calls=only("rated"),
+    calls=only("rated", span="rows"),
 )
 
 
@@ -111,7 +111,7 @@ SHARE_NOW = Panel(
     variables=OF_SCOPE,
     width=6,
     height=4,
-    calls=only("rated"),
+    calls=only("rated", span="rows"),
 )
 BY_APP = Panel(
     name="feedback_by_app",
@@ -134,7 +134,7 @@ BY_APP = Panel(
     no_data=NO_FEEDBACK,
     worse="up",
     variables=OF_SCOPE,
-    calls=only("rated"),
+    calls=only("rated", span="rows"),
 )
 NEGATIVE = Panel(
     name="feedback_latest",

@@ -125,7 +125,7 @@ SNAPSHOTS = Panel(
     no_data="No answer in this range names a snapshot (`response_model`).",
     variables=_OF_SNAPSHOTS,
     width=24,
-    calls=only("snapshots"),
+    calls=only("snapshots", span="hours"),
 )
 _BUILT: Final = {
     "dataset": "concat(name, '@', version)",

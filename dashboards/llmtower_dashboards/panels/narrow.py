@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from llmtower_dashboards.panel import Variable
-from llmtower_dashboards.panels.sql import END, START
+from llmtower_dashboards.panels.sql import COLUMNS, END, START
 from llmtower_schemas.metrics import COUNTED
 
 _MODELS: Final = "(SELECT name FROM registry_events WHERE kind = 'model')"
@@ -30,6 +30,14 @@ def _rated(where: str = "1 = 1") -> str:
     return _about("feedback", f"feedback.at >= {START} AND feedback.at < {END} AND {where}")
 
 
+_COLUMNS: Final[Mapping[str, str]] = {
+    "session": "session_id",
+    "version": "prompt_version",
+    "error": "error_class",
+    "snapshot": "response_model",
+    "run": "tags['experiment']",
+    "dataset": "tags['dataset']",
+}
 ONLY: Final[Mapping[str, str]] = {
     "failed": "calls.status != 'ok'",
     "unpriced": "isNull(cost_nano_usd) AND cost_status != 'failed'",
@@ -49,16 +57,9 @@ ONLY: Final[Mapping[str, str]] = {
     "measured": _scored(f"isNotNull(value) AND NOT has({list(COUNTED)}, name)"),
     "judged": _scored("scorer = 'llmtower-judge'"),
     "rated": _rated(),
+    **{f"no_{name}": f"{column} = ''" for name, column in {**COLUMNS, **_COLUMNS}.items()},
 }
 """Value of the variable `only` → the condition on `calls`; of several all must hold."""
-_COLUMNS: Final[Mapping[str, str]] = {
-    "session": "session_id",
-    "version": "prompt_version",
-    "error": "error_class",
-    "snapshot": "response_model",
-    "run": "tags['experiment']",
-    "dataset": "tags['dataset']",
-}
 _KNOWN: Final = f"hasAll({list(ONLY)}, [${{only:singlequote}}])"
 """Of what is not known nothing is listed: a slip of the pen must not look like everything."""
 _CHAIN: Final = " AND ".join((_KNOWN, *(f"(NOT has([${{only:singlequote}}], '{name}') OR ({sql}))" for name, sql in ONLY.items())))

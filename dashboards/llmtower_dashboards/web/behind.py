@@ -2,14 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from math import ceil
 from typing import Any, Final
 
 from llmtower_dashboards.macros import Frame
 from llmtower_dashboards.panel import Column, Panel, Span
-from llmtower_dashboards.panels.narrow import COUNTS, FILTER_OF
+from llmtower_dashboards.panels.narrow import COUNTS, FILTER_OF, ONLY
 from llmtower_dashboards.web.state import MAX_RANGE, View
 
 _HOUR: Final = timedelta(hours=1)
+_DAY: Final = 24 * _HOUR
+_MINUTE: Final = timedelta(minutes=1)
 _ALL_OF_ROW: Final = frozenset({"calls", "made"})
 """Columns that count every call of their row, whatever the panel is about."""
 
@@ -24,29 +27,52 @@ def calls_behind(view: View, frame: Frame, panel: Panel, columns: Sequence[Colum
         return view
     own = {name: tuple(value for one, value in behind.only if one == name) for name, _ in behind.only}
     narrowed = {name: tuple(view.variables[name]) for name in panel.variables if name in view.variables} | own
-    cells = ((FILTER_OF.get(column.name, ""), value) for column, value in zip(columns, row, strict=False))
+    cells = [(FILTER_OF.get(column.name, ""), value) for column, value in zip(columns, row, strict=False)]
     keys = {name: (str(value),) for name, value in cells if name and value}
     narrowed |= {"session": keys["session"]} if "session" in keys else keys
     if cell in _ALL_OF_ROW and row:
         narrowed.pop("only", None)
     if cell in COUNTS:
         narrowed["only"] = (COUNTS[cell],)
+    if nameless := tuple(f"no_{name}" for name, value in cells if value == "" and f"no_{name}" in ONLY):
+        narrowed["only"] = (*narrowed.get("only", ()), *nameless)
     narrowed.pop("call", None)
-    return _spanning(view.choosing(list=behind.listed, rule=""), frame, behind.span).only_having(narrowed)
+    return _spanning(view.choosing(list=behind.listed, rule=""), frame, panel, behind.span).only_having(narrowed)
 
 
-def _spanning(view: View, frame: Frame, span: Span) -> View:
-    """The same view of what the panel really looks at."""
-    last = frame.end.astimezone(UTC) - timedelta(seconds=1)
-    if span == "last_day":
-        end = frame.end.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-        return view.spanning(end - 24 * _HOUR, end)
-    starts: Mapping[Span, datetime] = {
-        "hours": frame.start.astimezone(UTC).replace(minute=0, second=0, microsecond=0),
-        "last_hour": max(frame.start, frame.end - _HOUR),
-        "six_hours": max(frame.start, frame.end - 6 * _HOUR),
-        "day": last.replace(hour=0, minute=0, second=0, microsecond=0),
-        "month": last.replace(day=1, hour=0, minute=0, second=0, microsecond=0),
-        "ever": frame.end - MAX_RANGE + _HOUR,
+def _spanning(view: View, frame: Frame, panel: Panel, span: Span) -> View:
+    """The same view of what the panel really looks at; a live one stays live where that changes less than a minute."""
+    start, end = _window(frame, panel, span)
+    if view.live and span not in ("ever", "last_day"):
+        return view if abs(frame.start - start) < _MINUTE else view.since(start)
+    return view.spanning(max(start, end - MAX_RANGE), end)
+
+
+def _window(frame: Frame, panel: Panel, span: Span) -> tuple[datetime, datetime]:
+    """What a panel looks at, [start, end): whole buckets of its table, and of its points where it shows them over time."""
+    start, end = (moment.astimezone(UTC).replace(microsecond=0) for moment in (frame.start, frame.end))
+    last, hour = end - timedelta(seconds=1), _down(end, 3_600)
+    buckets: Mapping[Span, int] = {"range": panel.bucket_s(int((end - start).total_seconds())), "day": 60}
+    seconds = buckets.get(span, 3_600 if span in ("hours", "month", "ever") else 0)
+    first = max(seconds, frame.interval_s) if seconds and panel.kind in ("timeseries", "heatmap") else seconds
+    until = _up(end, seconds)
+    begin = max(_down(start, first), _up(end - _DAY * ceil((end - start) / _DAY), seconds)) if panel.compared else _down(start, first)
+    windows: Mapping[Span, tuple[datetime, datetime]] = {
+        "last_day": (hour - _DAY, hour),
+        "last_hour": (max(start, end - _HOUR), end),
+        "six_hours": (max(start, end - 6 * _HOUR), end),
+        "day": (last.replace(hour=0, minute=0, second=0), until),
+        "month": (last.replace(day=1, hour=0, minute=0, second=0), until),
+        "ever": (until - MAX_RANGE, until),
     }
-    return view if span == "range" else view.since(starts[span])
+    return windows.get(span, (begin, until))
+
+
+def _down(moment: datetime, seconds: int) -> datetime:
+    """The start of the bucket that a moment lies in; of single events itself."""
+    return datetime.fromtimestamp(moment.timestamp() // seconds * seconds, UTC) if seconds else moment
+
+
+def _up(moment: datetime, seconds: int) -> datetime:
+    """The end of the bucket that lies before a moment; of single events itself."""
+    return _down(moment + timedelta(seconds=max(seconds - 1, 0)), seconds)

@@ -155,9 +155,9 @@ def _target(panel: Panel, column: Column, columns: Sequence[Column], row: Sequen
     """Where a cell leads: a name filters this page, a figure shows its calls; "" nowhere."""
     value = str(row[list(columns).index(column)])
     if column.name == "session":
-        return look.session(value)
+        return look.session(value) if value else ""
     if column.link and column.link != "calls":
-        return look.filtered(column.link, value)
+        return look.filtered(column.link, value) if value else ""
     return look.calls(panel, columns, row, column.name) if column.link == "calls" and panel.calls else ""
 
 

@@ -14,7 +14,7 @@ from tests.integration.dashboards.oracle import floor
 from tests.integration.dashboards.pipeline import END, us
 from tests.integration.dashboards.test_figures import FRAMES
 
-from llmtower_dashboards.ask import AskError
+from llmtower_dashboards.ask import Answer, AskError
 from llmtower_dashboards.macros import Frame, expand
 from llmtower_dashboards.panel import Panel
 from llmtower_dashboards.panels.lists import FILTERED
@@ -27,6 +27,12 @@ from llmtower_dashboards.web.state import View, parse
 from llmtower_schemas.metrics import COUNTED, SCORED
 
 pytestmark = pytest.mark.integration
+ODD: Final = {
+    "three days up to an odd minute": Frame(END - timedelta(days=3, minutes=144), END - timedelta(minutes=144), 7_200),
+    "odd hours up to an odd second": Frame(END - timedelta(hours=5, minutes=23, seconds=10), END - timedelta(minutes=7, seconds=20), 600),
+}
+"""Ranges that neither begin nor end where a bucket does."""
+LOOKED_AT: Final = {**FRAMES, **ODD}
 Plain = Mapping[str, Sequence[Row]]
 """What was put into the tables, row by row."""
 Keep = Callable[[Plain], Callable[[Row], bool]]
@@ -128,15 +134,43 @@ POPULATIONS: Final[Mapping[str, Keep]] = {
     "experiment_scores": _both(TRIED, ANY_SCORE),
 }
 """Panel → the calls it is made of, where that is not every call of its range and filters."""
+EXACT: Final = {
+    *("feedback_negative_now", "feedback_negative", "feedback_share", "feedback_by_app", "judge_rates", "judge_agreement"),
+    *("experiments", "experiment_scores", "drift_ratio", "drift_mass", "drift_why"),
+}
+"""Panels of single events: they begin and end to the second."""
+
+
+def up(moment: datetime, seconds: int) -> datetime:
+    """The end of the bucket that lies before a moment."""
+    return floor(moment + timedelta(seconds=seconds - 1), seconds)
+
+
+COMPARED: Final = {
+    *("overview_calls", "overview_error_rate", "overview_p95", "overview_ttft", "overview_cost", "overview_unpriced", "overview_changed"),
+    "drift_moved",
+}
+"""Panels that are compared with days before: where a range of whole days begins within an hour, that hour belongs to the days before."""
+
+
+def _hours(frame: Frame) -> tuple[datetime, datetime]:
+    return floor(frame.start, 3_600), up(frame.end, 3_600)
+
+
+def _last(**most: float) -> Callable[[Frame], tuple[datetime, datetime]]:
+    return lambda of: (max(of.start, of.end - timedelta(**most)), of.end)
+
+
 SPANS: Final[Mapping[str, Callable[[Frame], tuple[datetime, datetime]]]] = {
-    "cost_today": lambda of: ((of.end - timedelta(seconds=1)).replace(hour=0, minute=0, second=0), of.end),
-    "cost_month": lambda of: ((of.end - timedelta(seconds=1)).replace(day=1, hour=0, minute=0, second=0), of.end),
-    "cost_by_session": lambda of: (max(of.start, of.end - timedelta(hours=1)), of.end),
-    "latency_headroom_requests": lambda of: (max(of.start, of.end - timedelta(hours=6)), of.end),
-    "latency_headroom_tokens": lambda of: (max(of.start, of.end - timedelta(hours=6)), of.end),
-    "prompt_seen": lambda of: (of.end - timedelta(days=399), of.end),
-    "drift_hours": lambda of: (of.end - timedelta(days=1), of.end),
-    **dict.fromkeys(("cost_by_user", "drift_sessions"), lambda of: (floor(of.start, 3_600), of.end)),
+    "cost_today": lambda of: ((of.end - timedelta(seconds=1)).replace(hour=0, minute=0, second=0), up(of.end, 60)),
+    "cost_month": lambda of: ((of.end - timedelta(seconds=1)).replace(day=1, hour=0, minute=0, second=0), up(of.end, 3_600)),
+    "prompt_seen": lambda of: (of.end - timedelta(days=399), up(of.end, 3_600)),
+    "drift_hours": lambda of: (floor(of.end, 3_600) - timedelta(days=1), floor(of.end, 3_600)),
+    "drift_sessions": lambda of: (floor(of.start, max(3_600, of.interval_s)), up(of.end, 3_600)),
+    **dict.fromkeys(("cost_by_user", "model_snapshots"), _hours),
+    **dict.fromkeys(("cost_by_session", "drift_now", "drift_segments"), _last(hours=1)),
+    **dict.fromkeys(("latency_headroom_requests", "latency_headroom_tokens"), _last(hours=6)),
+    **{name: lambda of: (of.start, of.end) for name in EXACT},
 }
 """Panels that look at something else than the range."""
 
@@ -166,11 +200,25 @@ def world(places: Places) -> Plain:
     return {name: list(places["many"].world[name]) for name in tables}
 
 
+TIMES: Final = {"scores": "started_at", "call_scores": "started_at", "feedback": "at"}
+
+
+def _buckets(panel: Panel, frame: Frame) -> tuple[datetime, datetime]:
+    """The whole minutes, or beyond a day hours, that a panel sums up; where it shows points, from the start of the first."""
+    seconds = 60 if frame.end - frame.start <= timedelta(days=1) and panel.name != "drift_moved" else 3_600
+    if panel.name in COMPARED:
+        start = frame.start if (frame.end - frame.start) % timedelta(days=1) == timedelta() else floor(frame.start, seconds)
+        return up(start, seconds), up(frame.end, seconds)
+    first = max(seconds, frame.interval_s) if panel.kind in ("timeseries", "heatmap") else seconds
+    return floor(frame.start, first), up(frame.end, seconds)
+
+
 def made_of(world: Plain, panel: Panel, frame: Frame) -> set[str]:
     """The calls that a panel's figures are made of."""
-    start, end = SPANS[panel.name](frame) if panel.name in SPANS else (frame.start, frame.end)
+    start, end = SPANS[panel.name](frame) if panel.name in SPANS else _buckets(panel, frame)
     followed = {COLUMNS.get(name, name): values for name, values in frame.variables.items() if name in panel.variables}
-    keep = POPULATIONS.get(panel.name, ALL)(world)
+    said = {table: [row for row in world[table] if us(start) <= row[time] < us(end)] for table, time in TIMES.items()}
+    keep = POPULATIONS.get(panel.name, ALL)({**world, **said})
     here = (row for row in world["calls"] if us(start) <= row["started_at"] < us(end))
     chosen = (row for row in here if all(row[column] in values for column, values in followed.items()))
     return {str(row["call_id"]) for row in chosen if keep(row)}
@@ -180,9 +228,9 @@ def test_every_panel_that_is_named_leads_to_calls() -> None:
     assert {*POPULATIONS, *SPANS} <= {name for name, panel in PANELS.items() if panel.calls}
 
 
-@pytest.mark.parametrize("name", FRAMES)
+@pytest.mark.parametrize("name", LOOKED_AT)
 def test_show_calls_shows_the_calls_behind_every_panel(places: Places, world: Plain, name: str) -> None:
-    place, frame = places["many"], FRAMES[name]
+    place, frame = places["many"], LOOKED_AT[name]
     look = Look("/", address(frame), frame, END)
     wrong = []
     with place.client() as client:
@@ -212,14 +260,19 @@ PER_PERSON: Final = {"feedback_by_app", "judge_rates", "judge_agreement", "drift
 """Panels whose rows count something else than calls (words of people, asks of the judge, hours of the day, texts)."""
 
 
-def _figures(panel: Panel, row: Mapping[str, Any]) -> Iterable[tuple[str, int]]:
-    labels = [name for name in row if name in FILTER_OF]
-    if all(row[name] for name in labels):
-        yield from ((name, int(row[name])) for name in FIGURES if row.get(name) is not None)
+def _figures(row: Mapping[str, Any]) -> Iterable[tuple[str, int]]:
+    yield from ((name, int(row[name])) for name in FIGURES if row.get(name) is not None)
 
 
-def test_every_figure_of_every_row_counts_the_calls_that_it_leads_to(places: Places) -> None:
-    place, frame = places["many"], FRAMES["six hours, by minutes"]
+def _some(answer: Answer) -> Sequence[Sequence[Any]]:
+    """The first rows, and some that have no name."""
+    labels = [place for place, column in enumerate(answer.columns) if column.name in FILTER_OF]
+    return [*answer.rows[:3], *[row for row in answer.rows[3:] if any(row[place] == "" for place in labels)][:3]]
+
+
+@pytest.mark.parametrize("name", ["six hours, by minutes", *ODD])
+def test_every_figure_of_every_row_counts_the_calls_that_it_leads_to(places: Places, name: str) -> None:
+    place, frame = places["many"], LOOKED_AT[name]
     look = Look("/", address(frame), frame, END)
     panels = [panel for panel in PANELS.values() if panel.calls and panel.kind in ("table", "bars") and panel.name not in PER_PERSON]
     wrong, counted = [], 0
@@ -227,13 +280,30 @@ def test_every_figure_of_every_row_counts_the_calls_that_it_leads_to(places: Pla
         for panel, answer in zip(panels, place.ask_all(panels, frame), strict=True):
             assert not isinstance(answer, AskError), f"{panel.name}: {answer}"
             names = [column.name for column in answer.columns]
-            for row in answer.rows[:3]:
-                for cell, figure in _figures(panel, dict(zip(names, row, strict=True))):
+            for row in _some(answer):
+                for cell, figure in _figures(dict(zip(names, row, strict=True))):
                     link, counted = look.calls(panel, answer.columns, row, cell), counted + 1
                     found = len(listed(client, link))
                     wrong += [] if found == figure else [f"{panel.name} {cell}: {found} calls, not {figure}: {link}"]
+        whole = place.ask(PANELS["overview_calls"], frame).rows[0][0]
+        assert len(listed(client, look.calls(PANELS["overview_calls"]))) == whole
     assert not wrong, "\n".join(wrong)
     assert counted > 50
+
+
+def test_a_link_from_a_live_page_works_for_long() -> None:
+    view, later = View(start="now-7d"), END + timedelta(days=9)
+    look = Look("/", view, view.frame(END), END)
+    for panel in (panel for panel in PANELS.values() if panel.calls):
+        link = urlsplit(look.calls(panel)).query
+        assert not parse(parse_qsl(link), list(VARIABLES), later).notice, panel.name
+
+
+def test_a_live_range_stays_live_where_it_can() -> None:
+    view = View(start="now-1h")
+    look = Look("/", view, view.frame(END + timedelta(seconds=9)), END)
+    assert look.calls(PANELS["overview_error_rate"]) == "/calls?only=failed"
+    assert "from=2025-11-20T11:00:00Z" in Look("/", view, view.frame(END + timedelta(minutes=9)), END).calls(PANELS["cost_by_user"])
 
 
 def test_a_filter_that_a_panel_does_not_follow_is_not_taken_along() -> None:
