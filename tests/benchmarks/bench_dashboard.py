@@ -16,7 +16,8 @@ SHARE = 1 / 20
 MAKE = """
 INSERT INTO llmtower.calls (call_id, project, app, environment, user_id, operation, provider, request_model, started_at, duration_us,
     ttft_us, stream, status, error_class, input_tokens, output_tokens, cost_nano_usd, cost_input_nano_usd, cost_output_nano_usd,
-    cost_status, prompt_name, prompt_version)
+    cost_status, prompt_name, prompt_version, response_id, trace_id, session_id, retries, response_model, rate_limit_remaining_requests,
+    rate_limit_remaining_tokens)
 WITH cityHash64(number) AS h, h % 20000 AS user, user % 8 AS app_number, h % 1000 < 40 AS failed, h % 10 < 6 AS streamed,
     (app_number + intDiv(h, 20000) % (app_number % 3 + 1)) % 7 AS model,
     (1 + cityHash64(number, 1) % 1000000) / 1000001 AS u, (cityHash64(number, 2) % 1000000) / 1000000 AS v,
@@ -28,7 +29,10 @@ SELECT generateUUIDv7(number), 'default', concat('app-', toString(app_number)), 
     duration, if(streamed AND NOT failed, toUInt64(duration * (0.1 + 0.4 * v)), NULL), streamed, if(failed, 'error', 'ok'),
     if(failed, ['rate_limit', 'timeout', 'server', 'content_filter'][intDiv(h, 1000) % 4 + 1], ''),
     input, output, input * 150 + output * 600, input * 150, output * 600, 'ok',
-    concat('prompt-', toString(intDiv(h, 131) % (app_number % 3 + 1))), toString(3 + intDiv(h, 313) % 2)
+    concat('prompt-', toString(intDiv(h, 131) % (app_number % 3 + 1))), toString(3 + intDiv(h, 313) % 2),
+    if(failed, '', concat('resp-', toString(number))), hex(cityHash64(intDiv(number, 2), 3)),
+    if(h % 4 = 0, hex(intDiv(h, 20000) % 5000), ''), if(h % 50 = 0, 1, 0),
+    if(failed, '', concat('model-', toString(model), '-2026')), if(h % 10 = 0, h % 5000, NULL), if(h % 10 = 0, h % 90000, NULL)
 FROM numbers({first:UInt64}, {count:UInt64})
 SETTINGS max_insert_block_size = 1000000, min_insert_block_size_rows = 1000000
 """

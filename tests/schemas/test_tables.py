@@ -5,6 +5,7 @@ import re
 import pytest
 
 from llmtower_schemas.events import TOKEN_BUCKETS
+from llmtower_schemas.judged import judged_feedback
 from llmtower_schemas.migrations import migrations
 
 CALLS = """
@@ -36,3 +37,8 @@ def test_money_that_is_unknown_can_be_null() -> None:
     money = {name: kind for name, kind in columns("calls").items() if name.startswith("cost_") and name.endswith("nano_usd")}
     assert len(money) == 5
     assert all(kind.startswith("Nullable(Int64)") for kind in money.values())
+
+
+def test_the_view_of_judge_and_people_is_the_text_that_its_panel_and_command_ask_with_a_range() -> None:
+    made = [found.sql for found in migrations() if re.search(r"VIEW (?:IF NOT EXISTS )?judged_feedback AS", found.sql)]
+    assert made[-1].partition("VIEW judged_feedback AS\n")[2] == f"{judged_feedback()};\n"

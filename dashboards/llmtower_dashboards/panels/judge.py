@@ -5,11 +5,11 @@ from typing import Final
 from llmtower_dashboards.panel import Column, Panel, Threshold
 from llmtower_dashboards.panels.common import APP, TIME, only
 from llmtower_dashboards.panels.intervals import EFFECTIVE, RATE, kappa, stepwise, weighted_rate
-from llmtower_dashboards.panels.sql import OF_SCORES, Rows, aliased, filters, select
+from llmtower_dashboards.panels.sql import END, OF_SCORES, START, Rows, aliased, filters, select
+from llmtower_schemas.judged import TRACE_S, judged_feedback
 
 _ROUNDS: Final = Rows("judge_rounds", "at")
 _SCORES: Final = Rows("scores", "started_at")
-_PAIRS: Final = Rows("judged_feedback", "started_at")
 NO_JUDGE: Final = "No judge ran in this range: name an endpoint with LLMTOWER_JUDGE__BASE_URL (docs/judge.md)."
 _OF_BUDGET: Final = "argMax(spent_nano_usd, judge_rounds.at) / nullIf(argMax(budget_nano_usd, judge_rounds.at), 0)"
 _MONEY: Final = {
@@ -97,6 +97,7 @@ _CELLS: Final = {
     "person": "NOT judge_bad AND person_bad",
     "good": "NOT judge_bad AND NOT person_bad",
 }
+_NEAR: Final = f"started_at >= {START} - toIntervalSecond({TRACE_S}) AND started_at < {END} + toIntervalSecond({TRACE_S})"
 _STEPS: Final = kappa(("both_", "judge_", "person_", "good_"), "effective_")
 AGREEMENT = Panel(
     name="judge_agreement",
@@ -116,8 +117,8 @@ AGREEMENT = Panel(
                 "effective": "pow(sum(weight), 2) / sum(weight * weight)",
                 **{cell: f"sumIf(weight, {when}) / sum(weight)" for cell, when in _CELLS.items()},
             },
-            "judged_feedback",
-            f"{_PAIRS.within()} AND {filters(OF_SCORES)}",
+            f"(\n{judged_feedback(f'{_SCORES.within()} AND {filters(OF_SCORES)}', _NEAR)}\n)",
+            "1 = 1",
             ["rubric", "scorer"],
             "\nHAVING sum(weight) > 0",
         ),

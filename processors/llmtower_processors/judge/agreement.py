@@ -5,19 +5,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from llmtower_schemas.judged import TRACE_S, judged_feedback
+
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
 Z: Final = 1.96
-_CELLS: Final = """
+_SINCE: Final = "fromUnixTimestamp64Milli({from:Int64})"
+_JUDGED: Final = (
+    f"started_at >= {_SINCE} AND (empty({{names:Array(String)}}) OR has({{names:Array(String)}}, name))"
+    " AND (empty({apps:Array(String)}) OR has({apps:Array(String)}, app))"
+)
+_CELLS: Final = f"""
 SELECT name, scorer_version, count(), sum(weight), sum(weight * weight),
     sumIf(weight, judge_bad AND person_bad), sumIf(weight, judge_bad AND NOT person_bad),
     sumIf(weight, NOT judge_bad AND person_bad), sumIf(weight, NOT judge_bad AND NOT person_bad)
-FROM judged_feedback
-WHERE started_at >= fromUnixTimestamp64Milli({from:Int64}) AND (empty({names:Array(String)}) OR has({names:Array(String)}, name))
-    AND (empty({apps:Array(String)}) OR has({apps:Array(String)}, app))
+FROM (
+{judged_feedback(_JUDGED, f"started_at >= {_SINCE} - toIntervalSecond({TRACE_S})")}
+)
 GROUP BY name, scorer_version ORDER BY name, scorer_version
-"""
+"""  # noqa: S608 - literals
 
 
 @dataclass(frozen=True, slots=True)

@@ -189,6 +189,8 @@ def test_feedback_finds_its_call_however_it_names_it_and_whenever_it_came(option
     store(options, [judged(40, 1.0) | {"started_at_ns": days_ago}])
     found = client.query("SELECT toUInt32(right(call, 4)), user_id, judge_bad, person_bad FROM judged_feedback ORDER BY 1, 2").result_rows
     assert found == [(10, "u1", 0, 0), (12, "u1", 1, 1), (14, "u1", 0, 0), (16, "u1", 0, 1), (16, "u2", 0, 0), (40, "u1", 0, 1)]
+    between = [sum(one.pairs for one in agreements(client, from_ms=NOW_MS - 1_800_000 + number)) for number in (10, 14, 16, 19)]
+    assert between == [5, 3, 2, 0], "of 18 and 19, one trace, nobody knows which was meant, also where only 19 is in the range"
     stored = client.query(
         "SELECT count(), countIf(kind = 'feedback' AND comment = 'no' AND correction = 'yes') FROM contents WHERE kind = 'feedback'"
     )
