@@ -72,7 +72,8 @@ def _text(path: Path) -> str:
 
 def daily_budget(rules: Rules, group_by: tuple[str, ...]) -> float | None:
     """Dollars that each group may cost a day (UTC), by the strictest rule that counts all its calls; None where no rule says so."""
-    found = (rule for rule in rules.active() if rule.metric == "cost" and rule.group_by == group_by and not rule.where and not rule.except_)
+    same = (rule for rule in rules.active() if rule.metric == "cost" and set(rule.group_by) == set(group_by))
+    found = (rule for rule in same if not rule.where and not rule.except_)
     return min((rule.budget.amount for rule in found if rule.budget and rule.budget.period == "day"), default=None)
 
 

@@ -54,6 +54,10 @@ def test_budgets_are_those_of_the_rules_and_a_broken_file_stops_no_page(tmp_path
     file.write_text(f"rules:\n  - {rule % 'day'}\n")
     assert parse_rules(file.read_text())
     assert _budgets(file) == Budgets(project=30.0)
+    file.write_text(f"rules:\n  - {rule.replace('[project]', '[app, project]') % 'day'}\n")
+    assert _budgets(file) == Budgets(app=30.0), "in whatever order the dimensions stand"
+    file.write_text(f"rules:\n  - {rule.replace('except: {}, ', '') % 'day'}\n")
+    assert _budgets(file) == Budgets(), "a rule that leaves calls out is no budget of all that is shown"
     file.write_text(f"rules:\n  - {rule % 'month'}\n")
     assert _budgets(file) == Budgets()
     file.write_text("rules: [")
