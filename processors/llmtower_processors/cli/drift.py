@@ -89,8 +89,8 @@ def drift_explain(
 _RATES = {
     "characters": ("characters", "calls"),
     "tokens": ("tokens", "calls"),
-    "refusals": ("refusals", "calls"),
-    "tool_calls": ("tool_calls", "calls"),
+    "refusals": ("refusals", "answered"),
+    "tool_calls": ("tool_calls", "succeeded"),
     "us_per_token": ("timed_us", "timed_tokens"),
 }
 

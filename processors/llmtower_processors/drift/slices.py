@@ -149,7 +149,7 @@ def comparison(a: Slice, b: Slice) -> tuple[str, dict[str, Any]]:
     for side, one in (("a", a), ("b", b)):
         found, bound = sources(one, side)
         values |= bound
-        columns = f"direction, embedder, {', '.join(COUNTED)}, features, mean"
+        columns = f"direction, embedder, {', '.join(_READ.get(name, name) for name in COUNTED)}, features, mean"
         parts += [f"SELECT '{side}' AS side, {columns} FROM {table} WHERE {where}" for table, where in found]  # noqa: S608 - as below
     counts = ", ".join(f"sumIf(found.{name}, side = '{side}') AS {name}_{side}" for side in "ab" for name in COUNTED)
     vectors = ", ".join(
@@ -179,5 +179,7 @@ def comparison(a: Slice, b: Slice) -> tuple[str, dict[str, Any]]:
 
 COUNTED: Final = (
     *("texts", "calls", "without_text", "bad_vectors", "characters", "tokens", "refusals", "tool_calls", "failed"),
-    *("timed_us", "timed_tokens"),
+    *("timed_us", "timed_tokens", "answered", "succeeded"),
 )
+_READ: Final = {"answered": "arraySum(mapValues(lengths)) AS answered", "succeeded": "calls - failed AS succeeded"}
+"""What refusals and calls of tools are shares of: every text has a length."""

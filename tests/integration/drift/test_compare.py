@@ -10,6 +10,7 @@ import pytest
 from clickhouse_connect.driver.client import Client
 from tests.integration.drift.conftest import CHAT, KEEP_ALL, NOON, Send, made
 
+from llmtower_processors.cli.drift import _RATES
 from llmtower_processors.drift.baselines import baselines, delete_baseline, set_baseline
 from llmtower_processors.drift.compare import compare, missing
 from llmtower_processors.drift.features import SCALE, mmd2
@@ -65,6 +66,18 @@ def test_versions_that_differ_are_told_from_versions_that_do_not(client: Client,
     )
     (alone,) = [one for one in compare(client, between("prompt=1"), between("prompt=9")) if one.direction == "input"]
     assert (alone.verdict, alone.counts["texts_b"]) == ("insufficient", 0)
+
+
+def test_refusals_are_a_share_of_answers_with_a_text_and_calls_of_tools_of_those_that_succeeded(client: Client, send: Send) -> None:
+    refusal = {"output": "I'm sorry, but I can't help with that."}
+    tool = {"output": {"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]}}
+    failed = {"status": "error", "error_class": "server", "output": None}
+    lines = [{"output": "Here it is."}] * 3 + [refusal] + [tool] * 2 + [failed] * 4
+    send([{"prompt_version": "7"} | line for line in lines], offset=7_000)
+    (found,) = [one for one in compare(client, between("prompt=7"), between("prompt=7")) if one.direction == "output"]
+    assert found.counts["calls_a"] == 10
+    rates = [found.rate(name, per, side) for name, per in (_RATES["refusals"], _RATES["tool_calls"]) for side in "ab"]
+    assert rates == [1 / 4, 1 / 4, 2 / 6, 2 / 6]
 
 
 def test_the_query_gives_the_distance_of_the_formula(client: Client, send: Send) -> None:
