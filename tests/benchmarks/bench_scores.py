@@ -20,7 +20,7 @@ from llmtower_schemas.examples import EXAMPLES
 from tests.benchmarks.figures import Figure, Samples, at_least, at_most, interleave, main
 from tests.benchmarks.prose import documents
 from tests.processors.batches import batch, record
-from tests.scoring.corpus import HELD_OUT, TUNED, classes, languages, outcome
+from tests.scoring.corpus import HELD_OUT, TUNED, classes, false_alarms, innocents, languages, outcome
 
 CALLS: Final = 3_000
 """Calls of a range, in envelopes of a hundred: a question of 200 characters, an answer of 1,200; every third with three documents."""
@@ -76,6 +76,9 @@ def _right() -> list[Figure]:
             size = f"{len(of.found)} texts of the class, {len(of.clear)} beside it"
             figures.append(at_least(f"precision of {name} on {named}", did.precision, "ratio", of.precision, size))
             figures.append(at_least(f"recall of {name} on {named}", did.recall, "ratio", of.recall, size))
+    for name, ordinary in innocents().items():
+        share, limit = len(false_alarms(ordinary)) / len(ordinary.texts), ordinary.most / len(ordinary.texts)
+        figures.append(at_most(f"false alarms: ordinary texts taken for {name}", share, "ratio", limit, f"{len(ordinary.texts)} texts"))
     texts, named_right = languages()
     figures.append(Figure("languages named rightly on held-out texts", named_right.recall, "ratio", note=f"{len(texts)} languages"))
     return figures

@@ -1,6 +1,7 @@
 """The corpora of scored texts: their classes, and how often a scorer is right about each.
 
 `corpus.toml` is what detectors are tuned on; `heldout.toml` was written apart from them, and nothing is changed because of it.
+`innocent.toml` holds ordinary texts, by a stranger to the detectors, on which each of them raises few false alarms.
 """
 
 import tomllib
@@ -21,6 +22,7 @@ from llmtower_schemas.examples import AT_NS
 
 TUNED: Final = "corpus"
 HELD_OUT: Final = "heldout"
+INNOCENT: Final = "innocent"
 LANGUAGE: Final = "language"
 
 _EVENT: Any = STRUCTS[ResponseEvent]
@@ -62,6 +64,16 @@ class Outcome:
     wrong: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Innocent:
+    """Texts that a scorer should leave alone, and how many of them it may hit."""
+
+    name: str
+    score: str
+    most: int
+    texts: tuple[str, ...]
+
+
 @cache
 def _read(corpus: str) -> Mapping[str, Any]:
     return tomllib.loads(Path(__file__).with_name(f"{corpus}.toml").read_text("utf-8"))
@@ -74,6 +86,19 @@ def classes(corpus: str = TUNED) -> Mapping[str, Class]:
         for name, one in _read(corpus).items()
         if "found" in one
     }
+
+
+def innocents() -> Mapping[str, Innocent]:
+    """Read the ordinary texts, of all languages together."""
+    return {
+        name: Innocent(name, one["score"], one["most"], tuple(text for texts in one["texts"].values() for text in texts))
+        for name, one in _read(INNOCENT).items()
+    }
+
+
+def false_alarms(of: Innocent) -> tuple[str, ...]:
+    """Give the ordinary texts that are hit."""
+    return tuple(text for text, score in zip(of.texts, _scored(of.score, of.texts), strict=True) if (score.value or 0.0) >= 0.5)
 
 
 def outcome(of: Class) -> Outcome:
