@@ -39,7 +39,7 @@ class Attacks:
     """Scores `injection` (question) and, where documents were retrieved, `document_injection`, whose positions are those documents'."""
 
     label: str = "patterns"
-    version: str = "3"
+    version: str = "4"
     names: tuple[str, ...] = ("injection", "document_injection")
     _seen: Seen[dict[str, float]] = field(default_factory=Seen, repr=False, compare=False)
 

@@ -8,7 +8,7 @@ import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from importlib import resources
 from typing import Any, Final
 
@@ -27,6 +27,9 @@ _FEW_MARKS: Final = 16
 _WORD: Final = re.compile(r"[^\W\d_]+")
 _ALONE: Final = re.compile("[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7a3]")
 """Scripts in which a word may begin within a run of letters."""
+
+_APART: Final = "\n_ _ _ _ _ _\n"
+"""Stands for what was taken out: a line end, and more words than any expression skips, so no hit reaches across."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +130,18 @@ def _anchor(literal: str) -> bytes:
 
 
 def read(file: str) -> Patterns:
-    """Read a file of this package: tables `pattern` with `family`, `weight`, `any`, `also` and `text`."""
-    tables = tomllib.loads(resources.files(__package__).joinpath(file).read_text("utf-8"))["pattern"]
-    return Patterns(tuple(map(_made, tables)))
+    """Read a file of this package: tables `pattern` with `family`, `weight`, `any`, `also` and `text`; `unless` by family."""
+    tables = tomllib.loads(resources.files(__package__).joinpath(file).read_text("utf-8"))
+    unless = {family: re.compile("|".join(given)) for family, given in tables.get("unless", {}).items()}
+    return Patterns(tuple(_made(table, unless.get(table["family"])) for table in tables["pattern"]))
 
 
-def _made(table: Mapping[str, Any]) -> Pattern:
+def _made(table: Mapping[str, Any], unless: re.Pattern[str] | None) -> Pattern:
     search = re.compile(table["text"]).search
-    return Pattern(table["family"], table.get("weight", 1.0), tuple(table["any"]), search, tuple(table.get("also", ())))
+    found = search if unless is None else partial(_spared, search, unless)
+    return Pattern(table["family"], table.get("weight", 1.0), tuple(table["any"]), found, tuple(table.get("also", ())))
+
+
+def _spared(search: Callable[[str], object], unless: re.Pattern[str], text: str) -> object:
+    """Look for a hit that stays one without what takes hits back."""
+    return search(text) and search(unless.sub(_APART, text))
