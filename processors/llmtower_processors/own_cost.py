@@ -75,9 +75,15 @@ class CostBook:
         self._tables, self._process, self._clock = tables, process, clock
         self._instance = instance or f"{socket.gethostname()}:{os.getpid()}"
         self._before: Count | None = None
+        self._unsure: tuple[Block, str] | None = None
+        self._refused = False
 
     def write(self, now: Count) -> None:
-        """Write a row, if there is something to say. Blocks. Raises Unreachable."""
+        """Write a row, if there is something to say. Blocks. Raises Unreachable.
+
+        A row of which nobody knows whether it was stored goes first, once more under its token: the next row begins where it ends.
+        """
+        self._settle()
         used = taken(self._before, now)
         if used is not None:
             at_ms = self._clock.now_ms()
@@ -91,12 +97,24 @@ class CostBook:
                 "failed_queries": used.failed_queries,
             }
             block = Block("own_cost", {name: [value] for name, value in row.items()})
-            self._tables.insert(block, f"own_cost:{self._process}:{self._instance}:{at_ms}")
+            self._unsure = block, f"own_cost:{self._process}:{self._instance}:{at_ms}"
         self._before = now
+        self._settle()
 
     def forget(self) -> None:
         """Another counts from now on."""
         self._before = None
+
+    def refused(self, error: QuestionRefusedError) -> None:
+        """Say once that this cannot be counted."""
+        if not self._refused:
+            log.warning("own cost: what %s takes is not known. %s", self._process, error)
+        self._refused = True
+
+    def _settle(self) -> None:
+        if self._unsure:
+            self._tables.insert(*self._unsure)
+            self._unsure = None
 
 
 async def keep_own_cost(tables: Tables, process: str, clock: Clock, period_s: float = PERIOD_S) -> None:
@@ -108,10 +126,12 @@ async def keep_own_cost(tables: Tables, process: str, clock: Clock, period_s: fl
 
 
 async def write_cost(book: CostBook, count: Callable[[], Count]) -> None:
-    """Count and write once; what cannot be written now is part of the next row."""
+    """Count and write once; what cannot be written now is written later."""
     try:
         await asyncio.to_thread(lambda: book.write(count()))
-    except (Unreachable, QuestionRefusedError) as error:
+    except QuestionRefusedError as error:
+        book.refused(error)
+    except Unreachable as error:
         log.debug("own cost: %s", error)
 
 
