@@ -13,11 +13,12 @@ from llmtower_processors.alerts.durations import duration
 from llmtower_processors.alerts.grafana import Compiled, Stage, grafana_alerts
 from llmtower_processors.alerts.grafana_facts import grafana_facts
 from llmtower_processors.alerts.grafana_file import provisioning_file
-from llmtower_processors.alerts.grafana_sql import grafana_sql
+from llmtower_processors.alerts.grafana_sql import grafana_sql, never_empty
 from llmtower_processors.alerts.grafana_words import Shown, annotations, message_template
+from llmtower_processors.alerts.levels import Level
 from llmtower_processors.alerts.load import load_rules, parse_rules
 from llmtower_processors.alerts.message import LISTED
-from llmtower_processors.alerts.rules import Rules
+from llmtower_processors.alerts.rules import Rule, Rules
 
 FILE = """
 routes:
@@ -68,7 +69,7 @@ def test_a_rule_keeps_its_patience_its_hysteresis_and_its_labels() -> None:
     assert warning["labels"] == {"severity": "warning", "source": "llmtower", "rule": "errors", "route_pager": "yes", "route_chat": "yes"}
     assert (warning["for"], warning["keep_firing_for"], warning["noDataState"], warning["condition"]) == ("2m", "5m", "KeepLast", "B")
     question, threshold, facts = warning["data"]
-    assert (facts["refId"], facts["model"]["rawSql"]) == ("C", grafana_facts(parse_rules(FILE).rules[0]))
+    assert (facts["refId"], facts["model"]["rawSql"]) == ("C", grafana_facts(parse_rules(FILE).rules[0], Level(above=0.1, recover=0.05)))
     assert question["datasourceUid"] == "llmtower-clickhouse"
     assert question["model"]["format"] == 1
     assert question["relativeTimeRange"] == {"from": 600, "to": 0}
@@ -112,9 +113,17 @@ def test_values_are_quoted_and_the_window_ends_now() -> None:
 
 
 @pytest.mark.parametrize("rule", [rule for rule in load_rules().rules if rule.queried], ids=lambda rule: rule.name)
-def test_every_shipped_rule_has_a_question_for_grafana_without_a_parameter(rule: object) -> None:
-    assert "{start" not in grafana_sql(rule) + grafana_facts(rule)  # type: ignore[arg-type]  # a Rule
-    assert "{end" not in grafana_sql(rule) + grafana_facts(rule)  # type: ignore[arg-type]
+def test_every_shipped_rule_has_a_question_for_grafana_without_a_parameter(rule: Rule) -> None:
+    for _, level in rule.levels.graded():
+        asked = never_empty(rule, level) + grafana_facts(rule, level)
+        assert "{start" not in asked
+        assert "{end" not in asked
+
+
+def test_a_rule_that_may_be_without_data_always_has_a_row_so_that_no_data_means_a_failure() -> None:
+    (made, *_) = compiled(parse_rules(FILE.replace("no_data: keep", "no_data: ok")))["alert rules llmtower/llmtower-alerts"].body["rules"]
+    assert made["noDataState"] == "NoData"
+    assert "if(empty(judged_), [tuple(" in made["data"][0]["model"]["rawSql"]
 
 
 def test_a_long_name_still_fits_grafana() -> None:

@@ -2,15 +2,16 @@
 
 Facts from `pkg/expr` and `pkg/services/ngalert/eval` (11 to 13): a table of text and exactly one number is a number per row, its texts
 are labels. An alert's labels are those of the condition's row. Of every other query it keeps the row with the same labels, else one whose
-labels contain those of the alert or are contained in them. A query that gives no row makes the whole rule one without data (in some
-versions).
+labels contain those of the alert or are contained in them. A query without rows, or that fails, makes the whole rule one without data, in
+all versions whose `IsNoData` says `hasNoFrames || hasNoFields` (one had `&&`); only the failure of what the condition looks at is an error
+(`FindConditionError`).
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-State = Literal["Alerting", "Normal", "NoData"]
+State = Literal["Alerting", "Normal", "NoData", "Error"]
 
 
 @dataclass(frozen=True)
@@ -42,13 +43,15 @@ class Alert:
     """By query: labels and number."""
 
 
-def evaluate(rule: Mapping[str, Any], answers: Mapping[str, Answer]) -> list[Alert]:
-    """Judge a rule on what its queries gave."""
+def evaluate(rule: Mapping[str, Any], answers: Mapping[str, Answer | None]) -> list[Alert]:
+    """Judge a rule on what its queries gave; None: it failed."""
     condition = next(one["model"] for one in rule["data"] if one["refId"] == rule["condition"])
-    silent = sorted(name for name, answer in answers.items() if not answer.rows)
+    if answers[condition["expression"]] is None:
+        return [Alert("Error", {}, {})]
+    silent = sorted(name for name, answer in answers.items() if answer is None or not answer.rows)
     if silent:
         return [Alert("NoData", {"datasource_uid": rule["data"][0]["datasourceUid"], "ref_id": ",".join(silent)}, {})]
-    numbers = {name: answer.numbers() for name, answer in answers.items()}
+    numbers = {name: answer.numbers() for name, answer in answers.items() if answer}
     judged = numbers[condition["expression"]]
     if len({tuple(sorted(labels.items())) for labels, _ in judged}) < len(judged):
         raise ValueError("frame cannot uniquely be identified by its labels")
@@ -60,6 +63,13 @@ def evaluate(rule: Mapping[str, Any], answers: Mapping[str, Answer]) -> list[Ale
         kept = {name: _kept(labels, found) for name, found in numbers.items()}
         alerts.append(Alert(state, labels, {name: one for name, one in kept.items() if one} | {rule["condition"]: (labels, float(passed))}))
     return alerts
+
+
+def told(rule: Mapping[str, Any], alert: Alert) -> str:
+    """Say by which name people are told of it: "" not at all, "kept" as before (`pkg/services/ngalert/state`)."""
+    named = {"OK": "", "KeepLast": "kept", "Alerting": rule["title"], "NoData": "DatasourceNoData", "Error": "DatasourceError"}
+    setting = {"Alerting": "Alerting", "Normal": "OK", "NoData": rule["noDataState"], "Error": rule["execErrState"]}
+    return str(named[setting[alert.state]])
 
 
 def _kept(labels: Mapping[str, str], found: Sequence[tuple[Mapping[str, str], float | None]]) -> tuple[Mapping[str, str], float] | None:

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 
 from llmtower_processors.alerts.durations import duration
 from llmtower_processors.alerts.grafana_facts import grafana_facts
-from llmtower_processors.alerts.grafana_sql import grafana_sql
+from llmtower_processors.alerts.grafana_sql import grafana_sql, never_empty
 from llmtower_processors.alerts.grafana_words import (
     MESSAGE,
     TEMPLATE_NAME,
@@ -34,7 +34,8 @@ SILENT_S: Final = 60
 LONGEST_HEADING: Final = 100
 """Grafana takes 190 characters of a title, rule and level included."""
 LONGEST_UID: Final = 40
-_NO_DATA: Final = {"ok": "OK", "alert": "Alerting", "keep": "KeepLast"}
+_NO_DATA: Final = {"ok": "NoData", "alert": "Alerting", "keep": "KeepLast"}
+"""Rules for which no rows are fine always give one (`never_empty`): without data means that a question failed, of which people are told."""
 HEARTBEAT_SQL: Final = "SELECT 'llmtower' AS what, toFloat64(dateDiff('second', max(at), now())) AS value FROM watermarks"
 
 
@@ -79,14 +80,16 @@ def grafana_alerts(rules: Iterable[Rule], routes: Mapping[str, Route], addresses
 
 def _rule(rule: Rule, severity: Severity, level: Level, stage: Stage) -> dict[str, Any]:
     """The condition is B, which looks at A; C is for the message alone."""
-    window, facts = round(rule.window), _question("C", grafana_facts(rule), round(rule.window), stage)
+    window = round(rule.window)
+    question = _question("A", never_empty(rule, level) if rule.no_data == "ok" else grafana_sql(rule), window, stage)
+    facts = _question("C", grafana_facts(rule, level), window, stage)
     return {
         "uid": _uid(rule.name, severity),
         "title": f"{rule.heading[:LONGEST_HEADING]} ({rule.name}, {severity})",
         "ruleGroup": GROUP,
         "folderUID": stage.folder_uid,
         "condition": "B",
-        "data": [_question("A", grafana_sql(rule), window, stage), _threshold(level), facts],
+        "data": [question, _threshold(level), facts],
         "noDataState": _NO_DATA[rule.no_data],
         "execErrState": "Error",
         "for": duration(rule.for_),

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from statistics import NormalDist
 from typing import Final
 
+from llmtower_processors.alerts.levels import Level
 from llmtower_processors.alerts.rules import Rule
 from llmtower_schemas.metrics import Metric
 from llmtower_schemas.queries import resolution
@@ -17,6 +18,28 @@ def grafana_sql(rule: Rule) -> str:
     """Give a rule's question as one statement that ends now: its groups as text, and `value`, of groups with enough of a sample."""
     inner, value = asked(rule)
     return f"SELECT {''.join(as_text(rule))}toFloat64({value}) AS value FROM (\n{inner}\n) {enough(rule)}"  # noqa: S608 - the rule's own
+
+
+def never_empty(rule: Rule, level: Level) -> str:
+    """Give that question so that it always has a row: where no group is judged, one without a name on the good side of the level.
+
+    Then only a question that fails can make Grafana take the rule for one without data (`grafana_facts`).
+    """
+    outer = "".join(f"one_.{number} AS {name}, " for number, name in enumerate(rule.group_by, 1))
+    keys = "".join(f"{name}, " for name in rule.group_by)
+    nobody = "".join("'', " for _ in rule.group_by)
+    return (
+        f"SELECT {outer}one_.{len(rule.group_by) + 1} AS value FROM (SELECT arrayJoin(if(empty(judged_),"  # noqa: S608 - the rule's own
+        f" [tuple({nobody}{_good(level)!r})], judged_)) AS one_ FROM (SELECT groupArray(tuple({keys}assumeNotNull(value))) AS judged_"
+        f" FROM (\n{grafana_sql(rule)}\n)))"
+    )
+
+
+def _good(level: Level) -> float:
+    """Beyond the level and beyond where it has recovered."""
+    if level.below is not None:
+        return level.recovery + 1.0
+    return min(0.0, level.recovery - 1.0)
 
 
 def asked(rule: Rule) -> tuple[str, str]:
