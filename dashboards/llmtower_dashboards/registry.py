@@ -27,9 +27,12 @@ DASHBOARDS: Final[dict[str, Dashboard]] = {
 PANELS: Final[dict[str, Panel]] = {panel.name: panel for dashboard in DASHBOARDS.values() for row in dashboard.rows for panel in row.panels}
 """A panel that stands on several dashboards is one panel."""
 
+HOMES: Final[dict[str, str]] = {panel.name: name for name, board in DASHBOARDS.items() for row in board.rows for panel in row.panels}
+"""The dashboard that alerts and links to a panel lead to: of several the last, as the overview shows panels of the others."""
+
 ANNOTATIONS: Final[dict[str, Panel]] = {
     panel.name: panel for panel in (DEPLOY_MARKS, PROMPT_MARKS, MODEL_MARKS, MOVE_MARKS, SNAPSHOT_MARKS)
 }
 """Vertical marks on every time panel: `time`, `title`, `text`."""
 
-__all__ = ["ANNOTATIONS", "DASHBOARDS", "PANELS", "VARIABLES"]
+__all__ = ["ANNOTATIONS", "DASHBOARDS", "HOMES", "PANELS", "VARIABLES"]

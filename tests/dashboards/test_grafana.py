@@ -6,13 +6,20 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from llmtower_dashboards.grafana.dashboards import COMPLETENESS, dashboards, text
+from llmtower_dashboards.grafana.dashboards import COMPLETENESS, dashboards, panel_places, text
 from llmtower_dashboards.grafana.files import files
+from llmtower_dashboards.grafana.panels import panel_id
 from llmtower_dashboards.grafana.push import MemoryGrafana, plan, push
 from llmtower_dashboards.grafana.query import DATASOURCE_UID, PLUGIN
 from llmtower_dashboards.grafana.resources import ORDER, Reader, Resource, resources
 from llmtower_dashboards.macros import literal, variables_of
-from llmtower_dashboards.registry import DASHBOARDS, VARIABLES
+from llmtower_dashboards.panel import Panel
+from llmtower_dashboards.panels.narrow import ALL_OF_ROW, FILTER_OF
+from llmtower_dashboards.registry import DASHBOARDS, HOMES, PANELS, VARIABLES
+from llmtower_dashboards.web.behind import calls_behind
+from llmtower_dashboards.web.chrome import PANEL_PATHS, PATHS
+from llmtower_dashboards.web.state import View
+from llmtower_processors.alerts.load import load_rules
 from tests.dashboards.frames import DAY
 
 READER: Final = Reader(host="clickhouse", port=8123, database="llmtower", user="dashboards", password="s3cret")
@@ -61,12 +68,103 @@ def test_every_query_asks_by_uid_and_uses_variables_that_exist(uid: str) -> None
         assert "$" not in literal(target["rawSql"], DAY)
 
 
-def test_a_panel_leads_to_the_calls_behind_it() -> None:
-    for dashboard in DASHBOARDS.values():
-        drawn = {panel["title"]: panel for panel in _panels(MADE[f"llmtower-{dashboard.name}"])}
-        for panel in (panel for row in dashboard.rows for panel in row.panels if panel.calls):
-            links = json.dumps(drawn[panel.title].get("links", []))
-            assert "/d/llmtower-explorer?${__url_time_range}" in links, panel.name
+def _urls(made: Any) -> list[str]:
+    """Every address of links into the call explorer, wherever it stands."""
+    if isinstance(made, dict):
+        here = [made["url"]] if str(made.get("url", "")).startswith("/d/llmtower-explorer?") else []
+        return here + [url for value in made.values() for url in _urls(value)]
+    return [url for value in made for url in _urls(value)] if isinstance(made, list) else []
+
+
+def _drawn(panel: str) -> dict[str, Any]:
+    """A panel as Grafana draws it where it is at home."""
+    (found,) = (one for one in _panels(MADE[f"llmtower-{HOMES[panel]}"]) if one["id"] == panel_id(panel))
+    return dict(found)
+
+
+def _fixed(url: str) -> dict[str, tuple[str, ...]]:
+    """What an address sets by itself."""
+    parts = (part.removeprefix("var-").split("=", 1) for part in url.split("?")[1].split("&") if part.startswith("var-"))
+    return {name: tuple(value.split(",")) for name, value in parts if not value.startswith("${")}
+
+
+def test_no_link_sets_a_variable_twice_or_one_that_the_explorer_has_not() -> None:
+    known = {variable["name"] for variable in MADE["llmtower-explorer"]["templating"]["list"]}
+    urls = _urls(list(MADE.values()))
+    assert len(urls) > 200
+    for url in urls:
+        parts = url.split("?")[1].split("&")
+        named = [part.removeprefix("var-").partition("=")[0] for part in parts if part.startswith("var-")]
+        named += [part[2:].partition(":")[0] for part in parts if part.endswith(":queryparam}")]
+        assert len(set(named)) == len(named), f"a text field takes the first value alone: {url}"
+        assert set(named) <= known, url
+
+
+@pytest.mark.parametrize("panel", [panel for panel in PANELS.values() if panel.calls], ids=lambda panel: panel.name)
+def test_a_panel_leads_to_the_calls_that_the_page_leads_to(panel: Panel) -> None:
+    (url,) = _urls(_drawn(panel.name)["links"])
+    assert _fixed(url) == calls_behind(View(), DAY, panel).variables
+    listed = [name for name in VARIABLES if name in panel.variables and name not in _fixed(url)]
+    assert sorted(part for part in url.split("&") if part.endswith(":queryparam}")) == sorted(f"${{{name}:queryparam}}" for name in listed)
+
+
+FILTERS: Final = "&".join(f"${{{name}:queryparam}}" for name in ("project", "environment", "app", "model", "provider", "prompt"))
+ADDRESSES: Final = {
+    "overview_calls": "${__url_time_range}&" + FILTERS,
+    "judge_agreement": "${__url_time_range}&${project:queryparam}&${environment:queryparam}&${app:queryparam}&${model:queryparam}"
+    "&${prompt:queryparam}&var-only=judged,rated",
+    "cost_today": "from=now/d&to=now&timezone=utc&" + FILTERS,
+    "cost_month": "from=now/M&to=now&timezone=utc&" + FILTERS,
+    "latency_headroom_tokens": "from=now-6h&to=now&" + FILTERS + "&${user:queryparam}&var-only=token_limits",
+    "cost_by_session": "from=now-1h&to=now&" + FILTERS + "&${user:queryparam}&var-only=sessions",
+    "prompt_seen": "from=now-400d&to=${__to}&" + FILTERS + "&var-only=prompted",
+    "drift_hours": "from=now-1d/h&to=now-1h/h&timezone=utc&" + FILTERS,
+    "cost_by_user": "${__url_time_range}&${project:queryparam}&${environment:queryparam}&${app:queryparam}&${model:queryparam}"
+    "&${user:queryparam}&var-only=users",
+}
+
+
+@pytest.mark.parametrize("panel", ADDRESSES)
+def test_links_look_at_what_the_panel_looks_at(panel: str) -> None:
+    assert _urls(_drawn(panel)["links"]) == [f"/d/llmtower-explorer?{ADDRESSES[panel]}"]
+
+
+def test_what_a_link_cannot_say_stands_in_the_description() -> None:
+    for panel in (panel for panel in PANELS.values() if panel.calls):
+        assert ("Its links show" in _drawn(panel.name)["description"] or "its links show" in _drawn(panel.name)["description"]) is (
+            panel.calls is not None and panel.calls.span != "range"
+        ), panel.name
+
+
+def test_a_session_is_looked_for_by_itself_whatever_else_its_row_says() -> None:
+    session = "&var-session=${__data.fields.session:percentencode}"
+    for panel in ("cost_by_session", "calls_recent", "calls_failed"):
+        overrides = {one["matcher"]["options"]: one["properties"] for one in _drawn(panel)["fieldConfig"]["overrides"]}
+        (url,) = _urls(overrides["session"])
+        assert url.endswith(session)
+        assert url.count("${__data.fields.") == 1, url
+
+
+def test_a_column_that_counts_every_call_of_its_row_leads_to_all_of_them() -> None:
+    every = 0
+    for panel in (panel for panel in PANELS.values() if panel.calls and panel.kind in ("table", "bars")):
+        overrides = {one["matcher"]["options"]: one["properties"] for one in _drawn(panel.name)["fieldConfig"]["overrides"]}
+        columns = [column.name for column in panel.columns if column.link == "calls" and column.name != "session"]
+        row = [f"some {column.name}" for column in panel.columns]
+        keys = {FILTER_OF.get(column.name) for column in panel.columns}
+        for column in columns:
+            (url,) = _urls(overrides[column])
+            every += bool(panel.calls and panel.calls.only and column in ALL_OF_ROW)
+            page = calls_behind(View(), DAY, panel, panel.columns, row, column).variables
+            assert _fixed(url) == {name: values for name, values in page.items() if name not in keys}, (panel.name, column)
+    assert every, "no panel is about some of the calls and counts all of a row beside them"
+
+
+def test_alerts_lead_to_the_same_dashboard_on_the_page_and_in_grafana() -> None:
+    paths = {f"llmtower-{name}": path for name, path in PATHS.items()}
+    assert {panel: paths[uid] for panel, (uid, _) in panel_places().items()} == PANEL_PATHS
+    drifting = {rule.panel for rule in load_rules().rules if "drift" in rule.name} & set(PANELS)
+    assert {panel_places()[panel][0] for panel in drifting} == {"llmtower-drift"}
 
 
 def test_the_overview_says_what_fires() -> None:

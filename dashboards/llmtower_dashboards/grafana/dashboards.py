@@ -33,7 +33,7 @@ from llmtower_dashboards.grafana.query import DATASOURCE_UID, ClickHouseQuery, d
 from llmtower_dashboards.macros import variables_of
 from llmtower_dashboards.panel import Column, Dashboard, Panel, Row, Threshold, Variable
 from llmtower_dashboards.panels.alerts import FIRING, HISTORY
-from llmtower_dashboards.registry import ANNOTATIONS, DASHBOARDS, VARIABLES
+from llmtower_dashboards.registry import ANNOTATIONS, DASHBOARDS, HOMES, VARIABLES
 
 FOLDER: Final = "Llmtower"
 FOLDER_UID: Final = "llmtower"
@@ -84,13 +84,8 @@ def dashboards(uid: str = DATASOURCE_UID) -> dict[str, dict[str, Any]]:
 
 
 def panel_places() -> dict[str, tuple[str, int]]:
-    """Say where each panel of the registry stands: the uid of its dashboard (the first that has it) and its number there."""
-    found: dict[str, tuple[str, int]] = {}
-    for name, dashboard in DASHBOARDS.items():
-        for row in dashboard.rows:
-            for panel in row.panels:
-                found.setdefault(panel.name, (f"{UID_PREFIX}{name}", panel_id(panel.name)))
-    return found
+    """Say where each panel of the registry stands: the uid of the dashboard that `HOMES` names, and its number there."""
+    return {panel: (f"{UID_PREFIX}{name}", panel_id(panel)) for panel, name in HOMES.items()}
 
 
 def dashboard_json(dashboard: Dashboard, uid: str = DATASOURCE_UID) -> dict[str, Any]:

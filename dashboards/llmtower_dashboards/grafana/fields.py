@@ -6,8 +6,8 @@ from typing import Final
 from grafana_foundation_sdk.builders.dashboard import ThresholdsConfig
 from grafana_foundation_sdk.models.dashboard import DynamicConfigValue, Threshold, ThresholdsMode
 
-from llmtower_dashboards.panel import Column, Panel, PanelUnit, State
-from llmtower_dashboards.panels.narrow import COUNTS, FILTER_OF
+from llmtower_dashboards.panel import Column, Panel, PanelUnit, Span, State
+from llmtower_dashboards.panels.narrow import ALL_OF_ROW, COUNTS, FILTER_OF
 
 UID_PREFIX: Final = "llmtower-"
 EXPLORER: Final = f"{UID_PREFIX}explorer"
@@ -40,6 +40,18 @@ PLAIN: Final = "text"
 _OF_LINK: Final[Mapping[str, str]] = {"app": "app", "model": "model", "prompt": "prompt", "user": "user", "call": "call"}
 """What a column links by → the variable that it sets in the call explorer."""
 
+SPANS: Final[Mapping[Span, tuple[str, str]]] = {
+    "range": ("${__url_time_range}", ""),
+    "hours": ("${__url_time_range}", "Its figures count whole hours; its links show the range as it is."),
+    "last_hour": ("from=now-1h&to=now", "Its links show the last hour before now."),
+    "six_hours": ("from=now-6h&to=now", "Its links show the last six hours before now."),
+    "day": ("from=now/d&to=now&timezone=utc", "Its links show this day (UTC) up to now."),
+    "month": ("from=now/M&to=now&timezone=utc", "Its links show this month (UTC) up to now."),
+    "ever": ("from=now-400d&to=${__to}", "Its links show the 400 days before now, up to the end of the range."),
+    "last_day": ("from=now-1d/h&to=now-1h/h&timezone=utc", "Its links show the 24 whole hours before now."),
+}
+"""What a panel looks at → the range of its links, and what is to be said of it. Grafana rounds only what is relative to now."""
+
 
 def thresholds(panel: Panel) -> ThresholdsConfig:
     """Give Grafana's steps, which always go upwards; a panel without thresholds is shown without colour."""
@@ -67,24 +79,27 @@ def display(column: Column, panel: Panel) -> list[DynamicConfigValue]:
 
 
 def explorer_url(panel: Panel, variables: Sequence[str], chosen: Mapping[str, str], cell: str = "") -> str:
-    """Give the address of the calls behind a panel: the same time, the filters it follows, what narrows it.
+    """Give the address of the calls behind a panel: when they were made, the filters it follows, what narrows it.
 
-    `chosen` sets variables to Grafana's expressions, `cell` is the column whose figure is meant.
+    `chosen` sets variables to Grafana's expressions, `cell` is the column whose figure is meant ("calls", "made": every call of the row).
     """
-    fixed = [(name, value) for name, value in panel.calls.only if name not in chosen] if panel.calls else []
-    if cell in COUNTS:
-        fixed = [*((name, value) for name, value in fixed if name != "only"), ("only", COUNTS[cell])]
-    taken = {*chosen, *(name for name, _ in fixed)}
-    kept = [f"${{{name}:queryparam}}" for name in variables if name not in taken and name in panel.variables]
+    only = [(name, value) for name, value in panel.calls.only if name not in chosen] if panel.calls else []
+    if cell in COUNTS or cell in ALL_OF_ROW:
+        only = [*((name, value) for name, value in only if name != "only"), *(("only", value) for value in [COUNTS.get(cell)] if value)]
+    fixed = {name: ",".join(value for one, value in only if one == name) for name, _ in only}
+    kept = [f"${{{name}:queryparam}}" for name in variables if name not in {*chosen, *fixed} and name in panel.variables]
     named = [f"var-{name}=${{{expression}:percentencode}}" for name, expression in chosen.items()]
-    return f"/d/{EXPLORER}?" + "&".join(["${__url_time_range}", *kept, *(f"var-{name}={value}" for name, value in fixed), *named])
+    parts = [*kept, *(f"var-{name}={value}" for name, value in fixed.items()), *named]
+    return f"/d/{EXPLORER}?" + "&".join([SPANS[panel.calls.span if panel.calls else "range"][0], *parts])
 
 
 def cell_links(column: Column, panel: Panel, variables: Sequence[str]) -> list[dict[str, object]]:
-    """Give the links of a table's column; "calls" takes the row's app, model … along."""
+    """Give the links of a table's column; "calls" takes the row's app, model … along, or its session alone, which may have several."""
     if column.link == "calls":
         row = {FILTER_OF[other.name]: f"__data.fields.{_field(other)}" for other in panel.columns if other.name in FILTER_OF}
-        return [link("Show these calls", explorer_url(panel, variables, row, column.name))]
+        row = {"session": row["session"]} if "session" in row else row
+        cell = "" if panel.kind == "stat" and column.name in ALL_OF_ROW else column.name
+        return [link("Show these calls", explorer_url(panel, variables, row, cell))]
     if column.link in _OF_LINK:
         return [link("Show its calls", explorer_url(panel, variables, {_OF_LINK[column.link]: "__value.raw"}))]
     return []

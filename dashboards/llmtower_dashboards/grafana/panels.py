@@ -12,7 +12,7 @@ from grafana_foundation_sdk.models.dashboard import DashboardLinkType, DynamicCo
 from grafana_foundation_sdk.models.dashboard import Panel as GrafanaPanel
 from grafana_foundation_sdk.models.text import TextMode
 
-from llmtower_dashboards.grafana.fields import UNITS, cell_links, display, explorer_url, series_links, thresholds
+from llmtower_dashboards.grafana.fields import SPANS, UNITS, cell_links, display, explorer_url, series_links, thresholds
 from llmtower_dashboards.grafana.query import DATASOURCE_UID, ClickHouseQuery, Format, datasource
 from llmtower_dashboards.panel import Column, Kind, Panel
 
@@ -48,7 +48,8 @@ def panel_model(panel: Panel, place: Place) -> GrafanaPanel:
 
 def _common(builder: _Any, panel: Panel, place: Place) -> _Any:
     asked = panel.question if panel.most is None else f"{panel.question} (At most {panel.most} rows.)"
-    named = builder.id(panel_id(panel.name)).title(panel.title).description(asked).grid_pos(place.grid)
+    said = f"{asked} {SPANS[panel.calls.span][1]}".strip() if panel.calls else asked
+    named = builder.id(panel_id(panel.name)).title(panel.title).description(said).grid_pos(place.grid)
     links = [_link("Show the calls behind this", explorer_url(panel, place.variables, {}))] if panel.calls else []
     return named.datasource(datasource(place.uid)).links(list(links)).no_value(panel.no_data)
 

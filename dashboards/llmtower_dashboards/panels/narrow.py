@@ -30,6 +30,11 @@ def _rated(where: str = "1 = 1") -> str:
     return _about("feedback", f"feedback.at >= {START} AND feedback.at < {END} AND {where}")
 
 
+def chosen(name: str) -> str:
+    """The chosen values as an array. A text field of Grafana holds one, so several are written with commas between them."""
+    return f"splitByChar(',', arrayStringConcat([${{{name}:singlequote}}], ','))"
+
+
 _COLUMNS: Final[Mapping[str, str]] = {
     "session": "session_id",
     "version": "prompt_version",
@@ -60,12 +65,12 @@ ONLY: Final[Mapping[str, str]] = {
     **{f"no_{name}": f"{column} = ''" for name, column in {**COLUMNS, **_COLUMNS}.items()},
 }
 """Value of the variable `only` → the condition on `calls`; of several all must hold."""
-_KNOWN: Final = f"hasAll({list(ONLY)}, [${{only:singlequote}}])"
+_KNOWN: Final = f"hasAll({list(ONLY)}, {chosen('only')})"
 """Of what is not known nothing is listed: a slip of the pen must not look like everything."""
-_CHAIN: Final = " AND ".join((_KNOWN, *(f"(NOT has([${{only:singlequote}}], '{name}') OR ({sql}))" for name, sql in ONLY.items())))
+_CHAIN: Final = " AND ".join((_KNOWN, *(f"(NOT has({chosen('only')}, '{name}') OR ({sql}))" for name, sql in ONLY.items())))
 CONDITIONS: Final[Mapping[str, str]] = {
     **{name: f"{column} IN (${{{name}:singlequote}})" for name, column in _COLUMNS.items()},
-    "score": _scored("has([${score:singlequote}], name) AND isNotNull(value)"),
+    "score": _scored(f"has({chosen('score')}, name) AND isNotNull(value)"),
     "feedback": _rated("feedback.name IN (${feedback:singlequote})"),
     "only": _CHAIN,
 }
@@ -98,3 +103,5 @@ FILTER_OF: Final[Mapping[str, str]] = {
 """Column of a panel with calls behind it → the variable that a row of it narrows them by."""
 COUNTS: Final[Mapping[str, str]] = {"unpriced": "unpriced", "errors": "failed"}
 """Column that counts a part of the calls of its row → what narrows them to it."""
+ALL_OF_ROW: Final = frozenset({"calls", "made"})
+"""Columns that count every call of their row, whatever the panel is about."""

@@ -7,14 +7,12 @@ from typing import Any, Final
 
 from llmtower_dashboards.macros import Frame
 from llmtower_dashboards.panel import Column, Panel, Span
-from llmtower_dashboards.panels.narrow import COUNTS, FILTER_OF, ONLY
+from llmtower_dashboards.panels.narrow import ALL_OF_ROW, COUNTS, FILTER_OF, ONLY
 from llmtower_dashboards.web.state import MAX_RANGE, View
 
 _HOUR: Final = timedelta(hours=1)
 _DAY: Final = 24 * _HOUR
 _MINUTE: Final = timedelta(minutes=1)
-_ALL_OF_ROW: Final = frozenset({"calls", "made"})
-"""Columns that count every call of their row, whatever the panel is about."""
 
 
 def calls_behind(view: View, frame: Frame, panel: Panel, columns: Sequence[Column] = (), row: Sequence[Any] = (), cell: str = "") -> View:
@@ -30,7 +28,7 @@ def calls_behind(view: View, frame: Frame, panel: Panel, columns: Sequence[Colum
     cells = [(FILTER_OF.get(column.name, ""), value) for column, value in zip(columns, row, strict=False)]
     keys = {name: (str(value),) for name, value in cells if name and value}
     narrowed |= {"session": keys["session"]} if "session" in keys else keys
-    if cell in _ALL_OF_ROW and row:
+    if cell in ALL_OF_ROW and row:
         narrowed.pop("only", None)
     if cell in COUNTS:
         narrowed["only"] = (COUNTS[cell],)

@@ -6,7 +6,7 @@ from typing import Final
 
 from llmtower_dashboards.completeness import Completeness
 from llmtower_dashboards.panels.variables import VARIABLES
-from llmtower_dashboards.registry import DASHBOARDS
+from llmtower_dashboards.registry import DASHBOARDS, HOMES
 from llmtower_dashboards.web.look import CALLS_PATH, Look
 from llmtower_dashboards.web.state import RANGES, offset
 from llmtower_dashboards.web.tags import EMPTY, Html, hidden, join, tag
@@ -15,8 +15,8 @@ PATHS: Final = {name: {"overview": "/", "explorer": "/calls"}.get(name, f"/{name
 """Dashboard → path."""
 OTHERS: Final = {"/library": "Prompt library", "/alerts": "Alerts"}
 """Pages that are no dashboards."""
-PANEL_PATHS: Final = {panel.name: PATHS[name] for name, board in DASHBOARDS.items() for row in board.rows for panel in row.panels}
-"""Panel → path of the (last) page it stands on."""
+PANEL_PATHS: Final = {panel: PATHS[name] for panel, name in HOMES.items()}
+"""Panel → path of the page that it is at home on."""
 _MENU: Final = {
     "latency": "Latency & errors",
     "prompts": "Prompts",

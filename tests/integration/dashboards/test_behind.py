@@ -306,6 +306,23 @@ def test_a_live_range_stays_live_where_it_can() -> None:
     assert "from=2025-11-20T11:00:00Z" in Look("/", view, view.frame(END + timedelta(minutes=9)), END).calls(PANELS["cost_by_user"])
 
 
+def test_several_values_in_one_with_commas_are_several(places: Places) -> None:
+    """A text field of Grafana holds one value."""
+    frame = FRAMES["three days, by hours"]
+    with places["many"].client() as client:
+        for name, values in (
+            ("only", ("judged", "rated")),
+            ("score", ("toxicity", "judge_helpfulness")),
+            ("score", ("retrieval_empty", "toxicity")),
+        ):
+            many, one = (address(frame).only_having({name: chosen}) for chosen in (values, (",".join(values),)))
+            found = listed(client, one.link("/calls"))
+            assert found == listed(client, many.link("/calls")) != set(), values
+            place = places["many"]
+            latest = [place.ask(PANELS["calls_recent"], view.frame(END)) for view in (many, one)]
+            assert latest[0].rows == latest[1].rows != []
+
+
 def test_a_filter_that_a_panel_does_not_follow_is_not_taken_along() -> None:
     frame = Frame(END - timedelta(hours=1), END, 60, {"user": ["user1"], "environment": ["production"], "app": ["chat"]})
     look = Look("/", address(frame), frame, END)
