@@ -119,7 +119,7 @@ def parse(parameters: Sequence[tuple[str, str]], known: Sequence[str], now: date
     for name, value in parameters:
         if name in known and 0 < len(value) <= _MAX_TEXT and len(chosen.setdefault(name, [])) < MAX_VALUES and value not in chosen[name]:
             chosen[name].append(value)
-    if not ONLY.keys() >= {*chosen.get("only", ())}:
+    if not ONLY.keys() >= {one for value in chosen.get("only", ()) for one in value.split(",")}:
         notice = f'"Only" of this link names what is not known, so that no call is listed; known are {", ".join(ONLY)}.'
     zone = single.get("tz", "")
     if zone and zone_of(zone) is None:
