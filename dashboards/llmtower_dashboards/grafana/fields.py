@@ -42,6 +42,7 @@ _OF_LINK: Final[Mapping[str, str]] = {"app": "app", "model": "model", "prompt": 
 
 SPANS: Final[Mapping[Span, tuple[str, str]]] = {
     "range": ("${__url_time_range}", ""),
+    "rows": ("${__url_time_range}", ""),
     "hours": ("${__url_time_range}", "Its figures count whole hours; its links show the range as it is."),
     "last_hour": ("from=now-1h&to=now", "Its links show the last hour before now."),
     "six_hours": ("from=now-6h&to=now", "Its links show the last six hours before now."),
