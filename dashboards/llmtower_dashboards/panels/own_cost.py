@@ -4,25 +4,35 @@ from typing import Final
 
 from llmtower_dashboards.panel import Column, Panel
 from llmtower_dashboards.panels.common import TIME
-from llmtower_dashboards.panels.sql import END, Rows, outer, select
+from llmtower_dashboards.panels.sql import END, START, Rows, outer, select
 
 _ROWS: Final = Rows("own_cost", "at")
 NO_COST: Final = "No process of Llmtower wrote in this range what it takes (every 30 s): no worker ran. Start one with `llmtower worker`."
-_BY: Final = ("time", "process", "instance")
+_WIDE: Final = "(toInt64(greatest($__interval_s, 60)) * 1000)"
+"""Milliseconds of a bucket."""
+_PERIODS: Final = f"""SELECT process, toUnixTimestamp64Milli(at) AS until,
+        until - greatest(1, toInt64(round(seconds * 1000))) AS since, cpu_s
+        FROM own_cost WHERE {_ROWS.within_buckets()}"""  # noqa: S608 - literals
+"""Each row is a period that ends at its time."""
+_SHARES: Final = f"""SELECT process, start,
+        sum(cpu_s * greatest(0, least(until, start + {_WIDE}) - greatest(since, start)) / (until - since)) AS used,
+        min(min(since)) OVER (PARTITION BY process) AS first, max(max(until)) OVER (PARTITION BY process) AS last
+    FROM (SELECT *, arrayJoin(range(intDiv(since, {_WIDE}) * {_WIDE}, until, {_WIDE})) AS start FROM ({_PERIODS}))
+    GROUP BY process, start"""  # noqa: S608 - literals
+"""What each bucket has of every period. A bucket in which a process was first or last heard of is no longer than that."""
 OWN_CPU = Panel(
     name="pipeline_own_cpu",
     title="Processor cores that Llmtower takes",
     question="What do the workers and ClickHouse cost in processor time, and when?",
     kind="timeseries",
     unit="",
-    sql="SELECT time_ AS time, process_ AS process, sum(cores_) AS cores\nFROM (\n"
-    + select(
-        {"time": _ROWS.bucket(), "process": "process", "instance": "instance", "cores": "sum(cpu_s) / sum(seconds)"},
-        "own_cost",
-        _ROWS.within_buckets(),
-        _BY,
-    )
-    + "\n)\nGROUP BY time, process\nORDER BY time, process",
+    sql=f"""
+SELECT toDateTime(intDiv(start, 1000), 'UTC') AS time, process,
+    used / ((least(start + {_WIDE}, last) - greatest(start, first)) / 1000) AS cores
+FROM ({_SHARES})
+WHERE time >= toStartOfInterval({START}, toIntervalSecond(greatest($__interval_s, 60)))
+ORDER BY time, process
+""",  # noqa: S608 - literals
     columns=(TIME, Column("process", "Process", "text"), Column("cores", "Cores")),
     no_data=NO_COST,
     worse="up",

@@ -229,12 +229,21 @@ def _cores(rows: Table) -> float:
 
 
 def own_cpu(look: Look) -> Found:
-    by = (bucket("own_cost", "at", look.wide()), "process")
+    """What was used up to a bucket's end less what was used up to its start, over the time between; no longer than there were rows."""
+    wide, found = look.wide() * 1_000, {}
+    for (process,), rows in look.whole("own_cost", time="at").groups(("process",)):
+        until = rows["at"].astype(float)
+        since = until - rows["seconds"] * 1_000.0
 
-    def figures(found: Table) -> Values:
-        return {"cores": sum(_cores(one) for _, one in found.groups(("instance",)))}
+        def used(moment: float, rows: Table = rows, since: Array = since, until: Array = until) -> float:
+            return float((rows["cpu_s"] * np.clip((moment - since) / (until - since), 0, 1)).sum())
 
-    return grouped(look.whole("own_cost", time="at"), by, figures)
+        first = floor(look.frame.start, look.wide()).timestamp() * 1_000
+        for start in np.arange(max(first, since.min() // wide * wide), until.max(), wide):
+            low, high = max(start, since.min()), min(start + wide, until.max())
+            time = datetime.fromtimestamp(start / 1_000, UTC)
+            found[time, process] = {"cores": (used(high) - used(low)) / ((high - low) / 1_000)}
+    return found
 
 
 def own_cost(look: Look) -> Found:

@@ -74,9 +74,14 @@ def audits(end: datetime) -> Iterable[Row]:
 
 
 def own_cost(end: datetime) -> Iterable[Row]:
-    """Two pipelines, of which one is twice as busy, and ClickHouse, which refuses one query a minute."""
+    """Two pipelines, of which one is twice as busy, and ClickHouse, which refuses one query a minute.
+
+    Six scoring processes that follow each other, one core each, and whose periods lie across minutes.
+    """
     for number in range(MINUTES * 2):
         at = us(end - timedelta(seconds=number * 30 + 1)) // 1_000
         for process, instance, busy in (("pipeline", "a:1", 1), ("pipeline", "b:1", 2), ("clickhouse", "127.0.0.1", 3)):
             used = {"seconds": 30.0, "cpu_s": busy * (number % 4 + 1.0), "memory_bytes": busy * 1_000_000 + number}
             yield {"at": at, "process": process, "instance": instance, "failed_queries": (number % 2) * (busy == 3)} | used
+        used = {"seconds": 30.0, "cpu_s": 30.0, "memory_bytes": 5_000_000, "failed_queries": 0}
+        yield {"at": at - 7_250, "process": "scoring", "instance": f"c:{number // 20}"} | used

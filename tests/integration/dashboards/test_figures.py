@@ -175,6 +175,15 @@ def test_one_call_without_a_price(places: Places) -> None:
     assert (values["cost"], values["cost_per_call"], values["unpriced"]) == (0, None, 1)
 
 
+@pytest.mark.parametrize("seconds", [60, 600, 3_600])
+def test_processes_that_follow_each_other_are_not_added_up(places: Places, seconds: int) -> None:
+    """Six of one core each, never two at once, are one core: in every bucket, the first and the last included."""
+    found = places["many"].ask(PANELS["pipeline_own_cpu"], Frame(END - timedelta(hours=1), END, seconds))
+    cores = [cores for _, process, cores in found.rows if process == "scoring"]
+    assert len(cores) == 3_600 // seconds
+    assert cores == pytest.approx([1.0] * len(cores))
+
+
 @pytest.mark.parametrize("world", ["many", "million"])
 def test_every_variable_lists_what_the_range_has(places: Places, world: str) -> None:
     place = places[world]
