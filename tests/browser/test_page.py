@@ -74,6 +74,34 @@ def test_what_is_wrong_is_read_first_and_stands_beside_what_changed(served: Serv
     assert firing[1] < changed[1]
 
 
+REACHED = """
+() => { const card = document.activeElement?.closest('#firing, #overview_changed'); return card ? card.id : '' }
+"""
+
+
+def test_what_is_seen_first_is_reached_first(served: Served, open_page: Open) -> None:
+    page = open_page(served.address("/"))
+    assert in_order(page) == ["overview_changed", "firing"], "from left to right"
+    page.set_viewport_size({"width": PHONE[0], "height": PHONE[1]})
+    page.evaluate("document.activeElement.blur()")
+    page.wait_for_function("document.getElementById('firing').nextElementSibling?.id === 'overview_changed'")
+    page.evaluate("document.getElementById('main').focus()")
+    assert in_order(page) == ["firing", "overview_changed"], "from top to bottom"
+    assert in_order(open_page(served.address("/"), PHONE)) == ["firing", "overview_changed"]
+
+
+def in_order(page: Page) -> list[str]:
+    """The two cards in the order in which Tab reaches them."""
+    found: list[str] = []
+    for _ in range(200):
+        page.keyboard.press("Tab")
+        card = str(page.evaluate(REACHED))
+        found += [card] if card and card not in found else []
+        if len(found) == 2:
+            break
+    return found
+
+
 def test_models_and_datasets_have_a_page(served: Served, open_page: Open) -> None:
     page = open_page(served.address("/models"))
     known = page.locator("#registry_models tbody tr", has_text="gpt-4o").inner_text()

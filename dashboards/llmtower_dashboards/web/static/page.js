@@ -240,6 +240,19 @@
     try { localStorage.setItem("llmtower-theme", root.dataset.theme); } catch { /* private windows may not keep it */ }
   };
 
+  // ---- what fires comes first, but where both fit beside each other it stands to the right of what changed; Tab follows what is seen
+  const beside = matchMedia("(min-width: 1101px)");
+  const inOrder = () => {
+    const firing = document.getElementById("firing"), changed = document.getElementById("overview_changed");
+    if (!firing || firing.parentNode !== changed?.parentNode) return;
+    const [first, second] = beside.matches ? [changed, firing] : [firing, changed];
+    if (!(second.compareDocumentPosition(first) & Node.DOCUMENT_POSITION_FOLLOWING)) return;
+    if (first.contains(document.activeElement)) first.after(second);
+    else second.before(first);
+  };
+  beside.addEventListener("change", inOrder);
+  new MutationObserver(inOrder).observe(root, { childList: true, subtree: true });
+
   // ---- keys
   const rows = () => [...document.querySelectorAll("#main tr[data-href], #main [data-row]")].filter((row) => row.offsetParent);
   const step = (by) => {
