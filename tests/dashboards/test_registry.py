@@ -104,9 +104,9 @@ def test_only_the_call_explorer_reads_texts() -> None:
 
 RAW: Final = {
     *("calls_recent", "calls_failed", "calls_slowest", "calls_dearest", "cost_by_session", "latency_hung"),
-    *("latency_headroom_requests", "latency_headroom_tokens", "experiments", "experiment_scores"),
+    *("latency_headroom_requests", "latency_headroom_tokens", "experiments", "experiment_scores", "judge_agreement"),
 }
-"""Panels that look at single calls; all figures over many calls come from rollups."""
+"""Panels that look at single calls (`judge_agreement` for the ids of their answers); figures over many calls come from rollups."""
 
 
 @pytest.mark.parametrize("name", EVERY)
