@@ -3,14 +3,34 @@
 import random
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import Final
 
 from tests.integration.dashboards.columns import Row
 
+OTHERS: Final[tuple[Row, ...]] = (
+    {},
+    {"environment": "staging"},
+    {"request_model": "o4-mini"},
+    {"prompt_name": "sum"},
+    {"project": "second", "app": "shop"},
+)
+"""How segments differ from the first one: each by what one filter chooses."""
+
 
 def drift(end: datetime) -> Iterable[Row]:
-    """Verdicts of two hours: one segment drifts more and more, of the other there is too little."""
+    """Verdicts of two hours: half of the segments drift more and more, of the others there is too little."""
+    for number, other in enumerate(OTHERS):
+        for row in _verdicts(end, number):
+            yield row | {"prompt_version": str(1 + number)} | other
+
+
+def _verdicts(end: datetime, number: int) -> Iterable[Row]:
     for minutes in range(120):
-        for app, metric, statistic, status in (("chat", "embedding", 9.0 - minutes * 0.1, ""), ("search", "length", 0.0, "insufficient")):
+        away = 9.0 + number * 0.7 - minutes * 0.1
+        for app, metric, statistic, status in (
+            ("chat", "embedding", away, ""),
+            ("search", "length", 0.0, "insufficient"),
+        ):
             yield {
                 "at": int((end - timedelta(minutes=minutes + 1)).timestamp()),
                 "window_minutes": 60,
@@ -29,14 +49,22 @@ def drift(end: datetime) -> Iterable[Row]:
                 "statistic": statistic,
                 "threshold": 0.0 if status else 5.0,
                 "distance": 0.1 + minutes / 500,
-                "texts": 40 if not status else 3,
+                "texts": 40 + minutes if not status else 3 + number,
                 "rank": 0.9 - minutes / 500,
-                "moved": 0.0 if status else 0.1 + minutes / 1_000,
+                "moved": 0.0 if status else 0.1 + minutes / 1_000 + number / 100,
             }
 
 
 def explanations(end: datetime) -> Iterable[Row]:
-    """One with examples, a mix and a deploy, and one of a time in which no content was captured."""
+    """One with examples, a mix and a deploy, and one of a time in which no content was captured; more, each of another segment."""
+    for number, other in enumerate(OTHERS):
+        for row in _explained(end):
+            if row["examples"] or not number:
+                examples = [f"{call[:9]}{number + 1:04}{call[13:]}" for call in row["examples"]]
+                yield row | {"prompt_version": str(1 + number), "examples": examples} | other
+
+
+def _explained(end: datetime) -> Iterable[Row]:
     for hours, examples, lengths in (
         (1, ["019e70a2-0001-7000-8000-000000000001", "019e70a2-0001-7000-8000-000000000002"], 80.0),
         (2, [], 0.0),
@@ -67,6 +95,12 @@ def explanations(end: datetime) -> Iterable[Row]:
 
 def texts(end: datetime, rng: random.Random) -> Iterable[Row]:
     """Twice as long answers in the last six hours than in the same hours of the days before."""
+    for other in OTHERS:
+        for row in _texts(end, rng):
+            yield row | other
+
+
+def _texts(end: datetime, rng: random.Random) -> Iterable[Row]:
     for hours in [*range(6), *(day * 24 + hour for day in range(1, 9) for hour in range(6))]:
         for direction, language in (("input", "en"), ("input", "de"), ("output", "en")):
             calls = 60 + rng.randrange(20)

@@ -195,7 +195,7 @@ EXPECTED: Final[Mapping[str, Rows | Calls | Apart]] = {
     "drift_moved": Rows(("app", "what"), changes.moved),
     "pipeline_freshness": Rows((), lambda look: rest.mark(look, _behind)),
     "pipeline_lag": Rows((), lambda look: rest.mark(look, lambda rows: rows["lag_records"])),
-    "pipeline_silent": Rows((), lambda look: rest.mark(look, lambda rows: rows["silent_producers"])),
+    "pipeline_silent": Rows((), lambda look: rest.mark(look, lambda rows: rows["silent_producers"], sum)),
     "pipeline_freshness_series": Rows(("time", "project"), lambda look: rest.mark_series(look, _behind)),
     "pipeline_lag_series": Rows(("time", "project"), lambda look: rest.mark_series(look, lambda rows: rows["lag_records"])),
     "pipeline_silent_series": Rows(("time", "project"), lambda look: rest.mark_series(look, lambda rows: rows["silent_producers"])),

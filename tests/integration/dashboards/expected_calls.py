@@ -272,8 +272,8 @@ def seen(look: Look) -> Found:
 def _ends(values: Array, level: float) -> tuple[Between | None, Between | None]:
     """The interval of a percentile by order statistics, read in steps of half a percent; unknown where an end lies beyond what is read."""
     half = 1.96 * math.sqrt(level * (1 - level) / len(values))
-    low, high = (percentile(values, min(1.0, max(0.0, end)), step=0.005) for end in (level - half, level + half))
-    return (low if level - half >= 0.3 else None), (high if level + half <= 0.995 else None)
+    low, high = math.floor((level - half) * 200) / 200, math.ceil((level + half) * 200) / 200
+    return percentile(values, low) if low >= 0.3 else None, percentile(values, high) if high <= 0.995 else None
 
 
 def side_by_side(look: Look, key: Sequence[By], *, named: bool) -> Found:

@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 import numpy as np
 from tests.integration.dashboards.columns import Row, Table
-from tests.integration.dashboards.oracle import Found, Look, at, cost, failed, floor, grouped, moment, priced, total
+from tests.integration.dashboards.oracle import Found, Look, at, cost, failed, floor, grouped, moment, percentile, priced, total
 from tests.integration.dashboards.pipeline import us
 
 KNOWN_DAYS: Final = 30
@@ -69,10 +69,7 @@ def _moves(look: Look) -> list[Change]:
         if row["kind"] in ("label", "model") and us(look.frame.start) <= row["at"] * 1_000 < us(look.frame.end):
             apps = [app for app, prompt in users if prompt == row["name"]]
             apps = apps or ([] if bool((everybody == row["name"]).any()) else [""])
-            found += [
-                (row["action"], app, _said(row), at(row["at"] * 1_000, 1), f"by {row['by']}{': ' * bool(row['note'])}{row['note']}")
-                for app in apps
-            ]
+            found += [(row["action"], app, _said(row), at(row["at"] * 1_000, 1), _by(row)) for app in apps]
     return found
 
 
@@ -85,7 +82,9 @@ def _said(row: Row) -> str:
 
 
 def _p95(rows: Table) -> float:
-    return float(np.quantile(rows["duration_us"], 0.95)) / 1e6
+    found = percentile(rows["duration_us"], 0.95)
+    assert found
+    return (found.low + found.high) / 2e6
 
 
 def _per_hour(rows: Table) -> float:
@@ -122,7 +121,9 @@ def _left(figures: Mapping[str, Callable[[Table], float | None]], ranges: Sequen
 
 
 def _snapshots(look: Look) -> list[Change]:
-    """Another snapshot answers for a model that an app used before; to the hour."""
+    """Another snapshot answers for a model that an app used before; to the hour. Prompts are not kept there."""
+    variables = {name: values for name, values in look.frame.variables.items() if name != "prompt"}
+    look = Look(look.world, replace(look.frame, variables=variables))
     hour = floor(look.frame.start, 3_600)
     rows, known = look.rows("calls", hour - timedelta(days=KNOWN_DAYS)), _known(look)
     before = {key for key, _ in known.where(known["response_model"] != "").groups(("app", "request_model"))}

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from tests.integration.dashboards.columns import Array, Row, Table, Words
@@ -174,9 +174,11 @@ def languages(look: Look) -> Found:
     return grouped(rows.where(rows["direction"] == "input"), by, lambda found: {"texts": total(found, "texts") / minutes})
 
 
-def mark(look: Look, figure: Callable[[Table], Array]) -> Found:
+def mark(look: Look, figure: Callable[[Table], Array], over: Callable[[list[Any]], Any] = max) -> Found:
+    """Of the last word on each project: the worst, or all together."""
     rows = look.rows("watermarks", time="at")
-    return {(): {"value": figure(rows)[np.argmax(rows["at"])].item()}} if len(rows) else {}
+    last = [figure(found)[np.argmax(found["at"])] for _, found in rows.groups(("project",))]
+    return {(): {"value": over(last).item()}} if last else {}
 
 
 def mark_series(look: Look, figure: Callable[[Table], Array]) -> Found:

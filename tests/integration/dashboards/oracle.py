@@ -19,6 +19,11 @@ Values = dict[str, Any]
 Found = dict[Key, Values]
 Figures = Callable[[Table], Values]
 Z: Final = 1.96
+ALONE: Final = 1.8
+"""Up to so many values that a digest may keep together it keeps none together: nine tenths of two."""
+
+WIDEST: Final = 0.12
+"""How wide what is allowed for a percentile may be, relative to its upper end."""
 
 
 @dataclass(frozen=True)
@@ -44,20 +49,23 @@ class OneOf:
         return value in self.values
 
 
-def percentile(values: Array, level: float, *, step: float = 0) -> Between | None:
-    """The values around a rank; None without any.
+def percentile(values: Array, level: float) -> Between | None:
+    """The value at a rank, or those around it where a digest is no longer exact; None without any.
 
-    A digest (t-digest of ClickHouse, epsilon 0.01) keeps at most 0.04 q (1 - q) n values together around a level q and interpolates between
-    their middles: half of them is the error that is allowed, which is 0.5 % of the ranks at p50, 0.1 % at p95 and 0.02 % at p99, and two
-    ranks for few values. Where a level is read in steps, one step more.
+    A digest (t-digest of ClickHouse, epsilon 0.01) keeps at most 0.04 q (1 - q) n values together around a level q. Where that is less than
+    two every value is kept for itself, and the answer is the value of rank q n, rounded up: up to 180 values at p50, 940 at p95 and 4,500
+    at p99. Of more, values that are kept together are interpolated between their middles: half of them, and a rank, are
+    allowed: at most `WIDEST`.
     """
-    count = len(values)
+    count, together = len(values), 0.04 * len(values) * level * (1 - level)
     if not count:
         return None
-    margin = 2 + count * (0.02 * level * (1 - level) + step)
-    low, high = (min(count - 1, max(0, end)) for end in (math.floor(level * count - margin), math.ceil(level * count + margin)))
+    margin = 0 if together < ALONE else 1 + together / 2
+    low, high = (min(count - 1, max(0, math.ceil(level * count + end) - 1)) for end in (-margin, margin))
     ordered = np.partition(values, (low, high))
-    return Between(float(ordered[low]), float(ordered[high]))
+    found = Between(float(ordered[low]), float(ordered[high]))
+    assert found.high - found.low <= WIDEST * found.high, f"what is allowed is {found.low} to {found.high}"
+    return found
 
 
 def wilson(hits: float, total: float) -> tuple[float, float]:

@@ -25,6 +25,8 @@ def heartbeats(end: datetime) -> Iterable[Row]:
         done = 6_000 - minutes * 100
         live = {"producer": "p-live", "app": "chat", "closing": False}
         yield run | live | {"emitted": done, "delivered": done - 30, "spooled": 20, "dropped": 10}
+        shop = {"project": "second", "producer": "p-shop", "app": "shop", "closing": False}
+        yield run | shop | {"emitted": 70, "delivered": 70, "spooled": 0, "dropped": 0}
         if minutes >= SILENT:
             silent = {"producer": "p-silent", "app": "search", "closing": False}
             yield run | silent | {"emitted": 50, "delivered": 40, "spooled": 0, "dropped": 0}
@@ -42,24 +44,28 @@ def watermarks(end: datetime) -> Iterable[Row]:
             "silent_producers": 1 if minutes < SILENT else 0,
             "lag_records": minutes * 10 + 5,
         }
+        second = {"project": "second", "live_producers": 1, "silent_producers": 2, "lag_records": 1_000 - minutes}
+        yield {"at": at // 1_000 - 1, "watermark": at - 500_000 * (minutes % 3 + 1)} | second
 
 
 def ledger(end: datetime) -> Iterable[Row]:
     """Heartbeats are events too; seven events came twice and were dropped."""
     records = (("p-live", "chat", 5_870 + MINUTES, 0), ("p-live", "chat", 7, 1), ("p-silent", "search", 40 + MINUTES - SILENT, 0))
+    second = {"project": "second", "producer": "p-shop", "app": "shop", "count": 70 + MINUTES, "duplicate": 0}
     stored = {"processor": "calls", "incarnation": "i", "topic": "llmtower.calls", "partition": 0, "project": "default"}
+    yield stored | {"minute": int(end.timestamp()) - 600, "offset": 9, "first_seq": 0} | second
     for number, (producer, app, count, duplicate) in enumerate(records):
         place = {"minute": int(end.timestamp()) - 600, "offset": number, "first_seq": number}
         yield stored | place | {"producer": producer, "app": app, "count": count, "duplicate": duplicate}
 
 
 def dead_letters(end: datetime) -> Iterable[Row]:
-    """Nine, of two apps, for two reasons."""
-    for number in range(9):
+    """Eleven, of three apps, for two reasons."""
+    for number in range(11):
         yield {
             "processor": "calls",
-            "project": "default",
-            "app": ("chat", "search")[number % 2],
+            "project": "default" if number < 9 else "second",
+            "app": ("chat", "search")[number % 2] if number < 9 else "shop",
             "bytes": 100 + number,
             "reason": ("not JSON", "time out of range", "not JSON")[number % 3],
             "at": us(end - timedelta(minutes=number * 5 + 1)) // 1_000,

@@ -1,6 +1,7 @@
 """Every panel, asked of the real engine, says what plain Python computes from the same rows; and "no data" where there is none."""
 
 import math
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -11,7 +12,7 @@ from tests.integration.dashboards.expected import EXPECTED, Calls, Rows
 from tests.integration.dashboards.expected_changes import Detail
 from tests.integration.dashboards.oracle import Between, Found, Look, OneOf
 from tests.integration.dashboards.pipeline import END
-from tests.integration.dashboards.world import many
+from tests.integration.dashboards.world import World, many
 
 from llmtower_dashboards.ask import Answer, AskError
 from llmtower_dashboards.macros import Frame
@@ -21,16 +22,28 @@ from llmtower_dashboards.registry import ANNOTATIONS, PANELS, VARIABLES
 
 pytestmark = pytest.mark.integration
 
+CHOSEN: Final = {
+    "project": ["default"],
+    "environment": ["production", "experiment"],
+    "app": ["chat", "shop"],
+    "model": ["gpt-4o", "claude-haiku-4-5"],
+    "provider": ["openai"],
+    "prompt": ["greet"],
+    "user": ["user0", "user1", "user3"],
+}
+"""Of each filter some values, so that every one of them leaves out something that all others let through."""
 FRAMES: Final = {
     "six hours, by minutes": Frame(END - timedelta(hours=6), END, 600),
     "an hour of one app, by the minute": Frame(END - timedelta(hours=1), END, 60, {"app": ["chat"], "environment": ["production"]}),
     "three days, by hours": Frame(END - timedelta(days=3), END, 7_200),
+    "six hours of what every filter chooses": Frame(END - timedelta(hours=6), END, 1_200, CHOSEN),
 }
 WIDE: Final = FRAMES["three days, by hours"]
 OF_A_MILLION: Final = {
     "nine days, all of them": Frame(END - timedelta(days=9), END, 21_600),
     "six hours of one app, by minutes": Frame(END - timedelta(hours=6), END, 600, {"app": ["chat"], "environment": ["production"]}),
 }
+APPS: Final = ("chat", "search", "shop")
 ALWAYS_THERE: Final = {"pipeline_room"}
 """Panels that do not depend on the range."""
 
@@ -68,7 +81,7 @@ def differences(panel: Panel, answer: Answer | AskError, expected: Rows, right: 
     if isinstance(answer, AskError):
         return [f"{panel.name}: {answer} {str(answer.__cause__)[:400]}"]
     found, right = by_keys(answer, expected.keys), {tuple(map(as_key, key)): values for key, values in right.items()}
-    wrong = [f"{panel.name}: row {key} should not be there" for key in found.keys() - right.keys()]
+    wrong = [f"{panel.name}: row {key} should not be there: {found[key]}" for key in found.keys() - right.keys()]
     if len(right) <= expected.limit:
         wrong += [f"{panel.name}: no row {key}" for key in right.keys() - found.keys()]
     else:
@@ -94,6 +107,19 @@ def misplaced(panel: Panel, expected: Rows, listed: list[Key], right: Found) -> 
     return wrong + ([f"{panel.name}: bigger ones are missing"] if max(left_out) > min(figures) * (1 + 1e-9) else [])
 
 
+class Looks:
+    """A world through a frame, by panel: of the frame's filters only those that it follows."""
+
+    def __init__(self, world: World, frame: Frame) -> None:
+        self._world, self._frame = world, frame
+        self._made: dict[frozenset[str], Look] = {}
+
+    def of(self, panel: Panel) -> Look:
+        """The frame as that panel sees it; alike for panels that follow the same filters."""
+        chosen = {name: values for name, values in self._frame.variables.items() if name in panel.variables}
+        return self._made.setdefault(frozenset(chosen), Look(self._world, replace(self._frame, variables=chosen)))
+
+
 def test_every_panel_has_its_expectation() -> None:
     assert EXPECTED.keys() == PANELS.keys(), "say in expected.py what each panel must answer"
 
@@ -102,10 +128,10 @@ def test_every_figure_is_known_and_not_only_zero_in_some_frame() -> None:
     """What is compared only as nothing with nothing is not compared."""
     world, seen = many(), set()
     for frame in FRAMES.values():
-        look = Look(world, frame)
+        looks = Looks(world, frame)
         for name, expected in EXPECTED.items():
             if isinstance(expected, Rows):
-                rows = expected.find(look).values()
+                rows = expected.find(looks.of(PANELS[name])).values()
                 seen |= {f"{name}.{figure}" for values in rows for figure, value in values.items() if value}
     figures = {f"{name}.{column.name}" for name, panel in PANELS.items() for column in panel.columns if _compared(name, column.name)}
     assert not figures - seen
@@ -130,11 +156,11 @@ def test_figures_over_a_million_calls_equal_an_independent_computation(places: P
 
 def compared(place: Place, frame: Frame) -> str:
     """Say where panels differ from what the oracle computes."""
-    look = Look(place.world, frame)
+    looks = Looks(place.world, frame)
     chosen = [panel for panel in PANELS.values() if isinstance(EXPECTED[panel.name], (Rows, Calls))]
     wrong: list[str] = []
     for panel, answer in zip(chosen, place.ask_all(chosen, frame), strict=True):
-        expected = EXPECTED[panel.name]
+        expected, look = EXPECTED[panel.name], looks.of(panel)
         if isinstance(expected, Rows):
             wrong += differences(panel, answer, expected, expected.find(look))
         elif isinstance(answer, AskError):
@@ -207,14 +233,14 @@ def test_annotations(places: Places) -> None:
         return [tuple(row[1:3]) for row in places["many"].ask(ANNOTATIONS[name], frame).rows]
 
     day = Frame(END - timedelta(days=1), END, 600)
-    assert marks("annotation_deploys", day) == [("deploy version 1.1", "chat: by hand")]
-    assert sorted(marks("annotation_prompts", day)) == [("prompt greet 2", "chat"), ("prompt greet 2", "search")]
+    assert marks("annotation_deploys", day) == [("deploy version 7", "shop: by hand"), ("deploy version 1.1", "chat: by hand")]
+    assert sorted(marks("annotation_prompts", day)) == [("prompt greet 2", app) for app in APPS]
     assert marks("annotation_models", day) == []
     idle = ("rollback idle staging 2 → 1", ": by anna")
-    assert marks("annotation_moves", day) == [("promote greet production 1 → 2", f"{app}: by anna") for app in ("chat", "search")] + [idle]
+    assert marks("annotation_moves", day) == [("promote greet production 1 → 2", f"{app}: by anna") for app in APPS] + [idle]
     one = Frame(day.start, day.end, 600, {"app": ["chat"]})
     assert marks("annotation_moves", one) == [("promote greet production 1 → 2", "chat: by anna"), idle]
     models = ("claude-haiku-4-5", "gpt-4o", "o4-mini")
-    other = [(f"snapshot {model} → {model}-new", app) for app in ("chat", "search") for model in models]
+    other = [(f"snapshot {model} → {model}-new", app) for app in APPS for model in models]
     assert sorted(marks("annotation_snapshots", day)) == sorted(other)
     assert not any(places["empty"].ask(mark, day).rows for mark in ANNOTATIONS.values())

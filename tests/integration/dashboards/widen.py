@@ -1,4 +1,7 @@
-"""A million calls: two hundred of each of five thousand, no two alike, with the scores, feedback and requests that are about them."""
+"""A million calls: two hundred of each of five thousand, no two alike, with the scores, feedback and requests that are about them.
+
+Tables of drift, of the pipeline, of the registry and of the judge's rounds stay those of the small world.
+"""
 
 from typing import Final
 

@@ -74,8 +74,7 @@ def call(rng: random.Random, number: int, at: datetime) -> Row:
     row: Row = {
         "call_id": UUID(int=FIRST + number),
         "started_at": us(at),
-        "project": "default",
-        "app": ("chat", "search")[rng.randrange(2)],
+        **_owner(number, ("chat", "search")[rng.randrange(2)]),
         "environment": _environment(number, staging=rng.random() < 0.2),
         "provider": provider,
         "request_model": model,
@@ -108,6 +107,11 @@ def call(rng: random.Random, number: int, at: datetime) -> Row:
     return row
 
 
+def _owner(number: int, app: str) -> Row:
+    """One call in eleven is of another project, which has one app."""
+    return {"project": "second", "app": "shop"} if number % 11 == 5 else {"project": "default", "app": app}
+
+
 def _environment(number: int, *, staging: bool) -> str:
     return "experiment" if number % 40 in (7, 8, 12) else "staging" if staging else "production"
 
@@ -122,7 +126,8 @@ def many(count: int = CALLS) -> World:
     rows: dict[str, Iterable[Row]] = {
         "calls": calls,
         "requests": _requests(calls),
-        "deploys": [_deploy(END - timedelta(hours=hours), version) for hours, version in ((2, "1.1"), (30, "1.0"))],
+        "deploys": [_deploy(END - timedelta(hours=hours), version) for hours, version in ((2, "1.1"), (30, "1.0"))]
+        + [_deploy(END - timedelta(hours=3), "7") | {"project": "second", "app": "shop"}],
         "registry_events": _moves(),
         "scores": [*scores(rng, calls), *judged(random.Random(9), calls)],
         "call_scores": call_scores(rng, calls),
