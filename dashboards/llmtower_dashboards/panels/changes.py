@@ -73,7 +73,7 @@ BESIDE_DRIFT: Final = f"{CHANGES}\nUNION ALL{_SNAPSHOTS}"
 _FIGURES: Final = {
     "p95 duration, s": metric("duration_p95"),
     "error rate, %": f"100 * {metric('error_rate')}",
-    "cost per 1,000 calls, USD": f"1000 * {metric('cost_per_call')}",
+    "cost per 1,000 calls, USD": f"1e3 * {metric('cost_per_call')}",
     "calls per hour": "sum(calls) / uniqExact(hour)",
     "output tokens per call": "sum(output_tokens + reasoning_tokens) / nullIf(sum(calls), 0)",
 }

@@ -41,7 +41,7 @@ FRAMES: Final = {
 WIDE: Final = FRAMES["three days, by hours"]
 OF_A_MILLION: Final = {
     "nine days, all of them": Frame(END - timedelta(days=9), END, 21_600),
-    "six hours of one app, by minutes": Frame(END - timedelta(hours=6), END, 600, {"app": ["chat"], "environment": ["production"]}),
+    "six hours of what every filter chooses": Frame(END - timedelta(hours=6), END, 600, CHOSEN),
 }
 APPS: Final = ("chat", "search", "shop")
 ALWAYS_THERE: Final = {"pipeline_room"}
