@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from tests.alerts.receiver import Receiver, notification, receiving
 
+from llmtower_processors.alerts.digest import URGENT_S
 from llmtower_processors.alerts.model import LeadershipLostError, Notification
 from llmtower_processors.alerts.route import SendingRouter
 from llmtower_processors.alerts.rules import Route
@@ -120,6 +121,34 @@ def test_a_storm_is_one_message() -> None:
         run(story)
     (request,) = receiver.taken
     assert request.value["title"] == "Llmtower: 100 alerts (100 firing)"
+
+
+def test_what_is_critical_breaks_into_the_wait_of_a_storm() -> None:
+    """A milder alert waits for an hour until others of the storm are forgotten; then something critical comes."""
+
+    class Ahead(SystemClock):
+        by_s = 0.0
+
+        def monotonic(self) -> float:
+            return super().monotonic() + self.by_s
+
+    with receiving() as receiver:
+
+        async def story() -> None:
+            routes, clock, book = {"default": Route(url=receiver.url, digest=3_600, burst=1)}, Ahead(), Book()
+            it = SendingRouter(routes, build_senders(routes, AlertSettings(), {}), clock)
+            await it.dispatch([notification("a", severity="warning")], book)
+            await until(lambda: len(book.sent) == 1)
+            await it.dispatch([notification("b", severity="warning")], book)
+            await until(lambda: it.states()["default"].waiting == 1)
+            await asyncio.sleep(0.05)  # it has begun to wait
+            clock.by_s = URGENT_S
+            await it.dispatch([notification("c", severity="critical")], book)
+            await until(lambda: len(book.sent) == 3)
+            await it.close()
+
+        run(story)
+    assert len(receiver.taken) == 2, "both together, as a digest"
 
 
 def test_the_receiver_decides_how_long_to_wait() -> None:

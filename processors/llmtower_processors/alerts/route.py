@@ -1,6 +1,7 @@
 """The router: one task per route, so that a receiver that is down holds up nobody else; nothing is forgotten until it is recorded."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal
@@ -118,7 +119,16 @@ class Desk:
             await self._wake.wait()
         await self._settle_needless()
         if self._line.waiting:
-            await asyncio.sleep(await self._one())
+            await self._pause(await self._one())
+
+    async def _pause(self, wait_s: float) -> None:
+        """Wait. A receiver that failed gets all of its rest; where a storm is held back, what comes may be urgent: look again."""
+        if self._attempts:
+            await asyncio.sleep(wait_s)
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                await self._wake.wait()
 
     async def _again(self, sender: ManySender) -> None:
         """Tell a receiver that may forget of what fires, again and again."""
