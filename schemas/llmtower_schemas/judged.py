@@ -13,6 +13,24 @@ _JUDGED: Final = "scorer = 'llmtower-judge' AND status = 'ok' AND target_kind = 
 _BAD: Final = "('bad', 'negative', 'thumbs_down', 'down')"
 _WORDS: Final = "('bad', 'negative', 'thumbs_down', 'down', 'good', 'positive', 'thumbs_up', 'up')"
 _PAIR: Final = "project, app, environment, request_model, prompt_name, prompt_version, started_at, call, name, scorer_version"
+_SAID: Final = f"""said AS
+(
+    SELECT words.project AS project, any(targets.call) AS call, words.app AS of_app, words.environment AS of_environment,
+        words.target_kind AS kind, words.target_id AS target, words.user_id AS user_id, words.name AS kind_of_feedback,
+        max(words.at) AS said_at, argMax((words.score, words.label), (words.at, words.feedback_id)) AS word
+    FROM feedback AS words
+    INNER JOIN targets ON targets.project = words.project AND targets.kind = words.target_kind AND targets.target = words.target_id
+    GROUP BY project, of_app, of_environment, kind, target, user_id, kind_of_feedback
+    HAVING word.1 != 0 OR word.2 IN {_WORDS}
+)"""  # noqa: S608 - literals
+_PAIRED: Final = f"""\
+SELECT judged.project AS project, judged.app AS app, judged.environment AS environment, judged.request_model AS request_model,
+    judged.prompt_name AS prompt_name, judged.prompt_version AS prompt_version, judged.started_at AS started_at, judged.call AS call,
+    judged.name AS name, judged.scorer_version AS scorer_version, judged.weight AS weight, judged.judge_bad AS judge_bad,
+    said.user_id AS user_id, said.kind_of_feedback AS feedback, said.said_at AS said_at,
+    ifNull(said.word.1 < 0, 0) OR said.word.2 IN {_BAD} AS person_bad
+FROM judged
+INNER JOIN said ON said.project = judged.project AND said.call = judged.call"""  # noqa: S608 - literals
 
 
 def _where_named(column: str) -> str:
@@ -35,7 +53,14 @@ judged AS
     WHERE {_JUDGED} AND {judged}
     GROUP BY {_PAIR}
 ),
-targets AS
+{_targets(judged, near)},
+{_SAID}
+{_PAIRED}"""  # noqa: S608 - literals
+
+
+def _targets(judged: str, near: str) -> str:
+    """Under what names people may have spoken of judged calls: their ids, and answers and traces that are of one call alone."""
+    return f"""targets AS
 (
     SELECT DISTINCT project, 'call_id' AS kind, target_id AS target, target_id AS call FROM scores WHERE {_JUDGED} AND {judged}
     UNION ALL
@@ -52,21 +77,4 @@ targets AS
     WHERE target != ''
     GROUP BY project, kind, target
     HAVING uniqExact(call_id) = 1
-),
-said AS
-(
-    SELECT words.project AS project, any(targets.call) AS call, words.app AS of_app, words.environment AS of_environment,
-        words.target_kind AS kind, words.target_id AS target, words.user_id AS user_id, words.name AS kind_of_feedback,
-        max(words.at) AS said_at, argMax((words.score, words.label), (words.at, words.feedback_id)) AS word
-    FROM feedback AS words
-    INNER JOIN targets ON targets.project = words.project AND targets.kind = words.target_kind AND targets.target = words.target_id
-    GROUP BY project, of_app, of_environment, kind, target, user_id, kind_of_feedback
-    HAVING word.1 != 0 OR word.2 IN {_WORDS}
-)
-SELECT judged.project AS project, judged.app AS app, judged.environment AS environment, judged.request_model AS request_model,
-    judged.prompt_name AS prompt_name, judged.prompt_version AS prompt_version, judged.started_at AS started_at, judged.call AS call,
-    judged.name AS name, judged.scorer_version AS scorer_version, judged.weight AS weight, judged.judge_bad AS judge_bad,
-    said.user_id AS user_id, said.kind_of_feedback AS feedback, said.said_at AS said_at,
-    ifNull(said.word.1 < 0, 0) OR said.word.2 IN {_BAD} AS person_bad
-FROM judged
-INNER JOIN said ON said.project = judged.project AND said.call = judged.call"""  # noqa: S608 - literals
+)"""  # noqa: S608 - literals

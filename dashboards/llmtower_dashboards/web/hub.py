@@ -26,7 +26,7 @@ from llmtower_dashboards.web.silencing import Silencer
 
 Found = TypeVar("Found")
 COLOUR_DAYS: Final = 30
-LISTED: Final = ("project", "environment", "app", "model", "provider", "prompt", "user")
+LISTED: Final = ("environment", "app", "model", "provider", "prompt", "user")
 _KEPT: Final = 256
 SELDOM: Final = frozenset({"overview_changed"})
 """Panels that cost much and say what moves slowly."""
@@ -92,11 +92,13 @@ class Hub:
         return await self._asker.completeness(frame)
 
     async def colours(self, now: datetime) -> Palette:
-        """Give every name its colour, by the order of the last 30 days."""
+        """Give every name its colour, by the order of the last 30 days; how many projects there are is learned with it."""
         frame = Frame(now - timedelta(days=COLOUR_DAYS), now)
 
         async def ask() -> Palette:
-            found = await asyncio.gather(*(self._asker.values(order(name), frame) for name in DIMENSIONS))
+            asked = (*map(order, DIMENSIONS), VARIABLES["project"])
+            *found, projects = await asyncio.gather(*(self._asker.values(one, frame) for one in asked))
+            self._projects = len(projects)
             return palette(zip(DIMENSIONS, found, strict=True))
 
         found = await self._quietly("colours", COLOURS_S if self._named else FIRST_S, ask, Palette())
@@ -118,7 +120,6 @@ class Hub:
         async def ask() -> Mapping[str, Sequence[str]]:
             frames = [replace(frame, variables={}) for _ in LISTED]
             found = await asyncio.gather(*(self._asker.values(VARIABLES[name], one) for name, one in zip(LISTED, frames, strict=True)))
-            self._projects = len(found[LISTED.index("project")])
             return dict(zip(LISTED, found, strict=True))
 
         key = ("choices", frame.end - frame.start, int(frame.end.timestamp() // CHOICES_S))
